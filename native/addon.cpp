@@ -1,0 +1,11 @@
+// What the addon exports: a table of contents and nothing else.
+#include <napi.h>
+
+#include "binding/kernels.h"
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  sidetone::binding::exportKernels(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, Init)

@@ -1,0 +1,30 @@
+/** Encodings as the specification spells them. */
+export const ENCODINGS = ['PCMU', 'PCMA', 'G722', 'OPUS', 'AMR-WB', 'L16'] as const;
+export type Encoding = (typeof ENCODINGS)[number];
+
+/** Rates that handlers, files and `play()` may use, in Hz. */
+export const SAMPLE_RATES = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000] as const;
+
+export interface CodecFacts {
+  /** What `media_format.sample_rate` and RTP timestamps count in, in Hz. G722 says 8000 and carries 16 kHz audio. */
+  clockRate(announcedRate: number): number;
+  /** Rate of the decoded PCM, in Hz. */
+  sampleRate(announcedRate: number): number;
+  /** Where encoding and decoding run: in the reactor's thread, or in the worker pool because they would stall it. */
+  runsIn: 'reactor' | 'pool';
+}
+
+const same = (rate: number): number => rate;
+
+export const CODECS: Readonly<Record<Encoding, CodecFacts>> = {
+  PCMU: { clockRate: () => 8000, sampleRate: () => 8000, runsIn: 'reactor' },
+  PCMA: { clockRate: () => 8000, sampleRate: () => 8000, runsIn: 'reactor' },
+  G722: { clockRate: () => 8000, sampleRate: () => 16000, runsIn: 'reactor' },
+  OPUS: { clockRate: same, sampleRate: same, runsIn: 'pool' },
+  'AMR-WB': { clockRate: () => 16000, sampleRate: () => 16000, runsIn: 'pool' },
+  L16: { clockRate: same, sampleRate: same, runsIn: 'reactor' },
+};
+
+export function isEncoding(value: unknown): value is Encoding {
+  return ENCODINGS.includes(value as Encoding);
+}

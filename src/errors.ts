@@ -1,0 +1,29 @@
+/** Stable error codes. A programmer's fault throws one of these; a peer's fault is counted and survived instead. */
+export type ErrorCode =
+  | 'SIDETONE_BAD_OPTION'
+  | 'SIDETONE_BAD_ARGUMENT'
+  | 'SIDETONE_BAD_FRAME'
+  | 'SIDETONE_BAD_PAYLOAD'
+  | 'SIDETONE_QUEUE_FULL'
+  | 'SIDETONE_STREAM_CLOSED'
+  | 'SIDETONE_CODEC_CLOSED'
+  | 'SIDETONE_CODEC_UNAVAILABLE'
+  | 'SIDETONE_PLUGIN_INVALID'
+  | 'SIDETONE_PLUGIN_NOT_FOUND'
+  | 'SIDETONE_HANDLER_FAILED'
+  | 'SIDETONE_PORT_IN_USE'
+  | 'SIDETONE_SERVER_CLOSED'
+  | 'SIDETONE_TELNYX_ERROR'
+  | 'SIDETONE_CALL_FAILED';
+
+/** Every error this library throws. `code` is stable; `message` names the field, the value and the remedy. */
+export class SidetoneError extends Error {
+  override readonly name = 'SidetoneError';
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}

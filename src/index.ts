@@ -1,0 +1,1 @@
+export { type ErrorCode, SidetoneError } from './errors.js';
