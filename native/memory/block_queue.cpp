@@ -1,0 +1,60 @@
+#include "memory/block_queue.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sidetone {
+
+bool BlockQueue::append(const uint8_t* data, size_t count) {
+  const size_t room = tail_ ? Block::kDataBytes - tailUsed_ : 0;
+  const size_t blocksNeeded = count <= room ? 0 : (count - room + Block::kDataBytes - 1) / Block::kDataBytes;
+  if (blocksNeeded > 0 && pool_->blocksLeft() < blocksNeeded) return false;
+
+  while (count > 0) {
+    if (!tail_ || tailUsed_ == Block::kDataBytes) {
+      Block* block = pool_->take();
+      if (!block) return false;  // cannot happen: blocksLeft() was enough
+      (tail_ ? tail_->next : head_) = block;
+      tail_ = block;
+      tailUsed_ = 0;
+    }
+    const size_t part = std::min(count, Block::kDataBytes - tailUsed_);
+    std::memcpy(tail_->data + tailUsed_, data, part);
+    tailUsed_ += part;
+    bytes_ += part;
+    data += part;
+    count -= part;
+  }
+  return true;
+}
+
+void BlockQueue::read(uint8_t* out, size_t count) {
+  bytes_ -= count;
+  while (count > 0) {
+    const size_t inHead = (head_ == tail_ ? tailUsed_ : Block::kDataBytes) - headOffset_;
+    const size_t part = std::min(count, inHead);
+    std::memcpy(out, head_->data + headOffset_, part);
+    headOffset_ += part;
+    out += part;
+    count -= part;
+    if (part == inHead) {
+      Block* done = head_;
+      head_ = done->next;
+      done->next = nullptr;
+      pool_->give(done);
+      headOffset_ = 0;
+      if (!head_) {
+        tail_ = nullptr;
+        tailUsed_ = 0;
+      }
+    }
+  }
+}
+
+void BlockQueue::clear() {
+  pool_->give(head_);
+  head_ = tail_ = nullptr;
+  headOffset_ = tailUsed_ = bytes_ = 0;
+}
+
+}  // namespace sidetone
