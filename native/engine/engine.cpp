@@ -1,0 +1,281 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base64/base64.h"
+
+namespace sidetone {
+namespace {
+constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
+
+double& value(CounterValues& values, Counter counter) { return values[static_cast<size_t>(counter)]; }
+}  // namespace
+
+size_t Engine::slotBytes(const EngineConfig& config) {
+  return mediaMessageLength(Outbound::payloadBytesMax(config.largestOutbound));
+}
+
+size_t Engine::payloadBytes(const EngineConfig& config) {
+  return base64DecodedCapacity(config.messageBytesMax);
+}
+
+Engine::Engine(const EngineConfig& config, const EngineBuffers& buffers)
+    : pool_(config.blocksMax),
+      buffers_(buffers),
+      payloadBytes_(payloadBytes(config)),
+      pcm_(kSliceSamplesMax),
+      encoded_(Outbound::payloadBytesMax(config.largestOutbound)),
+      slotBytes_(slotBytes(config)) {}
+
+int Engine::open(const StreamConfig& config) {
+  int32_t index;
+  if (freeStreams_.empty()) {
+    index = static_cast<int32_t>(streams_.size());
+    streams_.emplace_back();
+  } else {
+    index = freeStreams_.back();
+    freeStreams_.pop_back();
+  }
+  auto stream = std::make_unique<Stream>(pool_, config);
+  stream->sequence.note(config.startSequence);
+  stream->sendTimer.stream = index;
+  stream->sendTimer.track = kSendTimer;
+  for (size_t track = 0; track < 2; track++) {
+    stream->gapTimers[track].stream = index;
+    stream->gapTimers[track].track = static_cast<int8_t>(track);
+    if (config.wanted[track]) stream->tracks[track] = std::make_unique<InboundTrack>(pool_, config.inbound);
+  }
+  if (stream->tracks[0] && stream->tracks[1]) {
+    stream->tracks[0]->reorder().setSibling(&stream->tracks[1]->reorder());
+    stream->tracks[1]->reorder().setSibling(&stream->tracks[0]->reorder());
+  }
+  streams_[static_cast<size_t>(index)] = std::move(stream);
+  openStreams_++;
+  return index;
+}
+
+void Engine::close(int stream) {
+  Stream& closing = at(stream);
+  addCounters(closing, closedTotals_);
+  wheel_.cancel(closing.sendTimer);
+  for (Timer& timer : closing.gapTimers) wheel_.cancel(timer);
+  if (echoStream_ == stream) echoStream_ = -1;
+  streams_[static_cast<size_t>(stream)].reset();
+  freeStreams_.push_back(stream);
+  openStreams_--;
+}
+
+bool Engine::isOpen(int stream) const {
+  return stream >= 0 && static_cast<size_t>(stream) < streams_.size() &&
+         streams_[static_cast<size_t>(stream)];
+}
+
+size_t Engine::frameSamplesMax(int stream, Track track) const {
+  const auto& inbound = streams_[static_cast<size_t>(stream)]->tracks[static_cast<size_t>(track)];
+  return inbound ? inbound->frameSamplesMax() : 0;
+}
+
+void Engine::setFrameBuffer(int stream, Track track, int16_t* frame) {
+  at(stream).tracks[static_cast<size_t>(track)]->setFrameBuffer(frame);
+}
+
+int Engine::receive(int stream, const char* text, size_t length, double nowMs) {
+  MediaMessage message;
+  if (!scanMedia(text, length, message)) return kNotRecognised;
+  const int outcome = accept(at(stream), message, nowMs);
+  // The scanner takes the payload up to the next quote; whether that was right is for the full parser to say.
+  return outcome == kBadBase64 || outcome == kForeignStream ? kNotRecognised : outcome;
+}
+
+int Engine::receiveParsed(int stream, const MediaMessage& message, double nowMs) {
+  return accept(at(stream), message, nowMs);
+}
+
+int Engine::accept(Stream& stream, const MediaMessage& message, double nowMs) {
+  if (message.streamId != stream.id) return kForeignStream;
+  echoStream_ = -1;
+  InboundTrack* inbound = stream.tracks[static_cast<size_t>(message.track)].get();
+  size_t bytes = 0;
+  if (inbound) {
+    if (base64DecodedCapacity(message.payload.size()) > payloadBytes_) return kBadBase64;
+    bytes = base64Decode(message.payload.data(), message.payload.size(), buffers_.payload);
+    if (bytes == kBase64Invalid) return kBadBase64;
+  }
+  const SequenceTracker::Arrival arrival = stream.sequence.note(message.sequence);
+  stream.mediaReceived++;
+  if (!inbound) {
+    stream.unwantedTrack++;
+    return kNothing;
+  }
+  stream.bytesReceived += bytes;
+  inbound->push({message.chunk, message.timestamp, buffers_.payload, bytes}, arrival.fresh,
+                arrival.nothingMissing, nowMs);
+  return deliver(stream, message.track, nowMs);
+}
+
+int Engine::next(int stream, Track track, double nowMs) {
+  if (!isOpen(stream)) return kNothing;
+  echoStream_ = -1;
+  return deliver(at(stream), track, nowMs);
+}
+
+int Engine::deliver(Stream& stream, Track track, double nowMs) {
+  InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
+  const Delivery delivery = inbound.next(nowMs, buffers_.payload, pcm_.data());
+  scheduleGap(stream, track);
+  if (delivery.kind == Delivery::Kind::Frame && delivery.payload && !inbound.resamples() &&
+      inbound.config().encoding == Encoding::Pcmu) {
+    echoStream_ = stream.sendTimer.stream;
+    echoPcm_ = inbound.frameBuffer();
+    echoPayload_ = delivery.payload;
+  }
+  return report(track, delivery);
+}
+
+int Engine::deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed) {
+  return report(track, at(stream).tracks[static_cast<size_t>(track)]->deliverPcm(pcm, samples, concealed));
+}
+
+int Engine::report(Track track, const Delivery& delivery) {
+  delivery_ = delivery;
+  deliveryTrack_ = track;
+  switch (delivery.kind) {
+    case Delivery::Kind::Frame:
+      return static_cast<int>(delivery.samples);
+    case Delivery::Kind::PoolPayload:
+      return kPoolPayload;
+    case Delivery::Kind::PoolLoss:
+      return kPoolLoss;
+    default:
+      return kNothing;
+  }
+}
+
+void Engine::scheduleGap(Stream& stream, Track track) {
+  Timer& timer = stream.gapTimers[static_cast<size_t>(track)];
+  const double deadlineMs = stream.tracks[static_cast<size_t>(track)]->reorder().deadlineMs();
+  if (std::isinf(deadlineMs)) {
+    wheel_.cancel(timer);
+  } else if (!timer.scheduled() || timer.dueMs != deadlineMs) {
+    wheel_.schedule(timer, deadlineMs);
+  }
+}
+
+double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow) {
+  Stream& playing = at(stream);
+  const uint8_t* echoed = echoStream_ == stream && echoPcm_ == pcm ? echoPayload_ : nullptr;
+  const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs);
+  sendCount_ = 0;
+  if (sendNow) sendDue(playing, nowMs);
+  scheduleSend(playing);
+  return accepted;
+}
+
+void Engine::clear(int stream, double nowMs) {
+  at(stream).outbound.clear(nowMs);
+  scheduleSend(at(stream));
+}
+
+bool Engine::sendDue(Stream& stream, double nowMs) {
+  while (sendCount_ < kSendSlots) {
+    const size_t bytes = stream.outbound.take(nowMs, encoded_.data());
+    if (bytes == 0) return true;
+    const size_t length =
+        writeMedia(encoded_.data(), bytes, reinterpret_cast<char*>(buffers_.slab + sendCount_ * slotBytes_));
+    buffers_.sends[sendCount_ * 2] = stream.sendTimer.stream;
+    buffers_.sends[sendCount_ * 2 + 1] = static_cast<int32_t>(length);
+    sendCount_++;
+  }
+  return false;
+}
+
+void Engine::scheduleSend(Stream& stream, double notBeforeMs) {
+  const double dueMs = std::max(std::min(stream.outbound.dueMs(), stream.outbound.pcmDueMs()), notBeforeMs);
+  if (std::isinf(dueMs)) {
+    wheel_.cancel(stream.sendTimer);
+  } else if (!stream.sendTimer.scheduled() || stream.sendTimer.dueMs != dueMs) {
+    wheel_.schedule(stream.sendTimer, dueMs);
+  }
+}
+
+size_t Engine::tick(double nowMs) {
+  sendCount_ = 0;
+  gapCount_ = encodeCount_ = 0;
+  echoStream_ = -1;
+  tickHasMore_ = false;
+  while (gapCount_ < kWakesMax && encodeCount_ < kWakesMax) {
+    TimerNode* node = wheel_.collect(nowMs);
+    if (!node) return sendCount_;
+    auto* timer = static_cast<Timer*>(node);
+    Stream& stream = at(timer->stream);
+    if (timer->track != kSendTimer) {
+      buffers_.gaps[gapCount_++] = timer->stream * 2 + timer->track;
+      continue;
+    }
+    const auto bin = static_cast<size_t>(std::max(0.0, (nowMs - timer->dueMs) * 4));
+    lateness_[std::min(bin, kLatenessBins - 1)]++;
+    if (!sendDue(stream, nowMs)) {
+      wheel_.schedule(*timer, nowMs);
+      break;
+    }
+    if (stream.outbound.pcmDueMs() <= nowMs) buffers_.encodes[encodeCount_++] = timer->stream;
+    // What goes to an encoder is taken after this call: its deadline is looked at again at the next tick.
+    scheduleSend(stream, stream.outbound.pooled() ? nowMs + 1 : 0);
+  }
+  tickHasMore_ = true;
+  return sendCount_;
+}
+
+size_t Engine::takePcm(int stream, double nowMs, int16_t* pcm) {
+  const size_t samples = at(stream).outbound.takePcm(nowMs, pcm);
+  scheduleSend(at(stream), nowMs + 1);
+  return samples;
+}
+
+bool Engine::enqueuePacket(int stream, const uint8_t* packet, size_t bytes) {
+  const bool kept = at(stream).outbound.enqueuePacket(packet, bytes);
+  scheduleSend(at(stream));
+  return kept;
+}
+
+void Engine::streamCounters(int stream, CounterValues& values) const {
+  values.fill(0);
+  addCounters(*streams_[static_cast<size_t>(stream)], values);
+}
+
+void Engine::totals(CounterValues& values) const {
+  values = closedTotals_;
+  for (const auto& stream : streams_) {
+    if (stream) addCounters(*stream, values);
+  }
+}
+
+void Engine::addCounters(const Stream& stream, CounterValues& values) const {
+  value(values, Counter::MediaReceived) += stream.mediaReceived;
+  value(values, Counter::BytesReceived) += static_cast<double>(stream.bytesReceived);
+  value(values, Counter::UnwantedTrack) += stream.unwantedTrack;
+  for (const auto& track : stream.tracks) {
+    if (!track) continue;
+    const InboundCounters& inbound = track->counters();
+    const ReorderCounters& reorder = track->reorder().counters();
+    value(values, Counter::FramesHeard) += inbound.frames;
+    value(values, Counter::FramesConcealed) += inbound.concealed;
+    value(values, Counter::Pauses) += inbound.pauses;
+    value(values, Counter::BadPayloads) += inbound.badPayload;
+    value(values, Counter::FramesLost) += reorder.lost;
+    value(values, Counter::FramesReordered) += reorder.reordered;
+    value(values, Counter::FramesLate) += reorder.late;
+    value(values, Counter::FramesDuplicate) += reorder.duplicate;
+    value(values, Counter::ReorderOverflows) += reorder.overflow;
+    value(values, Counter::Resyncs) += reorder.resync;
+  }
+  const OutboundCounters& outbound = stream.outbound.counters();
+  value(values, Counter::MediaSent) += outbound.messages;
+  value(values, Counter::BytesSent) += static_cast<double>(outbound.payloadBytes);
+  value(values, Counter::Underruns) += outbound.underruns;
+  value(values, Counter::PaddedMessages) += outbound.padded;
+  value(values, Counter::PlaysRefused) += outbound.refused;
+}
+
+}  // namespace sidetone

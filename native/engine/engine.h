@@ -1,0 +1,186 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/counters.h"
+#include "memory/block_pool.h"
+#include "pacer/timer_wheel.h"
+#include "reorder/sequence_tracker.h"
+#include "stream/inbound.h"
+#include "stream/outbound.h"
+#include "wire/envelope.h"
+
+namespace sidetone {
+
+struct EngineConfig {
+  size_t messageBytesMax = 65536;  // longest WebSocket message
+  size_t blocksMax = 1 << 20;      // memory for held and queued audio, in KiB
+  OutboundConfig largestOutbound;  // sizes the slots of the send slab
+};
+
+/**
+ * Memory that the engine shares with its caller, who owns and sizes it. Everything in it is valid until the
+ * engine's next call.
+ */
+struct EngineBuffers {
+  uint8_t* slab = nullptr;     // Engine::kSendSlots messages of Engine::slotBytes(config) each
+  uint8_t* payload = nullptr;  // Engine::payloadBytes(config): the payload that a Delivery points into
+  int32_t* sends = nullptr;    // per slot: stream, bytes of the message
+  int32_t* gaps = nullptr;     // kWakesMax: stream * 2 + track whose wait for a missing frame is over
+  int32_t* encodes = nullptr;  // kWakesMax: streams that have PCM for their encoder in the pool
+};
+
+struct StreamConfig {
+  InboundConfig inbound;
+  std::array<bool, 2> wanted{true, false};  // by Track
+  OutboundConfig outbound;
+  std::string streamId;
+  uint64_t startSequence = 1;
+};
+
+/** Outcomes of receive() that are not a frame. */
+constexpr int kNothing = 0;         // held, dropped, empty or of a track nobody wants
+constexpr int kNotRecognised = -1;  // the full JSON parser must judge this message
+constexpr int kBadBase64 = -2;      // receiveParsed() only
+constexpr int kForeignStream = -3;  // a stream_id that is not this stream's
+constexpr int kPoolPayload = -10;   // `delivery` says what the pool must decode
+constexpr int kPoolLoss = -11;
+
+/**
+ * The media path of one reactor, all streams of it. It owns no thread, no socket and no clock.
+ *
+ *   receive()      one WebSocket message of one stream: scan ─▶ base64 ─▶ reorder ─▶ decode ─▶ resample ─▶
+ * frame buffer play()         handler's PCM ─▶ resample ─▶ encode ─▶ queue, and what is due of it at once
+ * into the send slab tick()         all streams that are due: queue ─▶ base64 ─▶ envelope ─▶ send slab; gaps
+ * whose wait is over
+ *
+ * What play() and tick() want sent lies in the slab, message i in slot i; EngineBuffers::sends says whose it
+ * is.
+ */
+class Engine {
+ public:
+  static constexpr size_t kSendSlots = 64;
+
+  static constexpr size_t kWakesMax = 256;
+
+  static size_t slotBytes(const EngineConfig& config);
+  static size_t payloadBytes(const EngineConfig& config);
+
+  Engine(const EngineConfig& config, const EngineBuffers& buffers);
+
+  int open(const StreamConfig& config);
+  void close(int stream);
+  bool isOpen(int stream) const;
+  size_t frameSamplesMax(int stream, Track track) const;
+  void setFrameBuffer(int stream, Track track, int16_t* frame);
+
+  /** Samples now in the frame buffer (> 0), or one of the outcomes above; delivery() says the rest. */
+  int receive(int stream, const char* text, size_t length, double nowMs);
+  /** A media frame that the full JSON parser read. */
+  int receiveParsed(int stream, const MediaMessage& message, double nowMs);
+  /** The next frame of a track that has more. */
+  int next(int stream, Track track, double nowMs);
+  /** PCM from the pool's decoder; at most InboundTrack's slice at once. */
+  int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed);
+  const Delivery& delivery() const { return delivery_; }
+  Track deliveryTrack() const { return deliveryTrack_; }
+
+  /** The sequence number of a frame that is not media. */
+  void noteSequence(int stream, uint64_t sequence) {
+    streams_[static_cast<size_t>(stream)]->sequence.note(sequence);
+  }
+
+  /**
+   * Returns the samples accepted (at the outbound rate) or -1 when the queue is full. With `sendNow`,
+   * messages that are due are in the slab: sendCount() of them; without, they wait for the next tick.
+   */
+  double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow);
+  void clear(int stream, double nowMs);
+
+  /** Fills the slab with what is due; call again at once while `tickHasMore()`. Returns sendCount(). */
+  size_t tick(double nowMs);
+  bool tickHasMore() const { return tickHasMore_; }
+  size_t sendCount() const { return sendCount_; }
+  /** Found by the last tick(), in EngineBuffers::gaps: call next() on each until it has nothing more. */
+  size_t gapCount() const { return gapCount_; }
+  /** Found by the last tick(), in EngineBuffers::encodes: call takePcm() on each until 0. */
+  size_t encodeCount() const { return encodeCount_; }
+  /** The next 20 ms for a stream's encoder into `pcm`; samples, or 0 when it has enough for now. */
+  size_t takePcm(int stream, double nowMs, int16_t* pcm);
+  /** A packet of 20 ms from a stream's encoder. False: no memory was left and it was dropped. */
+  bool enqueuePacket(int stream, const uint8_t* packet, size_t bytes);
+
+  const Outbound& outbound(int stream) const { return streams_[static_cast<size_t>(stream)]->outbound; }
+
+  void streamCounters(int stream, CounterValues& values) const;
+  /** Everything since the engine's start, of streams open and closed. */
+  void totals(CounterValues& values) const;
+
+  /** How late messages were sent, in quarters of a millisecond; the last bin holds the rest. */
+  static constexpr size_t kLatenessBins = 256;
+  const std::array<uint32_t, kLatenessBins>& lateness() const { return lateness_; }
+
+  size_t openStreams() const { return openStreams_; }
+  const BlockPool& blocks() const { return pool_; }
+
+ private:
+  struct Timer : TimerNode {
+    int32_t stream = 0;
+    int8_t track = 0;  // of a gap; kSendTimer for the pacer's
+  };
+  static constexpr int8_t kSendTimer = -1;
+
+  struct Stream {
+    Stream(BlockPool& pool, const StreamConfig& config)
+        : id(config.streamId), outbound(pool, config.outbound) {}
+    std::string id;
+    SequenceTracker sequence;
+    std::array<std::unique_ptr<InboundTrack>, 2> tracks;
+    std::array<Timer, 2> gapTimers;
+    Timer sendTimer;
+    Outbound outbound;
+    uint32_t mediaReceived = 0;
+    uint64_t bytesReceived = 0;
+    uint32_t unwantedTrack = 0;
+  };
+
+  int accept(Stream& stream, const MediaMessage& message, double nowMs);
+  int deliver(Stream& stream, Track track, double nowMs);
+  int report(Track track, const Delivery& delivery);
+  void scheduleGap(Stream& stream, Track track);
+  void scheduleSend(Stream& stream, double notBeforeMs = 0);
+  bool sendDue(Stream& stream, double nowMs);
+  void addCounters(const Stream& stream, CounterValues& values) const;
+  Stream& at(int stream) { return *streams_[static_cast<size_t>(stream)]; }
+
+  BlockPool pool_;
+  TimerWheel wheel_;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<int32_t> freeStreams_;
+  size_t openStreams_ = 0;
+
+  EngineBuffers buffers_;
+  size_t payloadBytes_;
+  std::vector<int16_t> pcm_;      // one slice before resampling
+  std::vector<uint8_t> encoded_;  // one payload on its way out
+  Delivery delivery_;
+  Track deliveryTrack_ = Track::Inbound;
+  const int16_t* echoPcm_ = nullptr;  // the frame that is being heard, where it is a PCMU payload decoded: …
+  const uint8_t* echoPayload_ = nullptr;  // … this one
+  int echoStream_ = -1;
+
+  size_t slotBytes_;
+  size_t sendCount_ = 0;
+  bool tickHasMore_ = false;
+  size_t gapCount_ = 0;
+  size_t encodeCount_ = 0;
+  std::array<uint32_t, kLatenessBins> lateness_{};
+  CounterValues closedTotals_{};
+};
+
+}  // namespace sidetone

@@ -1,0 +1,203 @@
+#include "stream/inbound.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "codec/g711.h"
+
+namespace sidetone {
+namespace {
+constexpr double kPoolFrameMs = 20;
+}
+
+InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
+    : config_(config),
+      sourceHz_(sampleRateHz(config.encoding, config.announcedHz)),
+      sliceSamplesMax_(static_cast<size_t>(sourceHz_) *
+                       (config.encoding == Encoding::Opus ? kOpusSliceMs : kSliceMs) / 1000),
+      pooled_(runsInPool(config.encoding)),
+      reorder_(pool, config.reorderWaitMs),
+      timeline_(clockRateHz(config.encoding, config.announcedHz)) {
+  if (!pooled_) concealer_.emplace(sourceHz_);
+  if (config.handlerHz != sourceHz_) resampler_.emplace(sourceHz_, config.handlerHz);
+  if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
+}
+
+size_t InboundTrack::frameSamplesMax() const {
+  return resampler_ ? resampler_->outputMax(sliceSamplesMax_) : sliceSamplesMax_;
+}
+
+void InboundTrack::push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs) {
+  if (reorder_.push(frame, fresh, nothingMissing, nowMs) == Reorder::Push::Deliver) take(frame, false);
+}
+
+Delivery InboundTrack::next(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
+  while (sliceBytes_ == 0 && concealSamples_ == 0) {
+    Reorder::Popped popped;
+    switch (reorder_.pop(nowMs, payloadScratch, popped)) {
+      case Reorder::Pop::Nothing:
+        return {};
+      case Reorder::Pop::Gap:
+        openGap(popped);
+        break;
+      case Reorder::Pop::Payload:
+        take(popped.frame, afterGap_);
+        break;
+    }
+  }
+  return concealSamples_ > 0 ? concealSlice(pcmScratch, nowMs) : decodeSlice(pcmScratch, nowMs);
+}
+
+void InboundTrack::take(const ReorderFrame& frame, bool afterGap) {
+  afterGap_ = false;
+  slice_ = frame.payload;
+  sliceBytes_ = frame.bytes;
+  if (config_.encoding == Encoding::L16 && sliceBytes_ % 2 != 0) {
+    counters_.badPayload++;
+    sliceBytes_--;
+  }
+  const double ms = durationMs(frame);
+  if (afterGap) {
+    timeline_.resumes(frame.timestamp, ms);
+  } else if (timeline_.continues(frame.timestamp, ms)) {
+    counters_.pauses++;
+  }
+}
+
+void InboundTrack::openGap(const Reorder::Popped& gap) {
+  afterGap_ = true;
+  const double missingMs = timeline_.missingMs(gap.frame.timestamp, gap.lost);
+  if (missingMs == 0) {
+    reorder_.gapWasStride(gap.lost);
+    return;
+  }
+  const double fillMs = std::min(missingMs, config_.gapFillMaxMs);
+  concealSamples_ = static_cast<size_t>(fillMs * sourceHz_ / 1000 + 0.5);
+  skipMs_ = missingMs - fillMs;
+  if (concealSamples_ == 0) timeline_.played(skipMs_);
+}
+
+Delivery InboundTrack::concealSlice(int16_t* pcmScratch, double nowMs) {
+  Delivery delivery;
+  if (pooled_) {
+    delivery.kind = Delivery::Kind::PoolLoss;
+    delivery.lostFrames =
+        static_cast<uint32_t>(static_cast<double>(concealSamples_) * 1000 / sourceHz_ / kPoolFrameMs + 0.5);
+    concealSamples_ = 0;
+    delivery.more = ready(nowMs);
+    return delivery;
+  }
+  // Concealed frames are as long as ordinary ones: handlers often rely on it.
+  const size_t samples = std::min(concealSamples_, static_cast<size_t>(sourceHz_) / 50);
+  int16_t* pcm = resampler_ ? pcmScratch : frame_;
+  concealer_->conceal(pcm, samples);
+  concealSamples_ -= samples;
+  counters_.concealed++;
+  delivery = frame(pcm, samples, true, nowMs);
+  if (concealSamples_ == 0) {
+    timeline_.played(skipMs_);
+    skipMs_ = 0;
+  }
+  return delivery;
+}
+
+Delivery InboundTrack::decodeSlice(int16_t* pcmScratch, double nowMs) {
+  if (pooled_) {
+    Delivery delivery;
+    delivery.kind = Delivery::Kind::PoolPayload;
+    delivery.payload = slice_;
+    delivery.bytes = sliceBytes_;
+    sliceBytes_ = 0;
+    delivery.more = ready(nowMs);
+    return delivery;
+  }
+  const size_t samples = std::min(bytesToSamples(sliceBytes_), sliceSamplesMax_);
+  const size_t bytes = samplesToBytes(samples);
+  const uint8_t* payload = slice_;
+  int16_t* pcm = resampler_ ? pcmScratch : frame_;
+  decode(payload, samples, pcm);
+  slice_ += bytes;
+  sliceBytes_ -= bytes;
+  concealer_->receive(pcm, samples);
+  Delivery delivery = frame(pcm, samples, false, nowMs);
+  delivery.payload = payload;
+  delivery.bytes = bytes;
+  return delivery;
+}
+
+Delivery InboundTrack::frame(int16_t* pcm, size_t samples, bool concealed, double nowMs) {
+  Delivery delivery;
+  delivery.kind = Delivery::Kind::Frame;
+  delivery.concealed = concealed;
+  delivery.timestampMs = timeline_.positionMs();
+  timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
+  delivery.samples = resampler_ ? resampler_->process(pcm, samples, frame_) : samples;
+  delivery.more = ready(nowMs);
+  counters_.frames++;
+  return delivery;
+}
+
+Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool concealed) {
+  Delivery delivery;
+  delivery.kind = Delivery::Kind::Frame;
+  delivery.concealed = concealed;
+  delivery.timestampMs = timeline_.positionMs();
+  timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
+  if (resampler_) {
+    delivery.samples = resampler_->process(pcm, samples, frame_);
+  } else {
+    std::memcpy(frame_, pcm, samples * sizeof(int16_t));
+    delivery.samples = samples;
+  }
+  counters_.frames++;
+  if (concealed) counters_.concealed++;
+  return delivery;
+}
+
+void InboundTrack::decode(const uint8_t* payload, size_t samples, int16_t* pcm) {
+  switch (config_.encoding) {
+    case Encoding::Pcmu:
+      ulawDecode(payload, samples, pcm);
+      break;
+    case Encoding::Pcma:
+      alawDecode(payload, samples, pcm);
+      break;
+    case Encoding::L16:
+      l16Decode(payload, samples, config_.l16Order, pcm);
+      break;
+    case Encoding::G722:
+      g722_->decode(payload, samples / 2, pcm);
+      break;
+    default:
+      break;  // pooled: never here
+  }
+}
+
+size_t InboundTrack::bytesToSamples(size_t bytes) const {
+  switch (config_.encoding) {
+    case Encoding::L16:
+      return bytes / 2;
+    case Encoding::G722:
+      return bytes * 2;
+    default:
+      return bytes;
+  }
+}
+
+size_t InboundTrack::samplesToBytes(size_t samples) const {
+  switch (config_.encoding) {
+    case Encoding::L16:
+      return samples * 2;
+    case Encoding::G722:
+      return samples / 2;
+    default:
+      return samples;
+  }
+}
+
+double InboundTrack::durationMs(const ReorderFrame& frame) const {
+  if (pooled_) return kPoolFrameMs;
+  return static_cast<double>(bytesToSamples(frame.bytes)) * 1000 / sourceHz_;
+}
+
+}  // namespace sidetone

@@ -1,0 +1,117 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "codec/encoding.h"
+#include "codec/g722.h"
+#include "codec/l16.h"
+#include "memory/block_pool.h"
+#include "plc/concealer.h"
+#include "reorder/reorder.h"
+#include "resample/resampler.h"
+#include "stream/media_timeline.h"
+
+namespace sidetone {
+
+struct InboundConfig {
+  Encoding encoding = Encoding::Pcmu;
+  int announcedHz = 8000;  // media_format.sample_rate
+  int handlerHz = 8000;    // rate at which the handler hears
+  ByteOrder l16Order = ByteOrder::Little;
+  double reorderWaitMs = 60;
+  double gapFillMaxMs = 1000;  // longer losses are a jump of the frames' timestamps, not concealed frames
+};
+
+struct InboundCounters {
+  uint32_t frames = 0;      // heard by the handler, concealed ones among them
+  uint32_t concealed = 0;   // synthesised for what was lost
+  uint32_t pauses = 0;      // timestamps showed a time in which nothing was sent
+  uint32_t badPayload = 0;  // odd byte of an L16 payload, dropped
+};
+
+/** What InboundTrack::next() has for the caller. */
+struct Delivery {
+  enum class Kind : uint8_t {
+    Nothing,
+    Frame,        // `samples` of PCM at the handler's rate lie in the frame buffer
+    PoolPayload,  // decode `payload` in the pool, then bring the PCM to deliverPcm()
+    PoolLoss,     // have the pool's decoder conceal `lostFrames` frames of 20 ms
+  };
+  Kind kind = Kind::Nothing;
+  bool concealed = false;
+  bool more = false;  // next() has something more right now
+  size_t samples = 0;
+  double timestampMs = 0;
+  const uint8_t* payload = nullptr;  // also for Frame, where the PCM is this payload, decoded; else null
+  size_t bytes = 0;
+  uint32_t lostFrames = 0;
+};
+
+/**
+ * One track of one call from payloads to frames of PCM:
+ *
+ *   push(payload) ─▶ reorder ─▶ decode │ conceal ─▶ resample ─▶ frame buffer
+ *
+ * A payload longer than kSliceMs is heard as several frames. After push(), call next() until it says `more`
+ * no longer.
+ */
+class InboundTrack {
+ public:
+  /** Longest frame a handler gets. Opus packets may last 120 ms; the other encodings are cut at 60. */
+  static constexpr int kSliceMs = 60;
+  static constexpr int kOpusSliceMs = 120;
+
+  InboundTrack(BlockPool& pool, const InboundConfig& config);
+
+  /** Samples the frame buffer must hold. */
+  size_t frameSamplesMax() const;
+  void setFrameBuffer(int16_t* frame) { frame_ = frame; }
+  const int16_t* frameBuffer() const { return frame_; }
+
+  /** `frame.payload` must stay where it is until next() has nothing more. */
+  void push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs);
+  Delivery next(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
+
+  /** PCM of the pool's decoder, at most one slice, in order. */
+  Delivery deliverPcm(const int16_t* pcm, size_t samples, bool concealed);
+
+  bool ready(double nowMs) { return concealSamples_ > 0 || sliceBytes_ > 0 || reorder_.ready(nowMs); }
+  Reorder& reorder() { return reorder_; }
+  MediaTimeline& timeline() { return timeline_; }
+  const InboundCounters& counters() const { return counters_; }
+  const InboundConfig& config() const { return config_; }
+  int sourceHz() const { return sourceHz_; }
+  bool resamples() const { return resampler_.has_value(); }
+
+ private:
+  void take(const ReorderFrame& frame, bool afterGap);
+  void openGap(const Reorder::Popped& gap);
+  Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
+  Delivery concealSlice(int16_t* pcmScratch, double nowMs);
+  Delivery decodeSlice(int16_t* pcmScratch, double nowMs);
+  void decode(const uint8_t* payload, size_t samples, int16_t* pcm);
+  size_t bytesToSamples(size_t bytes) const;
+  size_t samplesToBytes(size_t samples) const;
+  double durationMs(const ReorderFrame& frame) const;
+
+  InboundConfig config_;
+  int sourceHz_;
+  size_t sliceSamplesMax_;
+  bool pooled_;
+  bool afterGap_ = false;
+  int16_t* frame_ = nullptr;
+  const uint8_t* slice_ = nullptr;  // what is left of the payload being heard
+  size_t sliceBytes_ = 0;
+  size_t concealSamples_ = 0;  // what is left to synthesise for the gap before it
+  double skipMs_ = 0;          // lost time that is not filled, after the concealed part
+  Reorder reorder_;
+  MediaTimeline timeline_;
+  std::optional<Concealer> concealer_;  // pool decoders conceal by themselves
+  std::optional<Resampler> resampler_;
+  std::unique_ptr<G722Decoder> g722_;
+  InboundCounters counters_;
+};
+
+}  // namespace sidetone

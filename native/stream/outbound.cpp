@@ -1,0 +1,248 @@
+#include "stream/outbound.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "codec/g711.h"
+
+namespace sidetone {
+namespace {
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr int kRateRatioMax = 6;  // 8 kHz to 48 kHz
+
+size_t bytesPerQueuedSample(Encoding encoding) {
+  return encoding == Encoding::Pcmu || encoding == Encoding::Pcma ? 1 : 2;
+}
+}  // namespace
+
+Outbound::Outbound(BlockPool& pool, const OutboundConfig& config)
+    : config_(config),
+      sampleHz_(sampleRateHz(config.encoding, config.announcedHz)),
+      samplesPerMs_(sampleHz_ / 1000.0),
+      minSamples_(static_cast<size_t>(sampleHz_) * kMessageMinMs / 1000),
+      bytesPerSample_(bytesPerQueuedSample(config.encoding)),
+      pooled_(runsInPool(config.encoding)),
+      queue_(pool),
+      playout_(sampleHz_) {
+  if (pooled_) packets_.emplace(pool);
+  if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Encoder>();
+}
+
+size_t Outbound::payloadBytesMax(const OutboundConfig& config) {
+  if (runsInPool(config.encoding)) return 2048;
+  // A short tail is sent along rather than left behind, so a message may be 20 ms longer than a chunk.
+  const double samples =
+      (config.chunkMs + kMessageMinMs) * sampleRateHz(config.encoding, config.announcedHz) / 1000;
+  const double bytesPerSample = config.encoding == Encoding::L16    ? 2
+                                : config.encoding == Encoding::G722 ? 0.5
+                                                                    : 1;
+  return static_cast<size_t>(std::ceil(samples * bytesPerSample)) + 2;
+}
+
+double Outbound::enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed,
+                         double nowMs) {
+  const double comingMs = static_cast<double>(samples) * 1000 / fromHz;
+  if (queuedMs() + comingMs > config_.queueMaxMs) {
+    counters_.refused++;
+    return -1;
+  }
+  const double before = accepted_;
+  bool fits = true;
+  if (fromHz == sampleHz_) {
+    resamplerFromHz_ = 0;
+    resampler_.reset();
+    fits = append(pcm, samples, echoed);
+  } else {
+    if (resamplerFromHz_ != fromHz) {
+      resampler_ = std::make_unique<Resampler>(fromHz, sampleHz_);
+      resamplerFromHz_ = fromHz;
+    }
+    std::array<int16_t, kPieceSamples * kRateRatioMax + 64> converted;
+    for (size_t done = 0; done < samples && fits; done += kPieceSamples) {
+      const size_t piece = std::min(kPieceSamples, samples - done);
+      fits = append(converted.data(), resampler_->process(pcm + done, piece, converted.data()), nullptr);
+    }
+  }
+  lastEnqueueMs_ = nowMs;
+  if (!fits) counters_.refused++;
+  return fits ? accepted_ - before : -1;
+}
+
+bool Outbound::append(const int16_t* pcm, size_t samples, const uint8_t* echoed) {
+  std::array<uint8_t, kPieceSamples * 2> encoded;
+  for (size_t done = 0; done < samples; done += kPieceSamples) {
+    const size_t piece = std::min(kPieceSamples, samples - done);
+    const int16_t* from = pcm + done;
+    const uint8_t* bytes = encoded.data();
+    switch (config_.encoding) {
+      case Encoding::Pcmu:
+        ulawEncode(from, piece, encoded.data());
+        if (echoed) {
+          for (size_t i = 0; i < piece; i++) {
+            if (echoed[done + i] == 0x7F && from[i] == 0) encoded[i] = 0x7F;
+          }
+        }
+        break;
+      case Encoding::Pcma:
+        alawEncode(from, piece, encoded.data());
+        break;
+      case Encoding::L16:
+        l16Encode(from, piece, config_.l16Order, encoded.data());
+        break;
+      default:
+        bytes = reinterpret_cast<const uint8_t*>(from);
+        break;
+    }
+    if (!queue_.append(bytes, piece * bytesPerSample_)) return false;
+    accepted_ += static_cast<double>(piece);
+  }
+  return true;
+}
+
+size_t Outbound::take(double nowMs, uint8_t* payload) {
+  if (pooled_) return takePacket(nowMs, payload);
+  size_t samples = dueSamples(nowMs);
+  if (samples == 0) return 0;
+  if (playout_.dryAtMs() < nowMs && lastEnqueueMs_ < playout_.dryAtMs()) counters_.underruns++;
+
+  size_t padding = samples < minSamples_ ? minSamples_ - samples : 0;
+  if (g722_ && (samples + padding) % 2 != 0) padding++;
+  const size_t bytes = encodeQueued(samples, padding, payload);
+  sent(samples, padding, bytes, nowMs);
+  chunkMs_ = queuedSamples() > 0 ? std::min(chunkMs_ * 2, config_.chunkMs) : kMessageMinMs;
+  return bytes;
+}
+
+double Outbound::dueMs() const {
+  if (pooled_) {
+    return packets_->bytes() > 0 ? leadDueMs() : kNever;
+  }
+  const double queued = queuedSamples();
+  if (queued == 0) return kNever;
+  return queued < static_cast<double>(minSamples_) ? tailDueMs() : leadDueMs();
+}
+
+/** A tail shorter than a message may take waits for more audio: for 20 ms, or as long as the far end is busy.
+ */
+double Outbound::tailDueMs() const {
+  return std::max(lastEnqueueMs_ + kMessageMinMs, playout_.dryAtMs() - kTickSlackMs);
+}
+
+size_t Outbound::dueSamples(double nowMs) {
+  auto queued = static_cast<size_t>(queuedSamples());
+  if (queued == 0) return 0;
+  if (queued < minSamples_) {
+    if (nowMs < tailDueMs()) return 0;
+    flushResampler();
+    return std::min(static_cast<size_t>(queuedSamples()), minSamples_);
+  }
+  if (nowMs < leadDueMs()) return 0;
+  if (playout_.aheadMs(nowMs) == 0) chunkMs_ = kMessageMinMs;
+  const auto chunk = static_cast<size_t>(chunkMs_ * samplesPerMs_);
+  if (queued < chunk + minSamples_) {
+    // All of it, rather than leaving a tail behind; G.722 makes a byte of two samples.
+    return g722_ ? queued - queued % 2 : queued;
+  }
+  return chunk;
+}
+
+/** At the end of an utterance the filter's delay is still inside the resampler. */
+void Outbound::flushResampler() {
+  if (!resampler_) return;
+  std::array<int16_t, 512> tail;
+  if (resampler_->flushMax() > tail.size()) return;
+  append(tail.data(), resampler_->flush(tail.data()), nullptr);
+  resampler_.reset();
+  resamplerFromHz_ = 0;
+}
+
+size_t Outbound::encodeQueued(size_t samples, size_t padding, uint8_t* payload) {
+  if (!g722_) {
+    const size_t bytes = samples * bytesPerSample_;
+    queue_.read(payload, bytes);
+    const uint8_t silence = config_.encoding == Encoding::Pcmu   ? 0xFF
+                            : config_.encoding == Encoding::Pcma ? 0xD5
+                                                                 : 0;
+    std::memset(payload + bytes, silence, padding * bytesPerSample_);
+    return bytes + padding * bytesPerSample_;
+  }
+  std::array<int16_t, kPieceSamples> pcm;
+  const size_t total = samples + padding;
+  for (size_t done = 0; done < total; done += pcm.size()) {
+    const size_t piece = std::min(pcm.size(), total - done);
+    const size_t queued = done < samples ? std::min(piece, samples - done) : 0;
+    queue_.read(reinterpret_cast<uint8_t*>(pcm.data()), queued * sizeof(int16_t));
+    std::fill(pcm.begin() + static_cast<long>(queued), pcm.begin() + static_cast<long>(piece), int16_t{0});
+    g722_->encode(pcm.data(), piece, payload + done / 2);
+  }
+  return total / 2;
+}
+
+double Outbound::pcmDueMs() const {
+  const double queued = pooled_ ? queuedSamples() : 0;
+  if (queued == 0) return kNever;
+  if (queued < static_cast<double>(minSamples_)) return tailDueMs();
+  // Far enough ahead that a packet is there when it is due, and no further: what a clear() drops was encoded
+  // in vain.
+  return playout_.dryAtMs() + encoding_ / samplesPerMs_ - config_.leadMs - config_.chunkMs;
+}
+
+size_t Outbound::takePcm(double nowMs, int16_t* pcm) {
+  if (nowMs < pcmDueMs()) return 0;
+  if (queuedSamples() < static_cast<double>(minSamples_)) flushResampler();
+  const size_t samples = std::min(static_cast<size_t>(queuedSamples()), minSamples_);
+  queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
+  std::fill(pcm + samples, pcm + minSamples_, int16_t{0});
+  if (samples < minSamples_) counters_.padded++;
+  encoding_ += static_cast<double>(minSamples_);
+  withEncoder_++;
+  return minSamples_;
+}
+
+bool Outbound::enqueuePacket(const uint8_t* packet, size_t bytes) {
+  withEncoder_--;
+  if (staleWithEncoder_ > 0) {
+    staleWithEncoder_--;
+    return true;
+  }
+  const std::array<uint8_t, 2> length{static_cast<uint8_t>(bytes & 0xFF), static_cast<uint8_t>(bytes >> 8)};
+  return packets_->append(length.data(), length.size()) && packets_->append(packet, bytes);
+}
+
+size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
+  if (packets_->bytes() == 0 || nowMs < leadDueMs()) return 0;
+  std::array<uint8_t, 2> length;
+  packets_->read(length.data(), length.size());
+  const size_t bytes = static_cast<size_t>(length[0]) | static_cast<size_t>(length[1]) << 8;
+  packets_->read(payload, bytes);
+  encoding_ -= static_cast<double>(minSamples_);
+  // The last packet of an utterance was filled up with silence.
+  const double left = accepted_ - sent_;
+  const size_t samples = left < static_cast<double>(minSamples_) ? static_cast<size_t>(left) : minSamples_;
+  sent(samples, minSamples_ - samples, bytes, nowMs);
+  return bytes;
+}
+
+void Outbound::sent(size_t samples, size_t padding, size_t bytes, double nowMs) {
+  playout_.sent(sent_, static_cast<double>(samples), static_cast<double>(padding), nowMs);
+  sent_ += static_cast<double>(samples);
+  counters_.messages++;
+  counters_.payloadBytes += bytes;
+  if (padding > 0 && !pooled_) counters_.padded++;
+}
+
+void Outbound::clear(double nowMs) {
+  queue_.clear();
+  if (packets_) packets_->clear();
+  encoding_ = 0;
+  staleWithEncoder_ = withEncoder_;
+  playout_.clear(nowMs);
+  sent_ = accepted_;
+  chunkMs_ = kMessageMinMs;
+  if (resampler_) resampler_->reset();
+}
+
+}  // namespace sidetone

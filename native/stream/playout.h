@@ -1,0 +1,88 @@
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+namespace sidetone {
+
+/**
+ * What the far end has played of what it was sent. Telnyx plays audio as it comes, one piece behind the
+ * other, so the send times tell which sample is being heard at any moment: whatever time a message takes on
+ * its way, the clear that cuts it off takes too.
+ *
+ * Positions count samples accepted for this stream since its start; padding has none.
+ */
+class Playout {
+ public:
+  explicit Playout(int sampleHz) : samplesPerMs_(sampleHz / 1000.0) {}
+
+  /** When the far end will run dry. */
+  double dryAtMs() const { return dryAtMs_; }
+
+  /** How much the far end still has to play, padding included. */
+  double aheadMs(double nowMs) const { return std::max(0.0, dryAtMs_ - nowMs); }
+
+  /** `samples` from `position` on were sent, followed by `padding` samples of silence. */
+  void sent(double position, double samples, double padding, double nowMs) {
+    const double startMs = std::max(dryAtMs_, nowMs);
+    const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
+    const bool joins = count_ > 0 && position == last.position + last.samples &&
+                       startMs - (last.startMs + last.samples / samplesPerMs_) < kJoinMs;
+    if (joins) {
+      runs_[count_ - 1].samples += samples;
+    } else {
+      forget(nowMs);
+      if (count_ == kRuns) dropFirst();
+      runs_[count_++] = {position, samples, startMs};
+    }
+    dryAtMs_ = startMs + (samples + padding) / samplesPerMs_;
+  }
+
+  /** Position up to which everything that was sent has been heard. */
+  double playedPosition(double nowMs) const {
+    double played = before_;
+    for (size_t i = 0; i < count_; i++) {
+      const Run& run = runs_[i];
+      if (nowMs <= run.startMs) break;
+      played = run.position + std::min(run.samples, (nowMs - run.startMs) * samplesPerMs_);
+    }
+    return played;
+  }
+
+  /** The far end dropped what it had not played. */
+  void clear(double nowMs) {
+    before_ = playedPosition(nowMs);
+    count_ = 0;
+    dryAtMs_ = nowMs;
+  }
+
+ private:
+  // A run ends at padding or where the far end ran dry. Runs that have been heard are forgotten; the rest lie
+  // within the lead, in which each takes at least 20 ms: (lead 200 + chunk 100) / 20 = 15. With a longer lead
+  // the oldest two count as one, and the position is out by the padding between them for as long as they are
+  // being played.
+  static constexpr size_t kRuns = 16;
+  static constexpr double kJoinMs = 0.01;  // rounding of sums of durations
+  struct Run {
+    double position;
+    double samples;
+    double startMs;
+  };
+
+  void forget(double nowMs) {
+    while (count_ > 0 && runs_[0].startMs + runs_[0].samples / samplesPerMs_ <= nowMs) dropFirst();
+  }
+  void dropFirst() {
+    before_ = runs_[0].position + runs_[0].samples;
+    std::copy(runs_.begin() + 1, runs_.begin() + static_cast<long>(count_), runs_.begin());
+    count_--;
+  }
+
+  double samplesPerMs_;
+  double dryAtMs_ = 0;
+  double before_ = 0;  // all of this has been heard
+  size_t count_ = 0;
+  std::array<Run, kRuns> runs_{};
+};
+
+}  // namespace sidetone
