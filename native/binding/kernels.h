@@ -2,6 +2,10 @@
 #include <napi.h>
 
 namespace sidetone::binding {
-/** Stateless kernels (base64, G.711, L16) for tests, tools and benchmarks. */
+/**
+ * `exports.kernels`: the stateless kernels, for tests, tools and benchmarks (a stream reaches them without
+ * leaving native code). Its TypeScript face, with shapes and errors, is KernelExports in
+ * test/helpers/kernels.ts.
+ */
 void exportKernels(Napi::Env env, Napi::Object exports);
 }  // namespace sidetone::binding
