@@ -1,10 +1,12 @@
 // What the addon exports: a table of contents and nothing else.
 #include <napi.h>
 
+#include "binding/dsp.h"
 #include "binding/kernels.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportKernels(env, exports);
+  sidetone::binding::exportDsp(env, exports);
   return exports;
 }
 

@@ -1,0 +1,42 @@
+/** The addon's stateful signal processing, for tests: what native/binding/dsp.cpp exports. */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { root } from './paths.js';
+
+export interface Resampler {
+  process(samples: Int16Array): Int16Array;
+  flush(): Int16Array;
+  reset(): void;
+  readonly delayMs: number;
+  readonly stateBytes: number;
+}
+
+export interface Concealer {
+  receive(frame: Int16Array): void;
+  conceal(samples: number): Int16Array;
+  reset(): void;
+  readonly delaySamples: number;
+  readonly stateBytes: number;
+}
+
+interface Dsp {
+  Resampler: new (fromHz: number, toHz: number) => Resampler;
+  Concealer: new (rateHz: number, options?: { standardTiming?: boolean }) => Concealer;
+}
+
+export const dsp: Dsp = createRequire(import.meta.url)(join(root, 'build/Release/sidetone.node'));
+
+/** 16-bit words, little-endian, of a file's bytes. */
+export function words(bytes: Buffer): Int16Array {
+  return Int16Array.from({ length: bytes.length >> 1 }, (_, i) => bytes.readInt16LE(2 * i));
+}
+
+export function concat(parts: readonly Int16Array[]): Int16Array {
+  const whole = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
