@@ -89,7 +89,8 @@ export type TelnyxErrorCode = keyof typeof TELNYX_ERRORS;
 export interface ErrorFrame {
   event: 'error';
   stream_id: string;
-  payload: { code: TelnyxErrorCode; title: (typeof TELNYX_ERRORS)[TelnyxErrorCode]; detail: string };
+  /** Code and title are those of {@link TELNYX_ERRORS}; others are let through, for Telnyx may add some. */
+  payload: { code: number; title: string; detail: string };
 }
 
 export type TelnyxFrame =
