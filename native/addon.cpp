@@ -2,9 +2,11 @@
 #include <napi.h>
 
 #include "binding/dsp.h"
+#include "binding/engine.h"
 #include "binding/kernels.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  sidetone::binding::exportEngine(env, exports);
   sidetone::binding::exportKernels(env, exports);
   sidetone::binding::exportDsp(env, exports);
   return exports;

@@ -1,4 +1,6 @@
-/** Encodings as the specification spells them. */
+/**
+ * Encodings as the specification spells them, in the order in which the addon numbers them.
+ */
 export const ENCODINGS = ['PCMU', 'PCMA', 'G722', 'OPUS', 'AMR-WB', 'L16'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
@@ -10,21 +12,44 @@ export interface CodecFacts {
   clockRate(announcedRate: number): number;
   /** Rate of the decoded PCM, in Hz. */
   sampleRate(announcedRate: number): number;
+  /** Announced rates that Telnyx knows for it. */
+  announcedRates: readonly number[];
   /** Where encoding and decoding run: in the reactor's thread, or in the worker pool because they would stall it. */
   runsIn: 'reactor' | 'pool';
 }
 
 const same = (rate: number): number => rate;
+const fixed = (rate: number) => () => rate;
 
 export const CODECS: Readonly<Record<Encoding, CodecFacts>> = {
-  PCMU: { clockRate: () => 8000, sampleRate: () => 8000, runsIn: 'reactor' },
-  PCMA: { clockRate: () => 8000, sampleRate: () => 8000, runsIn: 'reactor' },
-  G722: { clockRate: () => 8000, sampleRate: () => 16000, runsIn: 'reactor' },
-  OPUS: { clockRate: same, sampleRate: same, runsIn: 'pool' },
-  'AMR-WB': { clockRate: () => 16000, sampleRate: () => 16000, runsIn: 'pool' },
-  L16: { clockRate: same, sampleRate: same, runsIn: 'reactor' },
+  PCMU: { clockRate: fixed(8000), sampleRate: fixed(8000), announcedRates: [8000], runsIn: 'reactor' },
+  PCMA: { clockRate: fixed(8000), sampleRate: fixed(8000), announcedRates: [8000], runsIn: 'reactor' },
+  G722: {
+    clockRate: fixed(8000),
+    sampleRate: fixed(16000),
+    announcedRates: [8000, 16000],
+    runsIn: 'reactor',
+  },
+  OPUS: { clockRate: same, sampleRate: same, announcedRates: [8000, 16000, 24000, 48000], runsIn: 'pool' },
+  'AMR-WB': {
+    clockRate: fixed(16000),
+    sampleRate: fixed(16000),
+    announcedRates: [16000, 8000],
+    runsIn: 'pool',
+  },
+  L16: {
+    clockRate: same,
+    sampleRate: same,
+    announcedRates: [8000, 16000, 22050, 24000, 48000],
+    runsIn: 'reactor',
+  },
 };
 
 export function isEncoding(value: unknown): value is Encoding {
   return ENCODINGS.includes(value as Encoding);
+}
+
+/** The addon's number for an encoding. */
+export function encodingNumber(encoding: Encoding): number {
+  return ENCODINGS.indexOf(encoding);
 }

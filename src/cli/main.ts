@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** The command `sidetone`: one file a command, here only the list of them and what an error looks like. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { SidetoneError } from '../errors.js';
+import { EXIT_FAILED, EXIT_USAGE } from './exit.js';
+
+const COMMANDS = ['serve'];
+
+const USAGE_ERRORS = new Set<string>([
+  'SIDETONE_BAD_OPTION',
+  'SIDETONE_BAD_ARGUMENT',
+  'SIDETONE_PLUGIN_INVALID',
+  'SIDETONE_PLUGIN_NOT_FOUND',
+]);
+
+const packageFile = new URL('../../../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
+
+const program = new Command('sidetone')
+  .description('media-stream server for Telnyx phone calls, and the tools to test one')
+  .version(version)
+  .showHelpAfterError('(add --help for the options)')
+  .exitOverride();
+
+// A command is loaded when it is named: `sidetone check` needs no addon.
+const named = process.argv[2];
+const wanted = named !== undefined && COMMANDS.includes(named) ? [named] : COMMANDS;
+for (const name of wanted) {
+  const { register } = (await import(`./${name}.js`)) as { register(program: Command): void };
+  register(program);
+}
+for (const command of program.commands) command.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof SidetoneError) {
+    console.error(`sidetone: ${error.message} [${error.code}]`);
+    return USAGE_ERRORS.has(error.code) ? EXIT_USAGE : EXIT_FAILED;
+  }
+  console.error(error);
+  return EXIT_FAILED;
+}

@@ -1,0 +1,379 @@
+/**
+ * One WebSocket: the protocol's state machine.
+ *
+ *   waiting ──start──▶ streaming ──stop──▶ stopped
+ *      └──────────┬─────────┴─────────────────┘
+ *               closed   (from any state: by the peer, by us, by a timeout)
+ *
+ * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
+ */
+import { CODECS, type Encoding, isEncoding } from './codec.js';
+import type { Format } from './engine.js';
+import { SidetoneError } from './errors.js';
+import { BAD_BASE64, FOREIGN_STREAM, NOT_RECOGNISED } from './native.js';
+import type {
+  AcceptResult,
+  AudioOptions,
+  OutboundOptions,
+  Plugin,
+  StopReason,
+  StreamHandler,
+} from './plugin.js';
+import type { Reactor } from './reactor.js';
+import type { Stream, StreamLink } from './stream.js';
+import type {
+  ConnectedFrame,
+  DtmfFrame,
+  ErrorFrame,
+  MediaFrame,
+  StartFrame,
+  Track,
+} from './telnyx/frames.js';
+import { AUTH_TOKEN_HEADER } from './telnyx/frames.js';
+import { parseFrame } from './telnyx/validate.js';
+
+/** What a connection needs of its WebSocket; uWebSockets.js's own has it. */
+export interface Socket {
+  /** 1 sent, 0 buffered (do not send again), 2 dropped. */
+  send(message: string | Uint8Array, isBinary?: boolean, compress?: boolean): number;
+  end(code?: number, reason?: string): void;
+  getBufferedAmount(): number;
+}
+
+/** What the upgrade settled. */
+export interface ConnectionSetup {
+  plugin: Plugin;
+  accepted: AcceptResult;
+  query: URLSearchParams;
+  /** Judges the token of the `connected` frame; absent when the server wants none. */
+  checkToken: ((token: string, callControlId?: string) => boolean) | undefined;
+  /** The call that the upgrade's token is bound to. */
+  boundCall: string | undefined;
+}
+
+/** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network. */
+const EARLY_MEDIA_MAX = 16;
+
+const CLOSE_CODES: Record<StopReason, number> = {
+  stop: 1000,
+  disconnected: 1000,
+  idle_timeout: 1000,
+  replaced: 1000,
+  closed: 1000,
+  handler_failed: 1011,
+  protocol_error: 1008,
+  server_closed: 1001,
+};
+
+export class Connection implements StreamLink {
+  #socket: Socket | undefined;
+  #stream: Stream | undefined;
+  #slot = -1;
+  #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
+  #early: ArrayBuffer[] = [];
+  #malformed = 0;
+  #congested = false;
+  #endReason: StopReason | undefined;
+
+  constructor(
+    private readonly reactor: Reactor,
+    private readonly setup: ConnectionSetup,
+  ) {}
+
+  /** The WebSocket is open. */
+  open(socket: Socket): void {
+    this.#socket = socket;
+  }
+
+  get streaming(): boolean {
+    return this.#state === 'streaming';
+  }
+
+  get callControlId(): string | undefined {
+    return this.#stream?.call.callControlId;
+  }
+
+  get stream(): Stream | undefined {
+    return this.#stream;
+  }
+
+  get plugin(): Plugin {
+    return this.setup.plugin;
+  }
+
+  /** One message. `message` is read before this returns and not kept. */
+  message(message: ArrayBuffer, isBinary: boolean): void {
+    if (isBinary) {
+      this.reactor.count('binaryMessages');
+      return;
+    }
+    if (this.#state === 'streaming') {
+      const outcome = this.reactor.engine.native.receive(this.#slot, message, this.reactor.clock.now());
+      if (outcome !== NOT_RECOGNISED) {
+        this.#stream!.deliver(outcome);
+        return;
+      }
+    }
+    if (this.#state !== 'closed') this.#text(message);
+  }
+
+  /** The WebSocket has closed; nothing may be sent any more. */
+  closed(idle: boolean): void {
+    this.#socket = undefined;
+    this.#finish(this.#endReason ?? (idle ? 'idle_timeout' : 'disconnected'));
+  }
+
+  // --- StreamLink: what the stream may do to its connection ---
+
+  sendText(text: string): void {
+    if (this.#socket) this.#sent(this.#socket.send(text, false, false));
+  }
+
+  sendDue(count: number): void {
+    this.reactor.flush(count);
+  }
+
+  end(reason: StopReason): void {
+    if (this.#endReason !== undefined || this.#state === 'closed') return;
+    this.#endReason = reason;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#finish(reason);
+    socket?.end(CLOSE_CODES[reason], reason);
+  }
+
+  // --- driven by the reactor ---
+
+  /** One media message out of the send slab. */
+  sendMedia(message: Uint8Array): void {
+    if (this.#socket) this.#sent(this.#socket.send(message, false, false));
+  }
+
+  drained(): void {
+    this.#congested = false;
+  }
+
+  #sent(status: number): void {
+    if (status !== 2) return;
+    this.reactor.count('messagesDropped');
+    if (this.#congested) return;
+    this.#congested = true;
+    if (this.reactor.options.slowReader === 'close') {
+      this.end('protocol_error');
+      return;
+    }
+    this.#stream?.tell(
+      'onError',
+      new SidetoneError(
+        'SIDETONE_BACKPRESSURE',
+        `the far end reads too slowly: audio is dropped while more than ${this.reactor.options.maxBackpressureBytes} ` +
+          'bytes wait to be sent to it',
+      ),
+    );
+  }
+
+  // --- frames that are not plain media ---
+
+  #text(message: ArrayBuffer): void {
+    const parsed = parseFrame(Buffer.from(message).toString('utf8'));
+    if (parsed.kind === 'refused') {
+      this.#refuse(parsed.reason, parsed.detail);
+      return;
+    }
+    if (parsed.kind === 'unknown') {
+      this.reactor.count('unknownEvents');
+      return;
+    }
+    const frame = parsed.frame;
+    if ('sequence_number' in frame && frame.event !== 'media' && frame.event !== 'start' && this.#stream) {
+      this.reactor.engine.native.noteSequence(this.#slot, Number(frame.sequence_number));
+    }
+    switch (frame.event) {
+      case 'connected':
+        return this.#connected(frame);
+      case 'start':
+        return this.#start(frame);
+      case 'media':
+        return this.#media(frame, message);
+      case 'dtmf':
+        return this.#dtmf(frame);
+      case 'mark':
+        return this.#stream?.markReturned(frame.mark.name);
+      case 'stop':
+        return this.#stop();
+      case 'error':
+        return this.#error(frame);
+    }
+  }
+
+  #refuse(reason: string, detail: string): void {
+    this.#malformed++;
+    this.reactor.refused(reason, detail);
+    if (this.#malformed >= this.reactor.options.malformedMax) this.end('protocol_error');
+  }
+
+  #connected(frame: ConnectedFrame): void {
+    const token = frame.connected?.[AUTH_TOKEN_HEADER];
+    if (token !== undefined && this.setup.checkToken && !this.setup.checkToken(token)) {
+      this.reactor.count('unauthorized');
+      this.end('protocol_error');
+    }
+  }
+
+  #start(frame: StartFrame): void {
+    if (this.#state !== 'waiting') {
+      this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
+      return;
+    }
+    const { boundCall } = this.setup;
+    if (boundCall !== undefined && boundCall !== frame.start.call_control_id) {
+      this.reactor.count('unauthorized');
+      this.end('protocol_error');
+      return;
+    }
+    const audio: AudioOptions = { ...this.setup.plugin.audio, ...this.setup.accepted.audio };
+    const inbound: Format = {
+      encoding: frame.start.media_format.encoding,
+      sampleRate: frame.start.media_format.sample_rate,
+    };
+    const outbound = this.#outbound(inbound, frame.start.call_control_id);
+    const handlerRate = audio.sampleRate ?? CODECS[inbound.encoding].sampleRate(inbound.sampleRate);
+    const tracks: readonly Track[] =
+      audio.tracks === 'both' ? ['inbound', 'outbound'] : [audio.tracks ?? 'inbound'];
+    const opened = this.reactor.openStream({
+      link: this,
+      start: frame,
+      inbound,
+      outbound,
+      handlerRate,
+      tracks,
+    });
+    if (!opened) {
+      this.end('protocol_error');
+      return;
+    }
+    this.#stream = opened;
+    this.#slot = opened.slot;
+    this.#state = 'streaming';
+    this.reactor.takeOver(frame.start.call_control_id, this);
+    this.#startHandler(opened);
+    const early = this.#early;
+    this.#early = [];
+    for (const message of early) this.message(message, false);
+  }
+
+  #startHandler(stream: Stream): void {
+    try {
+      const handler = this.setup.plugin.onStart(stream) as StreamHandler | undefined;
+      if (handler instanceof Promise) {
+        throw new SidetoneError(
+          'SIDETONE_PLUGIN_INVALID',
+          `plugin ${this.setup.plugin.name}: onStart returned a promise: return the handler and start what is ` +
+            'asynchronous inside it',
+        );
+      }
+      if (handler) stream.attach(handler);
+    } catch (error) {
+      stream.handlerFailed('onStart', error);
+    }
+  }
+
+  /** Query before accept() before plugin before what was asked of Telnyx before server; what comes in at the last. */
+  #outbound(inbound: Format, callControlId: string): Format {
+    const fromQuery = queryOutbound(this.setup.query);
+    const wanted: OutboundOptions = {
+      ...this.reactor.options.outboundCodec,
+      ...this.reactor.expectedOutbound(callControlId),
+      ...this.setup.plugin.outbound,
+      ...this.setup.accepted.outbound,
+      ...fromQuery,
+    };
+    const encoding = wanted.encoding ?? inbound.encoding;
+    if (wanted.sampleRate !== undefined) return { encoding, sampleRate: wanted.sampleRate };
+    if (encoding === inbound.encoding) return inbound;
+    return { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 };
+  }
+
+  /** A media frame that the engine did not recognise at once: unusually written, early, late or wrong. */
+  #media(frame: MediaFrame, message: ArrayBuffer): void {
+    if (this.#state === 'waiting') {
+      this.reactor.count('earlyMedia');
+      if (this.#early.length < EARLY_MEDIA_MAX) this.#early.push(message.slice(0));
+      else this.end('protocol_error');
+      return;
+    }
+    if (this.#state !== 'streaming') {
+      this.reactor.count('lateMedia');
+      return;
+    }
+    this.reactor.count('mediaParsedFully');
+    const { track, chunk, timestamp, payload } = frame.media;
+    const outcome = this.reactor.engine.native.receiveParsed(
+      this.#slot,
+      track === 'outbound' ? 1 : 0,
+      Number(frame.sequence_number),
+      Number(chunk),
+      Number(timestamp),
+      Buffer.from(frame.stream_id, 'utf8'),
+      Buffer.from(payload, 'utf8'),
+      this.reactor.clock.now(),
+    );
+    if (outcome === BAD_BASE64) {
+      this.#refuse('bad_base64', `media.payload: ${payload.length} characters: not standard padded base64`);
+    } else if (outcome === FOREIGN_STREAM) {
+      this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
+    } else {
+      this.#stream!.deliver(outcome);
+    }
+  }
+
+  #dtmf(frame: DtmfFrame): void {
+    const at = frame.occurred_at === undefined ? new Date() : new Date(frame.occurred_at);
+    this.#stream?.tell('onDtmf', frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
+  }
+
+  #error(frame: ErrorFrame): void {
+    const { code, title, detail } = frame.payload;
+    this.reactor.count('telnyxErrors');
+    this.#stream?.tell(
+      'onError',
+      new SidetoneError('SIDETONE_TELNYX_ERROR', `Telnyx: ${code} ${title}: ${detail}`),
+    );
+  }
+
+  #stop(): void {
+    if (this.#state !== 'streaming') return;
+    this.#closeStream('stop');
+    this.#state = 'stopped';
+  }
+
+  #finish(reason: StopReason): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'waiting') this.reactor.count('closedBeforeStart');
+    this.#closeStream(reason);
+    this.#state = 'closed';
+    this.#early = [];
+    this.reactor.forget(this);
+  }
+
+  #closeStream(reason: StopReason): void {
+    if (this.#state !== 'streaming') return;
+    this.#state = 'stopped';
+    const stream = this.#stream!;
+    stream.finish(reason);
+    this.reactor.closeStream(stream, reason);
+    this.#slot = -1;
+  }
+}
+
+function queryOutbound(query: URLSearchParams): OutboundOptions {
+  const options: { encoding?: Encoding; sampleRate?: number } = {};
+  const encoding = query.get('outbound')?.toUpperCase();
+  if (isEncoding(encoding)) options.encoding = encoding;
+  const sampleRate = Number(query.get('outbound_rate') ?? Number.NaN);
+  const known = options.encoding
+    ? CODECS[options.encoding].announcedRates
+    : [8000, 16000, 22050, 24000, 48000];
+  if (known.includes(sampleRate)) options.sampleRate = sampleRate;
+  return options;
+}

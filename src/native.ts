@@ -1,0 +1,135 @@
+/** The only loader of the addon, and its typed face. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { SidetoneError } from './errors.js';
+
+/** Outcomes of `receive`, `receiveParsed` and `next` that are not a number of samples. */
+export const NOTHING = 0;
+export const NOT_RECOGNISED = -1;
+export const BAD_BASE64 = -2;
+export const FOREIGN_STREAM = -3;
+export const POOL_PAYLOAD = -10;
+export const POOL_LOSS = -11;
+
+/** Where in the engine's `info` view each figure lies; written by the call named behind it. */
+export const INFO = {
+  timestampMs: 0, // receive, next, deliverPcm
+  track: 1,
+  concealed: 2,
+  more: 3,
+  payloadOffset: 4,
+  payloadBytes: 5,
+  lostFrames: 6,
+  sendCount: 7, // play, tick
+  tickHasMore: 8, // tick
+  gapCount: 9,
+  encodeCount: 10,
+  accepted: 11, // position
+  sent: 12,
+  played: 13,
+  aheadMs: 14,
+  queuedMs: 15,
+} as const;
+
+export interface NativeOutbound {
+  /** Index into ENCODINGS' native numbering: PCMU 0, PCMA 1, G722 2, OPUS 3, AMR-WB 4, L16 5. */
+  encoding: number;
+  sampleRate: number;
+  l16BigEndian: boolean;
+  leadMs: number;
+  chunkMs: number;
+  queueMaxMs: number;
+}
+
+export interface NativeInbound {
+  encoding: number;
+  sampleRate: number;
+  handlerRate: number;
+  l16BigEndian: boolean;
+  reorderWaitMs: number;
+  gapFillMaxMs: number;
+}
+
+export interface NativeStreamConfig {
+  streamId: string;
+  startSequence: number;
+  wantsInbound: boolean;
+  wantsOutbound: boolean;
+  inbound: NativeInbound;
+  outbound: NativeOutbound;
+}
+
+export interface NativeEngineConfig {
+  messageBytesMax: number;
+  queueBytesMax: number;
+  largestOutbound: NativeOutbound;
+}
+
+export interface NativeEngineBuffers {
+  slab: Uint8Array;
+  payload: Uint8Array;
+  sends: Int32Array;
+  gaps: Int32Array;
+  encodes: Int32Array;
+  info: Float64Array;
+}
+
+/** Tracks are numbered 0 inbound, 1 outbound. Times are the reactor's clock, in ms. */
+export interface NativeEngine {
+  open(config: NativeStreamConfig): number;
+  close(stream: number): void;
+  frameSamplesMax(stream: number, track: number): number;
+  setFrameBuffer(stream: number, track: number, samples: Int16Array): void;
+  receive(stream: number, message: ArrayBuffer, nowMs: number): number;
+  receiveParsed(
+    stream: number,
+    track: number,
+    sequence: number,
+    chunk: number,
+    timestamp: number,
+    streamId: Uint8Array,
+    payload: Uint8Array,
+    nowMs: number,
+  ): number;
+  next(stream: number, track: number, nowMs: number): number;
+  deliverPcm(stream: number, track: number, pcm: Int16Array, concealed: boolean): number;
+  play(stream: number, pcm: Int16Array, sampleRate: number, nowMs: number, sendNow: boolean): number;
+  tick(nowMs: number): number;
+  takePcm(stream: number, nowMs: number, pcm: Int16Array): number;
+  enqueuePacket(stream: number, packet: Uint8Array): number;
+  noteSequence(stream: number, sequence: number): void;
+  clear(stream: number, nowMs: number): void;
+  position(stream: number, nowMs: number): void;
+  streamCounters(stream: number, values: Float64Array): void;
+  totals(values: Float64Array): void;
+  lateness(): Uint32Array;
+  queueBytes(): number;
+  destroy(): void;
+}
+
+export interface NativeAddon {
+  createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
+  engineBufferSizes(config: NativeEngineConfig): {
+    sendSlots: number;
+    slotBytes: number;
+    payloadBytes: number;
+    wakes: number;
+    info: number;
+  };
+  /** Names of the counters, in the order in which streamCounters and totals fill them. */
+  counterNames: string[];
+}
+
+function load(): NativeAddon {
+  const path = fileURLToPath(new URL('../../build/Release/sidetone.node', import.meta.url));
+  if (!existsSync(path)) {
+    throw new SidetoneError(
+      'SIDETONE_CODEC_UNAVAILABLE',
+      `the native addon is not built (looked for ${path}); run: npm run build:native`,
+    );
+  }
+  return createRequire(import.meta.url)(path) as NativeAddon;
+}
+
+export const native: NativeAddon = load();

@@ -1,0 +1,134 @@
+/**
+ * What a plugin is: a module whose default export is `definePlugin({ … })`. A plugin makes one handler a stream; the
+ * handler hears PCM and plays PCM.
+ */
+import type { Encoding } from './codec.js';
+import { SidetoneError } from './errors.js';
+import type { Stream } from './stream.js';
+import type { StartFrame, Track } from './telnyx/frames.js';
+
+/** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
+export interface AudioFrame {
+  /** Valid during the callback only: the same memory holds the next frame. `copy()` keeps it. */
+  readonly samples: Int16Array;
+  /** In Hz. */
+  readonly sampleRate: number;
+  readonly track: Track;
+  /** Where the frame's first sample stands on its stream's time axis, in ms since the first audio of the stream. */
+  readonly timestampMs: number;
+  /** Made up for audio that was lost. */
+  readonly concealed: boolean;
+  /** The samples in memory of their own. */
+  copy(): Int16Array;
+}
+
+/** What `await playback` gives. */
+export interface PlaybackResult {
+  /** How much of it was heard in the call, in ms. */
+  playedMs: number;
+  /** Whether `clear()`, or the end of the stream, cut it off. */
+  interrupted: boolean;
+}
+
+/** Why a stream ended. */
+export type StopReason =
+  /** Telnyx sent `stop`. */
+  | 'stop'
+  /** The WebSocket closed without a `stop`. */
+  | 'disconnected'
+  /** Nothing came for the idle timeout. */
+  | 'idle_timeout'
+  /** Another stream of the same call took over. */
+  | 'replaced'
+  /** The plugin called `stream.close()`. */
+  | 'closed'
+  /** The plugin's own code threw or rejected. */
+  | 'handler_failed'
+  /** The peer broke the protocol too often, or read too slowly. */
+  | 'protocol_error'
+  /** The server is shutting down. */
+  | 'server_closed';
+
+/** One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. */
+export interface StreamHandler {
+  onAudio?(frame: AudioFrame): unknown;
+  /** `at` is the telephony engine's time of the key, or the time of arrival where it gave none. */
+  onDtmf?(digit: string, at: Date): unknown;
+  /** A mark set with `stream.mark(name)` whose audio has been heard. Not called for marks that a clear sent back. */
+  onMark?(name: string): unknown;
+  /** An error frame from Telnyx, audio that had to be dropped, or a failure of this handler. */
+  onError?(error: Error): unknown;
+  /** Runs exactly once, last. */
+  onStop?(reason: StopReason): unknown;
+}
+
+/** An HTTP upgrade that asks for a stream. */
+export interface StreamRequest {
+  /** Path without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Header names in lower case; without the auth token. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly remoteAddress: string;
+}
+
+export interface AudioOptions {
+  /** Rate at which the handler hears and, unless it says otherwise, plays, in Hz. Default: the inbound codec's. */
+  sampleRate?: number;
+  /** Which tracks the handler hears. Default: inbound. */
+  tracks?: Track | 'both';
+}
+
+export interface OutboundOptions {
+  /** What Telnyx was told as stream_bidirectional_codec. Default: what comes in. */
+  encoding?: Encoding;
+  /** What Telnyx was told as stream_bidirectional_sampling_rate, in Hz. */
+  sampleRate?: number;
+}
+
+export interface AcceptResult {
+  audio?: AudioOptions;
+  outbound?: OutboundOptions;
+}
+
+export interface Plugin {
+  /** Also its name on the command line and in metrics. */
+  name: string;
+  /** Path of the stream_url it answers. Default: `/name`; a server's only plugin answers every path. */
+  path?: string;
+  audio?: AudioOptions;
+  outbound?: OutboundOptions;
+  /** Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream. */
+  accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
+  /** Called at `start`; the handler it returns hears the stream. */
+  onStart(stream: Stream): StreamHandler | undefined | void;
+}
+
+export type { StartFrame, Stream };
+
+/**
+ * Checks a plugin and returns it.
+ * @throws SidetoneError SIDETONE_PLUGIN_INVALID naming the field, the value and the remedy
+ */
+export function definePlugin(plugin: Plugin): Plugin {
+  const fail = (field: string, value: unknown, remedy: string): never => {
+    throw new SidetoneError(
+      'SIDETONE_PLUGIN_INVALID',
+      `plugin ${field}: ${JSON.stringify(value)}: ${remedy}`,
+    );
+  };
+  if (typeof plugin !== 'object' || plugin === null)
+    fail('definition', plugin, 'pass an object to definePlugin');
+  if (typeof plugin.name !== 'string' || !/^[\w.-]{1,64}$/.test(plugin.name)) {
+    fail('name', plugin.name, 'give it 1 to 64 letters, digits, dots, dashes or underscores');
+  }
+  if (plugin.path !== undefined && (typeof plugin.path !== 'string' || !plugin.path.startsWith('/'))) {
+    fail('path', plugin.path, 'start it with a slash');
+  }
+  if (typeof plugin.onStart !== 'function')
+    fail('onStart', plugin.onStart, 'give a function (stream) => handler');
+  if (plugin.accept !== undefined && typeof plugin.accept !== 'function') {
+    fail('accept', plugin.accept, 'give a function (request) => boolean or options');
+  }
+  return plugin;
+}

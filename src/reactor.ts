@@ -1,0 +1,259 @@
+/**
+ * The streams of one thread: its engine, its pacing and its counters. A stream lives and dies on one reactor. It knows
+ * nothing of sockets: listener.ts feeds it connections, and tests do.
+ */
+import type { Clock } from './clock.js';
+import { encodingNumber } from './codec.js';
+import type { Connection } from './connection.js';
+import { Engine, type Format, nativeOutbound } from './engine.js';
+import type { Logger } from './log.js';
+import { INFO } from './native.js';
+import type { ReactorOptions } from './options.js';
+import type { OutboundOptions, StopReason } from './plugin.js';
+import { Stream, type StreamSetup } from './stream.js';
+import type { StartFrame, Track } from './telnyx/frames.js';
+
+/** What a reactor counts besides what its engine does (see native/engine/counters.h). */
+export const REACTOR_COUNTERS = [
+  'connectionsOpened',
+  'streamsStarted',
+  'streamsStopped',
+  'closedBeforeStart',
+  'takeOvers',
+  'binaryMessages',
+  'unknownEvents',
+  'refusedMessages',
+  'mediaParsedFully',
+  'earlyMedia',
+  'lateMedia',
+  'messagesDropped',
+  'telnyxErrors',
+  'handlerFailures',
+  'unauthorized',
+  'upgradesRefused',
+] as const;
+export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
+
+/** Messages are looked for this often; the lead covers what a late tick costs. */
+const TICK_MS = 2;
+const SWEEP_MS = 500;
+
+interface OpenStream {
+  link: Connection;
+  start: StartFrame;
+  inbound: Format;
+  outbound: Format;
+  handlerRate: number;
+  tracks: readonly Track[];
+}
+
+export interface ReactorEnvironment {
+  clock: Clock;
+  log: Logger;
+  options: ReactorOptions;
+  /** What a call's stream was started with, where this server knows. */
+  expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
+}
+
+export class Reactor {
+  readonly clock: Clock;
+  readonly options: ReactorOptions;
+  readonly engine: Engine;
+  readonly #log: Logger;
+  readonly #expectedOutbound: ReactorEnvironment['expectedOutbound'];
+  readonly #connections = new Set<Connection>();
+  /** By engine slot. */
+  readonly #links: (Connection | undefined)[] = [];
+  readonly #calls = new Map<string, Connection>();
+  readonly #counters: Record<ReactorCounter, number>;
+  readonly #refusals = new Map<string, number>();
+  #streams = 0;
+  #sending = false;
+  #markNumber = 0;
+  #stopTick: (() => void) | undefined;
+  #stopSweep: (() => void) | undefined;
+
+  constructor(environment: ReactorEnvironment) {
+    this.clock = environment.clock;
+    this.options = environment.options;
+    this.#log = environment.log;
+    this.#expectedOutbound = environment.expectedOutbound;
+    this.engine = new Engine(environment.options);
+    this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
+      ReactorCounter,
+      number
+    >;
+  }
+
+  // --- connections ---
+
+  /** Connections that are open, streaming or not. */
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
+  get streams(): number {
+    return this.#streams;
+  }
+
+  admit(connection: Connection): void {
+    this.#connections.add(connection);
+    this.#counters.connectionsOpened++;
+  }
+
+  forget(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
+  takeOver(callControlId: string, connection: Connection): void {
+    const before = this.#calls.get(callControlId);
+    this.#calls.set(callControlId, connection);
+    if (before && before !== connection) {
+      this.#counters.takeOvers++;
+      before.end('replaced');
+    }
+  }
+
+  openStream(open: OpenStream): Stream | undefined {
+    const { start, inbound, outbound, handlerRate, tracks } = open;
+    const { options } = this;
+    const slot = this.engine.native.open({
+      streamId: start.stream_id,
+      startSequence: Number(start.sequence_number),
+      wantsInbound: tracks.includes('inbound'),
+      wantsOutbound: tracks.includes('outbound'),
+      inbound: {
+        encoding: encodingNumber(inbound.encoding),
+        sampleRate: inbound.sampleRate,
+        handlerRate,
+        l16BigEndian: options.l16ByteOrder === 'be',
+        reorderWaitMs: options.reorderWaitMs,
+        gapFillMaxMs: options.gapFillMaxMs,
+      },
+      outbound: nativeOutbound(outbound, options),
+    });
+    const setup: StreamSetup = { reactor: this, slot, ...open };
+    this.#links[slot] = open.link;
+    this.#streams++;
+    this.#counters.streamsStarted++;
+    if (this.#streams === 1) this.#startTimers();
+    this.#log.debug(
+      { stream: start.stream_id, inbound, outbound, plugin: open.link.plugin.name },
+      'stream started',
+    );
+    return new Stream(setup);
+  }
+
+  closeStream(stream: Stream, reason: StopReason): void {
+    this.#log.debug({ stream: stream.id, reason }, 'stream ended');
+    const connection = this.#links[stream.slot];
+    if (this.#calls.get(stream.call.callControlId) === connection)
+      this.#calls.delete(stream.call.callControlId);
+    this.engine.native.close(stream.slot);
+    this.#links[stream.slot] = undefined;
+    this.#streams--;
+    this.#counters.streamsStopped++;
+    if (this.#streams === 0) this.#stopTimers();
+  }
+
+  expectedOutbound(callControlId: string): OutboundOptions | undefined {
+    return this.#expectedOutbound?.(callControlId);
+  }
+
+  // --- the media path ---
+
+  /** Queues PCM for a stream; what is due of it lies in the send slab (info.sendCount) unless sends are under way. */
+  play(slot: number, samples: Int16Array, sampleRate: number): number {
+    return this.engine.native.play(slot, samples, sampleRate, this.clock.now(), !this.#sending);
+  }
+
+  /** Sends the first `count` messages of the send slab. */
+  flush(count: number): void {
+    const { sends } = this.engine;
+    this.#sending = true;
+    for (let i = 0; i < count; i++) {
+      this.#links[sends[2 * i]!]?.sendMedia(this.engine.message(i, sends[2 * i + 1]!));
+    }
+    // Marks go behind all of a stream's messages, and sources are read for what the sending made room for.
+    let last = -1;
+    for (let i = 0; i < count; i++) {
+      const slot = sends[2 * i]!;
+      if (slot !== last) this.#links[slot]?.stream?.afterSend();
+      last = slot;
+    }
+    this.#sending = false;
+  }
+
+  /** Sends what is due, gives up gaps whose wait is over. */
+  tick(): void {
+    const { native, info, gaps } = this.engine;
+    let more = true;
+    while (more) {
+      const now = this.clock.now();
+      this.flush(native.tick(now));
+      more = info[INFO.tickHasMore] === 1;
+      const gapCount = info[INFO.gapCount]!;
+      for (let i = 0; i < gapCount; i++) {
+        const slot = gaps[i]! >> 1;
+        const stream = this.#links[slot]?.stream;
+        if (stream && !stream.closed) stream.deliver(native.next(slot, gaps[i]! & 1, now));
+      }
+    }
+  }
+
+  // --- what goes wrong ---
+
+  count(counter: ReactorCounter): void {
+    this.#counters[counter]++;
+  }
+
+  /** A message was refused. */
+  refused(reason: string, detail: string): void {
+    this.#counters.refusedMessages++;
+    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
+    this.#log.debug({ reason, detail }, 'message refused');
+  }
+
+  handlerFailed(stream: Stream, where: string, cause: unknown): void {
+    this.#counters.handlerFailures++;
+    this.#log.error({ stream: stream.id, where, err: cause }, "a plugin's handler failed");
+  }
+
+  // --- figures ---
+
+  nextMarkNumber(): number {
+    return ++this.#markNumber;
+  }
+
+  /** All counters, the engine's and the reactor's own. */
+  counters(): Record<string, number> {
+    return { ...this.engine.counters(), ...this.#counters };
+  }
+
+  /** Refused messages by reason. */
+  refusals(): Record<string, number> {
+    return Object.fromEntries(this.#refusals);
+  }
+
+  close(): void {
+    this.#stopTimers();
+    this.engine.native.destroy();
+  }
+
+  #startTimers(): void {
+    this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
+    this.#stopSweep = this.clock.every(SWEEP_MS, () => this.#sweep());
+  }
+
+  #stopTimers(): void {
+    this.#stopTick?.();
+    this.#stopSweep?.();
+    this.#stopTick = this.#stopSweep = undefined;
+  }
+
+  #sweep(): void {
+    const now = this.clock.now();
+    for (const connection of this.#connections) connection.stream?.sweep(now);
+  }
+}

@@ -1,0 +1,433 @@
+/**
+ * One call's stream, as its handler sees it and as its connection drives it.
+ *
+ *   inbound    Connection ─▶ engine.receive ─▶ deliver() ─▶ handler.onAudio(frame)
+ *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
+ */
+import { CODECS, SAMPLE_RATES } from './codec.js';
+import type { Format } from './engine.js';
+import { SidetoneError } from './errors.js';
+import { Feed } from './feed.js';
+import { InboundFrame } from './frame.js';
+import { Ledger, type MarkResult, type Playback, type PlaybackEntry, type Positions } from './ledger.js';
+import { INFO, NOTHING } from './native.js';
+import type { AudioFrame, StopReason, StreamHandler } from './plugin.js';
+import type { Reactor } from './reactor.js';
+import type { StartFrame, Track } from './telnyx/frames.js';
+
+/** Anything `play()` takes: PCM, a frame, or a source of PCM. */
+export type PlayableAudio =
+  | Int16Array
+  | AudioFrame
+  | AsyncIterable<Int16Array>
+  | Iterable<Int16Array>
+  | ReadableStream<Int16Array>;
+
+export interface PlayOptions {
+  /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
+  sampleRate?: number;
+}
+
+/** Who is calling; absent fields were not in the start frame. */
+export interface CallInfo {
+  readonly callControlId: string;
+  readonly callSessionId?: string | undefined;
+  readonly userId: string;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly tags: readonly string[];
+  /** As Call Control passed it: base64. */
+  readonly clientState?: string | undefined;
+  readonly customParameters: Readonly<Record<string, string>>;
+}
+
+/** How the stream's connection sends text and ends. */
+export interface StreamLink {
+  sendText(text: string): void;
+  sendDue(count: number): void;
+  end(reason: StopReason): void;
+}
+
+export interface StreamSetup {
+  reactor: Reactor;
+  link: StreamLink;
+  slot: number;
+  start: StartFrame;
+  inbound: Format;
+  outbound: Format;
+  handlerRate: number;
+  tracks: readonly Track[];
+}
+
+const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
+const CLEAR_TEXT = '{"event":"clear"}';
+
+export class Stream {
+  /** Telnyx's stream_id. */
+  readonly id: string;
+  /** The call's identifiers and parameters. */
+  readonly call: CallInfo;
+  /** The start frame as it came. */
+  readonly start: StartFrame['start'];
+  /** What comes in. */
+  readonly inbound: Format;
+  /** What goes out. */
+  readonly outbound: Format;
+  /** Rate at which the handler hears and, by default, plays, in Hz. */
+  readonly sampleRate: number;
+
+  readonly #reactor: Reactor;
+  readonly #link: StreamLink;
+  readonly #slot: number;
+  readonly #samplesPerMs: number;
+  readonly #frames: (InboundFrame | undefined)[] = [undefined, undefined];
+  readonly #ledger: Ledger;
+  #handler: StreamHandler | undefined;
+  #hearing: InboundFrame | undefined; // the frame whose callback is running
+  #live: PlaybackEntry | undefined;
+  #feed: Feed | undefined;
+  #bypassed = false;
+  #closed = false;
+
+  /** @internal Made by a connection at `start`. */
+  constructor(setup: StreamSetup) {
+    const { start } = setup;
+    this.id = start.stream_id;
+    this.start = start.start;
+    this.call = {
+      callControlId: start.start.call_control_id,
+      callSessionId: start.start.call_session_id,
+      userId: start.start.user_id,
+      from: start.start.from,
+      to: start.start.to,
+      tags: start.start.tags ?? [],
+      clientState: start.start.client_state,
+      customParameters: start.start.custom_parameters ?? {},
+    };
+    this.inbound = setup.inbound;
+    this.outbound = setup.outbound;
+    this.sampleRate = setup.handlerRate;
+    this.#reactor = setup.reactor;
+    this.#link = setup.link;
+    this.#slot = setup.slot;
+    this.#samplesPerMs = CODECS[setup.outbound.encoding].sampleRate(setup.outbound.sampleRate) / 1000;
+    const { native } = setup.reactor.engine;
+    for (const track of setup.tracks) {
+      const number = TRACK_NAMES.indexOf(track);
+      const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesMax(setup.slot, number));
+      native.setFrameBuffer(setup.slot, number, frame.memory);
+      this.#frames[number] = frame;
+    }
+    this.#ledger = new Ledger({
+      positions: () => this.#positions(),
+      sendMark: name => this.#link.sendText(JSON.stringify({ event: 'mark', mark: { name } })),
+      endLive: playback => {
+        if (playback === this.#live) this.#endLive();
+      },
+    });
+  }
+
+  /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
+  get queuedMs(): number {
+    if (this.#closed) return 0;
+    const { native, info } = this.#reactor.engine;
+    native.position(this.#slot, this.#reactor.clock.now());
+    return info[INFO.queuedMs]! + info[INFO.aheadMs]! + (this.#feed?.waitingMs ?? 0);
+  }
+
+  /** Counters of this stream. */
+  get stats(): Record<string, number> {
+    return this.#closed ? {} : this.#reactor.engine.counters(this.#slot);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Plays audio into the call, behind what is queued.
+   *
+   * PCM is copied before this returns. Sources are read as there is room, about two seconds ahead. Playing the frame
+   * that is being heard, inside its callback, is the live path: it allocates nothing and returns the stream's one live
+   * playback, which stands for everything played so.
+   *
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong type or rate; SIDETONE_QUEUE_FULL when the queue has no
+   *   room for all of it (nothing is queued then); SIDETONE_STREAM_CLOSED after the stream's end
+   */
+  play(audio: PlayableAudio, options?: PlayOptions): Playback {
+    this.#mustBeOpen('play');
+    const sampleRate = options?.sampleRate ?? this.sampleRate;
+    if (options?.sampleRate !== undefined) checkRate(sampleRate);
+    const hearing = this.#hearing;
+    if (hearing !== undefined && (audio === hearing || audio === hearing.samples) && !this.#feed) {
+      return this.#playLive(hearing);
+    }
+    if (audio instanceof Int16Array) return this.#playPcm(audio, sampleRate);
+    if (audio instanceof InboundFrame) return this.#playPcm(audio.samples, audio.sampleRate);
+    const source = toIterator(audio);
+    const playback = this.#ledger.open();
+    this.#feeding().add(playback, source, sampleRate);
+    return playback;
+  }
+
+  /**
+   * Sets a mark behind everything played so far. Resolves when Telnyx returns it: `played` tells whether its audio was
+   * heard or a clear sent it back. `onMark(name)` is called too when it was heard.
+   */
+  mark(name = `mark-${this.#reactor.nextMarkNumber()}`): Promise<MarkResult> {
+    this.#mustBeOpen('mark');
+    if (typeof name !== 'string' || name.length === 0 || name.length > 512) {
+      throw new SidetoneError(
+        'SIDETONE_BAD_ARGUMENT',
+        `mark name: ${JSON.stringify(name)}: give 1 to 512 characters`,
+      );
+    }
+    return this.#ledger.mark(name, this.#positions().accepted);
+  }
+
+  /**
+   * Stops what is playing and drops what is queued, here and at Telnyx. Unfinished playbacks settle as interrupted.
+   * `playedMs` is how much of them was heard, `discardedMs` how much was not.
+   */
+  clear(): Promise<{ playedMs: number; discardedMs: number }> {
+    this.#mustBeOpen('clear');
+    const now = this.#reactor.clock.now();
+    const waitingMs = this.#feed?.drop() ?? 0;
+    this.#feed = undefined;
+    const positions = this.#positions();
+    const playedMs = this.#ledger.clear(positions, true);
+    this.#live = undefined;
+    this.#reactor.engine.native.clear(this.#slot, now);
+    this.#link.sendText(CLEAR_TEXT);
+    const discardedMs = (positions.accepted - positions.played) / this.#samplesPerMs + waitingMs;
+    return Promise.resolve({ playedMs, discardedMs });
+  }
+
+  /** Ends the stream: closes its WebSocket; the call itself goes on. */
+  close(): void {
+    if (!this.#closed) this.#link.end('closed');
+  }
+
+  // --- driven by the connection and the reactor ---
+
+  /** @internal */
+  get slot(): number {
+    return this.#slot;
+  }
+
+  /** @internal */
+  attach(handler: StreamHandler): void {
+    this.#handler = handler;
+  }
+
+  /**
+   * @internal Hears the frame that the engine has delivered, and those behind it. `outcome` is what receive() or
+   * next() returned.
+   */
+  deliver(outcome: number): void {
+    const { engine } = this.#reactor;
+    for (;;) {
+      const track = engine.info[INFO.track]!;
+      const more = engine.info[INFO.more] === 1;
+      if (outcome > NOTHING) this.#hear(track, outcome);
+      if (!more || this.#closed) return;
+      outcome = engine.native.next(this.#slot, track, this.#reactor.clock.now());
+    }
+  }
+
+  #hear(track: number, samples: number): void {
+    const frame = this.#frames[track]!;
+    const { info } = this.#reactor.engine;
+    frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
+    if (this.#handler?.onAudio === undefined || this.#bypassed) return;
+    this.#hearing = frame;
+    try {
+      const result = this.#handler.onAudio(frame);
+      if (result !== undefined) this.#watch(result);
+    } catch (error) {
+      this.handlerFailed('onAudio', error);
+    } finally {
+      this.#hearing = undefined;
+    }
+  }
+
+  /** @internal Calls one of the handler's other methods, whatever it does. */
+  tell(method: 'onDtmf' | 'onMark' | 'onError' | 'onStop', ...values: unknown[]): void {
+    const callback = this.#handler?.[method] as ((...values: unknown[]) => unknown) | undefined;
+    if (callback === undefined || (this.#bypassed && method !== 'onStop')) return;
+    try {
+      this.#watch(callback.apply(this.#handler, values));
+    } catch (error) {
+      this.handlerFailed(method, error);
+    }
+  }
+
+  /** @internal */
+  handlerFailed(where: string, cause: unknown): void {
+    if (this.#bypassed) return;
+    this.#reactor.handlerFailed(this, where, cause);
+    const bypass = this.#reactor.options.handlerErrors === 'bypass';
+    if (where !== 'onError' && where !== 'onStop') {
+      this.tell(
+        'onError',
+        new SidetoneError('SIDETONE_HANDLER_FAILED', `handler's ${where} failed`, { cause }),
+      );
+    }
+    this.#bypassed = bypass;
+    if (!bypass && where !== 'onStop') this.#link.end('handler_failed');
+  }
+
+  #watch(result: unknown): void {
+    if (
+      result === null ||
+      typeof result !== 'object' ||
+      typeof (result as PromiseLike<unknown>).then !== 'function'
+    ) {
+      return;
+    }
+    if (result instanceof Promise) result.catch(error => this.handlerFailed('async callback', error));
+  }
+
+  /** @internal A mark came back from Telnyx. */
+  markReturned(name: string): void {
+    if (this.#ledger.returned(name)) this.tell('onMark', name);
+  }
+
+  /** @internal Messages of this stream were sent: marks and sources may go on. */
+  afterSend(): void {
+    if (!this.#ledger.marksWaiting && !this.#feed) return;
+    this.#ledger.sent(this.#positions().sent);
+    this.#feed?.pump();
+  }
+
+  /** @internal Called a few times a second. */
+  sweep(nowMs: number): void {
+    if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
+    this.#feed?.pump();
+  }
+
+  /** @internal The end, whatever the reason: settles everything and lets the handler know, once. */
+  finish(reason: StopReason): void {
+    if (this.#closed) return;
+    this.#feed?.drop();
+    this.#feed = undefined;
+    this.#ledger.clear(this.#positions(), false);
+    this.#closed = true;
+    this.tell('onStop', reason);
+    this.#handler = undefined;
+  }
+
+  // --- playing ---
+
+  #playLive(frame: InboundFrame): Playback {
+    if (!this.#live || this.#live.finished) {
+      this.#live = this.#ledger.open();
+      this.#live.start = this.#positions().accepted;
+    }
+    this.#enqueue(frame.samples, frame.sampleRate);
+    return this.#live;
+  }
+
+  #playPcm(samples: Int16Array, sampleRate: number): Playback {
+    this.#endLive();
+    const playback = this.#ledger.open();
+    if (this.#feed) {
+      this.#feed.addPcm(playback, samples, sampleRate);
+    } else {
+      try {
+        this.enqueue(playback, samples, sampleRate);
+      } catch (error) {
+        playback.settle({ playedMs: 0, interrupted: true });
+        throw error;
+      }
+      this.#ledger.close(playback, this.#positions().accepted);
+    }
+    return playback;
+  }
+
+  #endLive(): void {
+    if (!this.#live) return;
+    this.#ledger.close(this.#live, this.#positions().accepted);
+    this.#live = undefined;
+  }
+
+  /** @internal Queues a piece of a playback. */
+  enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
+    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#positions().accepted;
+    this.#enqueue(samples, sampleRate);
+  }
+
+  #enqueue(samples: Int16Array, sampleRate: number): void {
+    const reactor = this.#reactor;
+    const accepted = reactor.play(this.#slot, samples, sampleRate);
+    if (accepted < 0) {
+      throw new SidetoneError(
+        'SIDETONE_QUEUE_FULL',
+        `play: ${Math.round((samples.length * 1000) / sampleRate)} ms of audio do not fit behind the ` +
+          `${Math.round(this.queuedMs)} ms that are queued (queueMaxMs ${reactor.options.queueMaxMs}); ` +
+          'await the playback, or play an async iterable, which is read as there is room',
+      );
+    }
+    const due = reactor.engine.info[INFO.sendCount]!;
+    if (due > 0) this.#link.sendDue(due);
+  }
+
+  #feeding(): Feed {
+    this.#endLive();
+    this.#feed ??= new Feed({
+      // Read ahead of what Telnyx has, not of what has been heard.
+      queuedMs: () => {
+        const { accepted, sent } = this.#positions();
+        return (accepted - sent) / this.#samplesPerMs;
+      },
+      enqueue: (playback, samples, rate) => this.enqueue(playback, samples, rate),
+      close: playback => this.#ledger.close(playback, this.#positions().accepted),
+      idle: () => {
+        this.#feed = undefined;
+      },
+    });
+    return this.#feed;
+  }
+
+  #positions(): Positions {
+    const { native, info } = this.#reactor.engine;
+    native.position(this.#slot, this.#reactor.clock.now());
+    return {
+      accepted: info[INFO.accepted]!,
+      sent: info[INFO.sent]!,
+      played: info[INFO.played]!,
+      samplesPerMs: this.#samplesPerMs,
+    };
+  }
+
+  #mustBeOpen(what: string): void {
+    if (this.#closed) {
+      throw new SidetoneError(
+        'SIDETONE_STREAM_CLOSED',
+        `${what}: stream ${this.id} has ended; check stream.closed`,
+      );
+    }
+  }
+}
+
+function checkRate(sampleRate: number): void {
+  if (!SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) {
+    throw new SidetoneError(
+      'SIDETONE_BAD_ARGUMENT',
+      `play sampleRate: ${sampleRate}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
+    );
+  }
+}
+
+function toIterator(audio: unknown): AsyncIterator<Int16Array> | Iterator<Int16Array> {
+  if (typeof audio === 'object' && audio !== null && !ArrayBuffer.isView(audio)) {
+    const source = audio as Partial<AsyncIterable<Int16Array> & Iterable<Int16Array>>;
+    if (typeof source[Symbol.asyncIterator] === 'function') return source[Symbol.asyncIterator]!();
+    if (typeof source[Symbol.iterator] === 'function') return source[Symbol.iterator]!();
+  }
+  const kind = ArrayBuffer.isView(audio) ? (audio as object).constructor.name : typeof audio;
+  throw new SidetoneError(
+    'SIDETONE_BAD_ARGUMENT',
+    `play audio: ${kind}: pass an Int16Array of mono PCM, a frame, or an (async) iterable or web stream of Int16Array`,
+  );
+}

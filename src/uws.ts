@@ -1,0 +1,13 @@
+/**
+ * The only loader of uWebSockets.js. Its binaries are built for one Node.js ABI each: the release under the alias
+ * `uWebSockets.js` knows Node 18 to 23, the one under `uWebSockets.js-24` Node 22 to 26.
+ */
+
+import type * as UWebSockets from 'uWebSockets.js';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const nodeMajor = Number(process.versions.node.split('.')[0]);
+
+export const uWS = require(nodeMajor >= 24 ? 'uWebSockets.js-24' : 'uWebSockets.js') as typeof UWebSockets;
+export type { UWebSockets };
