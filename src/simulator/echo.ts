@@ -1,0 +1,77 @@
+/** Spread of a set of times, in ms. */
+export interface Latencies {
+  count: number;
+  p50: number;
+  p95: number;
+  p99: number;
+  max: number;
+}
+
+/** Nearest-rank percentiles of `values`; undefined where there is none. */
+export function latencies(values: readonly number[]): Latencies | undefined {
+  if (values.length === 0) return undefined;
+  const sorted = [...values].sort((a, b) => a - b);
+  const rank = (p: number): number => sorted[Math.ceil(sorted.length * p) - 1]!;
+  return { count: sorted.length, p50: rank(0.5), p95: rank(0.95), p99: rank(0.99), max: sorted.at(-1)! };
+}
+
+interface SentFrame {
+  payload: Uint8Array;
+  sentMs: number | undefined;
+}
+
+/** How far ahead of the last match an echo is looked for, in frames: 5 s at 20 ms. */
+const SEARCH_FRAMES = 250;
+
+/**
+ * Recognises the caller's own payloads in what comes back, byte for byte and in order, and measures how long each was
+ * away. A message of several frames is taken apart where it divides evenly. Frames with the same bytes (digital
+ * silence) cannot be told apart: the earliest that is still missing is taken.
+ */
+export class EchoMatcher {
+  /** From sending a frame to the arrival of its echo, in ms. */
+  readonly arrivalMs: number[] = [];
+  /** From sending a frame to its echo being heard, in ms: the arrival and the playback queue. */
+  readonly heardMs: number[] = [];
+  readonly #sent: SentFrame[] = [];
+  #next = 0;
+
+  /** A frame in the caller's order; gives the number by which `left` knows it. */
+  add(payload: Uint8Array): number {
+    return this.#sent.push({ payload, sentMs: undefined }) - 1;
+  }
+
+  /** The frame has left. False for the second time, if it was duplicated. */
+  left(frame: number, nowMs: number): boolean {
+    const sent = this.#sent[frame]!;
+    if (sent.sentMs !== undefined) return false;
+    sent.sentMs = nowMs;
+    return true;
+  }
+
+  /** Audio that arrives now and begins to be heard at `heardAtMs`. */
+  came(payload: Uint8Array, durationMs: number, nowMs: number, heardAtMs: number): void {
+    const frameBytes = this.#sent[0]?.payload.length ?? 0;
+    const divides = frameBytes > 0 && payload.length % frameBytes === 0;
+    const parts = divides ? payload.length / frameBytes : 1;
+    const partBytes = payload.length / parts;
+    for (let i = 0; i < parts; i++) {
+      const part = payload.subarray(i * partBytes, (i + 1) * partBytes);
+      const sentMs = this.#match(part, nowMs);
+      if (sentMs === undefined) continue;
+      this.arrivalMs.push(nowMs - sentMs);
+      this.heardMs.push(heardAtMs + (i * durationMs) / parts - sentMs);
+    }
+  }
+
+  #match(part: Uint8Array, nowMs: number): number | undefined {
+    const end = Math.min(this.#sent.length, this.#next + SEARCH_FRAMES);
+    for (let i = this.#next; i < end; i++) {
+      const { payload, sentMs } = this.#sent[i]!;
+      if (sentMs === undefined || sentMs > nowMs || Buffer.compare(payload, part) !== 0) continue;
+      this.#next = i + 1;
+      return sentMs;
+    }
+    return undefined;
+  }
+}

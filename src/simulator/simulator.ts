@@ -1,0 +1,142 @@
+import { randomInt } from 'node:crypto';
+import { type Clock, systemClock } from '../clock.js';
+import { SidetoneError } from '../errors.js';
+import type { SimulatedCall } from './call.js';
+import { type ApplicationEnd, type LinkOptions, pairCall } from './memory.js';
+import type { CallOptions } from './options.js';
+import { Random } from './random.js';
+import type { CallResult } from './result.js';
+import { placeCall, type SocketOptions } from './socket.js';
+import {
+  type CodecFactory,
+  encodeSpeech,
+  type Pcm,
+  renderHeard,
+  type SpeechFormat,
+  type SpokenOptions,
+} from './speech.js';
+
+export interface SimulatorOptions {
+  /** Default: the system's monotonic clock. With a virtual one, use `pair`. */
+  clock?: Clock;
+  /** Every call's seed follows from it and from the call's place in the order of calls. Default: random. */
+  seed?: number;
+  /** Needed by `speech` and `render` only. */
+  codecs?: CodecFactory;
+  /** Wall-clock time, in ms since 1970, at which the simulator is made. Default: now, or 0 with a `clock` given. */
+  epochMs?: number;
+}
+
+/** A call under way. */
+export interface Call {
+  /** When the connection is gone. Never rejects: see `ended` and `failure` of the result. */
+  readonly result: Promise<CallResult>;
+  readonly streamId: string;
+  readonly callControlId: string;
+  /** Audio of the application that has not been played yet, in ms. */
+  readonly queuedMs: number;
+  /** Dials a digit now: 0 to 9, *, #, A to D. */
+  dtmf(digit: string): void;
+  /** Ends the call now, as its option `ending` says. */
+  hangup(): void;
+  /** What the call has come to so far. */
+  soFar(): CallResult;
+}
+
+/**
+ * The Telnyx side of calls: for testing a media-stream server, this project's or any other. Calls go over real
+ * WebSockets (`call`) or stay in memory under a virtual clock (`pair`).
+ */
+export class Simulator {
+  /** With the same seed and the same calls in the same order, every random decision is the same. */
+  readonly seed: number;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #codecs: CodecFactory | undefined;
+  readonly #epochMs: number;
+  readonly #madeAt: number;
+
+  constructor(options: SimulatorOptions = {}) {
+    this.seed = options.seed ?? randomInt(2 ** 32);
+    this.#random = new Random(this.seed);
+    this.#clock = options.clock ?? systemClock;
+    this.#codecs = options.codecs;
+    this.#epochMs = options.epochMs ?? (options.clock ? 0 : Date.now());
+    this.#madeAt = this.#clock.now();
+  }
+
+  /** Calls an application at a ws: or wss: address. Throws SIDETONE_BAD_OPTION on bad options or a bad address. */
+  call(url: string, options: CallOptions & SocketOptions = {}): Call {
+    if (!/^wss?:\/\//.test(url) || !URL.canParse(url)) {
+      throw new SidetoneError('SIDETONE_BAD_OPTION', `url is ${url}: give a ws:// or wss:// address`);
+    }
+    const { call, closed } = placeCall(url, this.#init(options), options);
+    return handle(
+      call,
+      closed.then(() => call.result()),
+    );
+  }
+
+  /**
+   * A call whose application is in the same process: set the handlers of `application`, then `open()`. Without
+   * `latencyMs` and `jitterMs` every message is delivered within `send`.
+   */
+  pair(options: CallOptions & LinkOptions = {}): { call: Call; application: ApplicationEnd; open(): void } {
+    let ended!: () => void;
+    const over = new Promise<void>(resolve => {
+      ended = resolve;
+    });
+    const { call, application, open } = pairCall({ ...this.#init(options), onEnd: ended }, options);
+    const result = over.then(() => call.result());
+    return { call: handle(call, result), application, open };
+  }
+
+  /**
+   * Encodes speech once, to be spread into the options of any number of calls. `callee`: what the other leg says;
+   * given, the stream carries both tracks. Throws SIDETONE_BAD_OPTION without `codecs`.
+   */
+  speech(caller: Pcm, format: Partial<SpeechFormat> & { callee?: Pcm } = {}): SpokenOptions {
+    const encoding = format.encoding ?? 'PCMU';
+    const narrow = ['PCMU', 'PCMA', 'G722'].includes(encoding);
+    const resolved = {
+      encoding,
+      sampleRate: format.sampleRate ?? (narrow ? 8000 : 16000),
+      ptimeMs: format.ptimeMs ?? 20,
+    };
+    const codecs = this.#requireCodecs();
+    const { frames, idle } = encodeSpeech(caller, resolved, codecs);
+    const outbound = format.callee && encodeSpeech(format.callee, resolved, codecs).frames;
+    return { ...resolved, inbound: frames, idle, ...(outbound && { outbound }) };
+  }
+
+  /** What the caller of a finished call heard, as one sound that begins at `start`. Not for MP3 mode. */
+  render(result: CallResult): Pcm {
+    const format = { encoding: result.outboundEncoding, sampleRate: result.outboundSampleRate };
+    return renderHeard(result.heard, format, this.#requireCodecs());
+  }
+
+  #requireCodecs(): CodecFactory {
+    if (this.#codecs) return this.#codecs;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', 'codecs is missing: give it to new Simulator({ codecs })');
+  }
+
+  #init(options: CallOptions): { clock: Clock; epochMs: number; options: CallOptions } {
+    const seed = options.seed ?? this.#random.uint32();
+    const epochMs = this.#epochMs + this.#clock.now() - this.#madeAt;
+    return { clock: this.#clock, epochMs, options: { ...options, seed } };
+  }
+}
+
+function handle(call: SimulatedCall, result: Promise<CallResult>): Call {
+  return {
+    result,
+    streamId: call.options.streamId,
+    callControlId: call.options.callControlId,
+    get queuedMs() {
+      return call.queuedMs;
+    },
+    dtmf: digit => call.dtmf(digit),
+    hangup: () => call.hangup(),
+    soFar: () => call.result(),
+  };
+}

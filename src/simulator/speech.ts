@@ -1,0 +1,83 @@
+import { CODECS, type Encoding } from '../codec.js';
+import type { CallOptions } from './options.js';
+import type { HeardSegment } from './playback.js';
+
+/** Mono sound: 16-bit samples at `sampleRate` Hz. */
+export interface Pcm {
+  samples: Int16Array;
+  sampleRate: number;
+}
+
+/** The codecs a simulated call speaks and listens with. `sampleRate` is the rate that `media_format` announces. */
+export interface CodecFactory {
+  createEncoder(
+    encoding: Encoding,
+    options: { sampleRate: number },
+  ): { encode(pcm: Int16Array): Uint8Array; close(): void };
+  createDecoder(
+    encoding: Encoding,
+    options: { sampleRate: number },
+  ): { readonly sampleRate: number; decode(payload: Uint8Array): Int16Array; close(): void };
+  /** The same sound at another rate. */
+  resample(pcm: Int16Array, fromHz: number, toHz: number): Int16Array;
+}
+
+/** How speech is to be put on the wire. */
+export interface SpeechFormat {
+  encoding: Encoding;
+  sampleRate: number;
+  ptimeMs: number;
+}
+
+/** Encodes `pcm` into payloads of `ptimeMs` each, the last one filled up with silence; `idle` is one of silence. */
+export function encodeSpeech(
+  pcm: Pcm,
+  { encoding, sampleRate, ptimeMs }: SpeechFormat,
+  codecs: CodecFactory,
+): { frames: Uint8Array[]; idle: Uint8Array } {
+  const rate = CODECS[encoding].sampleRate(sampleRate);
+  const samples = pcm.sampleRate === rate ? pcm.samples : codecs.resample(pcm.samples, pcm.sampleRate, rate);
+  const frameSamples = Math.round((rate * ptimeMs) / 1000);
+  const encoder = codecs.createEncoder(encoding, { sampleRate });
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < samples.length; at += frameSamples) {
+    let frame = samples.subarray(at, at + frameSamples);
+    if (frame.length < frameSamples) {
+      const filled = new Int16Array(frameSamples);
+      filled.set(frame);
+      frame = filled;
+    }
+    frames.push(encoder.encode(frame).slice());
+  }
+  const idle = encoder.encode(new Int16Array(frameSamples)).slice();
+  encoder.close();
+  return { frames, idle };
+}
+
+/** Decodes what the caller heard into one sound that begins at `start`, with silence where nothing was heard. */
+export function renderHeard(
+  heard: readonly HeardSegment[],
+  { encoding, sampleRate }: { encoding: Encoding; sampleRate: number },
+  codecs: CodecFactory,
+): Pcm {
+  const decoder = codecs.createDecoder(encoding, { sampleRate });
+  const rate = decoder.sampleRate;
+  const last = heard.at(-1);
+  const endMs = last ? last.atMs + (last.clearedAfterMs ?? last.durationMs) : 0;
+  const samples = new Int16Array(Math.round((endMs * rate) / 1000));
+  for (const { atMs, payload, clearedAfterMs } of heard) {
+    const at = Math.round((atMs * rate) / 1000);
+    const decoded = decoder.decode(payload);
+    const heardSamples =
+      clearedAfterMs === undefined ? decoded.length : Math.round((clearedAfterMs * rate) / 1000);
+    samples.set(decoded.subarray(0, Math.min(heardSamples, samples.length - at)), at);
+  }
+  decoder.close();
+  return { samples, sampleRate: rate };
+}
+
+/** The part of `CallOptions` that `Simulator.speech` fills in. */
+export type SpokenOptions = Required<
+  Pick<CallOptions, 'encoding' | 'sampleRate' | 'ptimeMs' | 'inbound' | 'idle'>
+> &
+  Pick<CallOptions, 'outbound'>;
