@@ -125,7 +125,7 @@ test('OPUS: one packet a message, whose length its first bytes tell (RFC 6716, s
   refused(options, packet((9 << 3) | 1, 1), 100004, 'invalid_media', /equal size/);
   refused(options, packet((9 << 3) | 2, 200), 100004, 'invalid_media', /beyond the packet/);
   refused(options, packet((9 << 3) | 3, 0), 100004, 'invalid_media', /no frame/);
-  refused(options, packet((11 << 3) | 3, 3), 100004, 'invalid_media', /more than 120 ms/);
+  refused(options, packet((11 << 3) | 3, 4), 100004, 'invalid_media', /more than 120 ms/);
   refused(options, packet((9 << 3) | 3, 0x40 | 1, 255, 255), 100004, 'invalid_media', /padding/);
   refused(options, bytes(new Uint8Array(1300).fill(9 << 3)), 100004, 'invalid_media', /frame of 1299 bytes/);
 });
