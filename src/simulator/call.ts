@@ -218,15 +218,16 @@ export class SimulatedCall {
     });
     if (this.#isOver()) return;
     for (const { atMs, digit } of options.dtmf) this.#after(atMs, () => this.dtmf(digit));
-    // Before the first frame, so that where both fall due at once the call ends first and its length is exact.
     if (Number.isFinite(options.durationMs)) this.#after(options.durationMs, () => this.hangup());
     this.#sendDueMedia();
   }
 
   /** Frame k of every track is due k * ptimeMs after `start`, however late the timer for the frame before it fired. */
   #sendDueMedia(): void {
-    const { ptimeMs, inbound, outbound, idle } = this.options;
-    const frames = idle ? Number.POSITIVE_INFINITY : Math.max(inbound.length, outbound?.length ?? 0);
+    const { ptimeMs, durationMs, inbound, outbound, idle } = this.options;
+    const spoken = idle ? Number.POSITIVE_INFINITY : Math.max(inbound.length, outbound?.length ?? 0);
+    // A frame that would begin where the call ends does not belong to it, whichever timer fires first.
+    const frames = Math.min(spoken, Math.ceil(durationMs / ptimeMs));
     while (this.#state === 'streaming' && this.#tick < frames && this.#tick * ptimeMs <= this.#nowMs + 1e-6) {
       this.#sendFrame('inbound', inbound[this.#tick]);
       if (outbound) this.#sendFrame('outbound', outbound[this.#tick]);

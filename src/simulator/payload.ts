@@ -207,5 +207,6 @@ export function decodeBase64(text: string): Uint8Array | undefined {
     const tail = bytes.subarray(bytes.length - (3 - padding)).toString('base64');
     if (tail !== text.slice(-4)) return undefined;
   }
-  return bytes;
+  // A plain array of its own: views of a Buffer may lie anywhere in a pool that others share.
+  return new Uint8Array(bytes);
 }

@@ -1,4 +1,5 @@
 import { CODECS, type Encoding } from '../codec.js';
+import { SidetoneError } from '../errors.js';
 import type { CallOptions } from './options.js';
 import type { HeardSegment } from './playback.js';
 
@@ -36,7 +37,8 @@ export function encodeSpeech(
   codecs: CodecFactory,
 ): { frames: Uint8Array[]; idle: Uint8Array } {
   const rate = CODECS[encoding].sampleRate(sampleRate);
-  const samples = pcm.sampleRate === rate ? pcm.samples : codecs.resample(pcm.samples, pcm.sampleRate, rate);
+  const fits = pcm.sampleRate === rate || pcm.samples.length === 0;
+  const samples = fits ? pcm.samples : codecs.resample(pcm.samples, pcm.sampleRate, rate);
   const frameSamples = Math.round((rate * ptimeMs) / 1000);
   const encoder = codecs.createEncoder(encoding, { sampleRate });
   const frames: Uint8Array[] = [];
@@ -54,7 +56,10 @@ export function encodeSpeech(
   return { frames, idle };
 }
 
-/** Decodes what the caller heard into one sound that begins at `start`, with silence where nothing was heard. */
+/**
+ * Decodes what the caller heard into one sound that begins at `start`, with silence where nothing was heard and where
+ * the decoder refuses a payload.
+ */
 export function renderHeard(
   heard: readonly HeardSegment[],
   { encoding, sampleRate }: { encoding: Encoding; sampleRate: number },
@@ -67,13 +72,22 @@ export function renderHeard(
   const samples = new Int16Array(Math.round((endMs * rate) / 1000));
   for (const { atMs, payload, clearedAfterMs } of heard) {
     const at = Math.round((atMs * rate) / 1000);
-    const decoded = decoder.decode(payload);
+    const decoded = tryDecode(decoder, payload);
     const heardSamples =
       clearedAfterMs === undefined ? decoded.length : Math.round((clearedAfterMs * rate) / 1000);
     samples.set(decoded.subarray(0, Math.min(heardSamples, samples.length - at)), at);
   }
   decoder.close();
   return { samples, sampleRate: rate };
+}
+
+function tryDecode(decoder: { decode(payload: Uint8Array): Int16Array }, payload: Uint8Array): Int16Array {
+  try {
+    return decoder.decode(payload);
+  } catch (error) {
+    if (error instanceof SidetoneError) return new Int16Array(0);
+    throw error;
+  }
 }
 
 /** The part of `CallOptions` that `Simulator.speech` fills in. */
