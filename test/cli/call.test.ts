@@ -90,7 +90,7 @@ test('without --in the built-in phrase is spoken, --seconds cuts it, --both-trac
   assert.equal(code, 0, out);
   assert.match(out, /^sent {7}40 media frames, 6400 bytes; 0 lost/m);
   assert.match(out, /^echo {7}15 of 15 frames came back byte for byte/m);
-  assert.match(out, /^ended {6}by the caller, after 4\d\d(\.\d)? ms/m);
+  assert.match(out, /^ended {6}by the caller, after \d+(\.\d)? ms/m);
 });
 
 test('digits, losses and the seed reach the call', async () => {
