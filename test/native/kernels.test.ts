@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import { fastest, kernels } from '../helpers/kernels.js';
 import { mediaMessage, mutated, referenceScan, strictBase64 } from '../helpers/media-messages.js';
 import { haveVectors, vector } from '../helpers/paths.js';
+import { propertyRuns } from '../helpers/runs.js';
 
 // How many cases each property gets. A few seconds by default; SIDETONE_PROPERTY_RUNS=200000 for a long look.
-const numRuns = Number(process.env.SIDETONE_PROPERTY_RUNS ?? 2000);
+const numRuns = propertyRuns(2000);
 
 const GUARD = 0xa5;
 
