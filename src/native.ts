@@ -108,7 +108,54 @@ export interface NativeEngine {
   destroy(): void;
 }
 
+export interface NativeAmrWbDecoder {
+  /** Into `pcm`, which has room for 24 frames of 320 samples. Returns the samples, or minus the number of an error. */
+  decode(payload: Uint8Array, pcm: Int16Array): number;
+  /** One frame of 320 samples into `pcm`. */
+  conceal(pcm: Int16Array): number;
+  /** The mode that the peer last asked for, 0 to 8; 15 for none. */
+  readonly modeRequest: number;
+  close(): void;
+}
+
+export interface NativeAmrWbEncoder {
+  /** 320 samples into `payload`, which has room for 62 bytes. Returns the bytes; 0 where the library gave none. */
+  encode(pcm: Int16Array, payload: Uint8Array): number;
+  close(): void;
+}
+
+/** One code a sample; both return the samples. */
+export interface LawKernel {
+  encode(pcm: Int16Array, out: Uint8Array): number;
+  decode(payload: Uint8Array, out: Int16Array): number;
+}
+
+export interface NativeResampler {
+  process(pcm: Int16Array): Int16Array;
+  flush(): Int16Array;
+  readonly delayMs: number;
+}
+
+export interface NativeConcealer {
+  /** A good frame, in place. */
+  receive(frame: Int16Array): void;
+  /** The next `samples` made up. */
+  conceal(samples: number): Int16Array;
+}
+
 export interface NativeAddon {
+  AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
+  AmrWbEncoder: new (
+    form: 'bandwidth-efficient' | 'octet-aligned',
+    mode: number,
+    dtx: boolean,
+  ) => NativeAmrWbEncoder;
+  Resampler: new (fromHz: number, toHz: number) => NativeResampler;
+  Concealer: new (sampleRate: number) => NativeConcealer;
+  G722Encoder: new () => { encode(pcm: Int16Array): Uint8Array };
+  G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
+  /** By name of the kernel: 'scalar' first, the one that this machine uses last. */
+  kernels: { ulaw: Record<string, LawKernel>; alaw: Record<string, LawKernel> };
   createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
   engineBufferSizes(config: NativeEngineConfig): {
     sendSlots: number;
