@@ -8,7 +8,7 @@ import type { CallOptions } from '../simulator/options.js';
 import type { CallResult } from '../simulator/result.js';
 import { Simulator } from '../simulator/simulator.js';
 import type { SocketOptions } from '../simulator/socket.js';
-import type { CodecFactory, Pcm } from '../simulator/speech.js';
+import type { Pcm } from '../simulator/speech.js';
 
 /** What the caller says without `--in`. */
 const SPEECH = fileURLToPath(new URL('../../../assets/speech.wav', import.meta.url));
@@ -50,7 +50,6 @@ export interface CallCommandOptions {
 }
 
 export interface CallCommandContext {
-  codecs: CodecFactory;
   write: (text: string) => void;
   writeError: (text: string) => void;
   /** Hangs up. */
@@ -58,7 +57,7 @@ export interface CallCommandContext {
 }
 
 /** Adds `sidetone call` to the program. */
-export function register(program: Command, codecs: CodecFactory): void {
+export function register(program: Command): void {
   program
     .command('call')
     .description('place one simulated Telnyx call, strict to the specification, to a media-stream server')
@@ -108,7 +107,6 @@ export function register(program: Command, codecs: CodecFactory): void {
       const interrupt = (): void => abort.abort();
       process.once('SIGINT', interrupt);
       process.exitCode = await runCall(url, options, {
-        codecs,
         write: text => process.stdout.write(text),
         writeError: text => process.stderr.write(text),
         signal: abort.signal,
@@ -125,9 +123,9 @@ export async function runCall(
 ): Promise<number> {
   let result: CallResult;
   try {
-    const { codecs, signal } = context;
+    const { signal } = context;
     const seed = optionalNumber('--seed', options.seed, 0, 2 ** 32 - 1);
-    const simulator = new Simulator({ codecs });
+    const simulator = new Simulator();
     const callOptions: CallOptions & SocketOptions = {
       ...readOptions(options),
       ...(await speech(simulator, options)),

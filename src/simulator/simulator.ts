@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.js';
+import { createDecoder, createEncoder, resample } from '../codecs.js';
 import { SidetoneError } from '../errors.js';
 import type { SimulatedCall } from './call.js';
 import { type ApplicationEnd, type LinkOptions, pairCall } from './memory.js';
@@ -21,7 +22,7 @@ export interface SimulatorOptions {
   clock?: Clock;
   /** Every call's seed follows from it and from the call's place in the order of calls. Default: random. */
   seed?: number;
-  /** Needed by `speech` and `render` only. */
+  /** For `speech` and `render`. Default: this package's own; another one's test its listener's ears. */
   codecs?: CodecFactory;
   /** Wall-clock time, in ms since 1970, at which the simulator is made. Default: now, or 0 with a `clock` given. */
   epochMs?: number;
@@ -52,7 +53,7 @@ export class Simulator {
   readonly seed: number;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #codecs: CodecFactory | undefined;
+  readonly #codecs: CodecFactory;
   readonly #epochMs: number;
   readonly #madeAt: number;
 
@@ -60,7 +61,7 @@ export class Simulator {
     this.seed = options.seed ?? randomInt(2 ** 32);
     this.#random = new Random(this.seed);
     this.#clock = options.clock ?? systemClock;
-    this.#codecs = options.codecs;
+    this.#codecs = options.codecs ?? { createDecoder, createEncoder, resample };
     this.#epochMs = options.epochMs ?? (options.clock ? 0 : Date.now());
     this.#madeAt = this.#clock.now();
   }
@@ -93,7 +94,7 @@ export class Simulator {
 
   /**
    * Encodes speech once, to be spread into the options of any number of calls. `callee`: what the other leg says;
-   * given, the stream carries both tracks. Throws SIDETONE_BAD_OPTION without `codecs`.
+   * given, the stream carries both tracks.
    */
   speech(caller: Pcm, format: Partial<SpeechFormat> & { callee?: Pcm } = {}): SpokenOptions {
     const encoding = format.encoding ?? 'PCMU';
@@ -103,7 +104,7 @@ export class Simulator {
       sampleRate: format.sampleRate ?? (narrow ? 8000 : 16000),
       ptimeMs: format.ptimeMs ?? 20,
     };
-    const codecs = this.#requireCodecs();
+    const codecs = this.#codecs;
     const { frames, idle } = encodeSpeech(caller, resolved, codecs);
     const outbound = format.callee && encodeSpeech(format.callee, resolved, codecs).frames;
     return { ...resolved, inbound: frames, idle, ...(outbound && { outbound }) };
@@ -112,12 +113,7 @@ export class Simulator {
   /** What the caller of a finished call heard, as one sound that begins at `start`. Not for MP3 mode. */
   render(result: CallResult): Pcm {
     const format = { encoding: result.outboundEncoding, sampleRate: result.outboundSampleRate };
-    return renderHeard(result.heard, format, this.#requireCodecs());
-  }
-
-  #requireCodecs(): CodecFactory {
-    if (this.#codecs) return this.#codecs;
-    throw new SidetoneError('SIDETONE_BAD_OPTION', 'codecs is missing: give it to new Simulator({ codecs })');
+    return renderHeard(result.heard, format, this.#codecs);
   }
 
   #init(options: CallOptions): { clock: Clock; epochMs: number; options: CallOptions } {

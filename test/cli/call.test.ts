@@ -9,7 +9,6 @@ import { Command } from 'commander';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { readWav, wavBytes } from '../../src/audio/wav.js';
 import { type CallCommandOptions, register, runCall } from '../../src/cli/call.js';
-import { testCodecs } from '../helpers/codecs.js';
 
 type Behaviour = (socket: WebSocket, text: string) => void;
 
@@ -45,7 +44,6 @@ async function run(
   let out = '';
   let error = '';
   const code = await runCall(to, options, {
-    codecs: testCodecs,
     write: text => {
       out += text;
     },
@@ -154,7 +152,7 @@ test('bad usage exits 2 and names option, value and remedy', async () => {
 
 test('the command reads its options as documented', async () => {
   const program = new Command();
-  register(program, testCodecs);
+  register(program);
   const command = program.commands[0]!;
   command.action(() => {});
   await program.parseAsync(

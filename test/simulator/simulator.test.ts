@@ -231,7 +231,6 @@ test('speech is encoded once for many calls, and what was heard becomes sound ag
   const expected = new Int16Array((35 + 60) * 16);
   expected.set(samples, 35 * 16);
   assert.deepEqual(sound, { samples: expected, sampleRate: 16000 });
-  assert.throws(() => new Simulator().render(result), /codecs is missing/);
 });
 
 test('what a clear cut short is heard up to the cut', async () => {
