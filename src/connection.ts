@@ -190,19 +190,26 @@ export class Connection implements StreamLink {
     }
     switch (frame.event) {
       case 'connected':
-        return this.#connected(frame);
+        this.#connected(frame);
+        break;
       case 'start':
-        return this.#start(frame);
+        this.#start(frame);
+        break;
       case 'media':
-        return this.#media(frame, message);
+        this.#media(frame, message);
+        break;
       case 'dtmf':
-        return this.#dtmf(frame);
+        this.#dtmf(frame);
+        break;
       case 'mark':
-        return this.#stream?.markReturned(frame.mark.name);
+        this.#stream?.markReturned(frame.mark.name);
+        break;
       case 'stop':
-        return this.#stop();
+        this.#stop();
+        break;
       case 'error':
-        return this.#error(frame);
+        this.#error(frame);
+        break;
     }
   }
 

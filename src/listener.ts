@@ -122,20 +122,27 @@ export class Listener {
       reactor.count('upgradesRefused');
       response.writeStatus(status).writeHeader('connection', 'close').end(`${why}\n`, true);
     };
-    if (!admits()) return refuse('503 Service Unavailable', 'no more streams are taken');
+    if (!admits()) {
+      refuse('503 Service Unavailable', 'no more streams are taken');
+      return;
+    }
 
     let boundCall: string | undefined;
     if (this.#tokens.length > 0) {
       const known = this.#known(request.getHeader(AUTH_TOKEN_HEADER));
       if (!known) {
         reactor.count('unauthorized');
-        return refuse('401 Unauthorized', `${AUTH_TOKEN_HEADER} is missing or wrong`);
+        refuse('401 Unauthorized', `${AUTH_TOKEN_HEADER} is missing or wrong`);
+        return;
       }
       boundCall = known.callControlId;
     }
     const path = request.getUrl();
     const plugin = route(plugins, path);
-    if (!plugin) return refuse('404 Not Found', `no plugin answers ${path}`);
+    if (!plugin) {
+      refuse('404 Not Found', `no plugin answers ${path}`);
+      return;
+    }
 
     const query = new URLSearchParams(request.getQuery() ?? '');
     const upgrade: Upgrade = {
@@ -143,7 +150,10 @@ export class Listener {
       protocol: request.getHeader('sec-websocket-protocol'),
       extensions: request.getHeader('sec-websocket-extensions'),
     };
-    if (upgrade.key === '') return refuse('400 Bad Request', 'sec-websocket-key is missing');
+    if (upgrade.key === '') {
+      refuse('400 Bad Request', 'sec-websocket-key is missing');
+      return;
+    }
     const setup = (accepted: AcceptResult): ConnectionSetup => ({
       plugin,
       accepted,
@@ -155,7 +165,10 @@ export class Listener {
       if (judgement === false) refuse('403 Forbidden', `plugin ${plugin.name} refused this stream`);
       else this.#complete(response, context, upgrade, setup(judgement === true ? {} : judgement));
     };
-    if (!plugin.accept) return proceed(true);
+    if (!plugin.accept) {
+      proceed(true);
+      return;
+    }
     this.#judge(plugin, streamRequest(request, response, path, query), response, proceed, refuse);
   }
 

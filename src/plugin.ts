@@ -101,7 +101,7 @@ export interface Plugin {
   /** Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream. */
   accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
   /** Called at `start`; the handler it returns hears the stream. */
-  onStart(stream: Stream): StreamHandler | undefined | void;
+  onStart(stream: Stream): StreamHandler | undefined;
 }
 
 export type { StartFrame, Stream };

@@ -2,6 +2,7 @@
  * The streams of one thread: its engine, its pacing and its counters. A stream lives and dies on one reactor. It knows
  * nothing of sockets: listener.ts feeds it connections, and tests do.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
 import type { Connection } from './connection.js';
@@ -10,6 +11,7 @@ import type { Logger } from './log.js';
 import { INFO } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { OutboundOptions, StopReason } from './plugin.js';
+import type { ReactorSnapshot, StreamSummary } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 
@@ -70,6 +72,8 @@ export class Reactor {
   #streams = 0;
   #sending = false;
   #markNumber = 0;
+  // Its own sampling timer does not keep the process alive.
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
   #stopTick: (() => void) | undefined;
   #stopSweep: (() => void) | undefined;
 
@@ -79,6 +83,7 @@ export class Reactor {
     this.#log = environment.log;
     this.#expectedOutbound = environment.expectedOutbound;
     this.engine = new Engine(environment.options);
+    this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
       ReactorCounter,
       number
@@ -236,8 +241,48 @@ export class Reactor {
     return Object.fromEntries(this.#refusals);
   }
 
+  /** Everything at once; `withStreams` false leaves the streams out. */
+  snapshot(reactor: number, withStreams = true): ReactorSnapshot {
+    const delay = this.#loopDelay;
+    const snapshot: ReactorSnapshot = {
+      reactor,
+      streams: withStreams ? this.#summaries() : [],
+      connections: this.#connections.size,
+      counters: this.counters(),
+      refusals: this.refusals(),
+      lateness: [...this.engine.native.lateness()],
+      queueBytes: this.engine.native.queueBytes(),
+      eventLoopDelayMs: {
+        p50: delay.percentile(50) / 1e6,
+        p99: delay.percentile(99) / 1e6,
+        max: delay.max / 1e6,
+      },
+    };
+    delay.reset();
+    return snapshot;
+  }
+
+  #summaries(): StreamSummary[] {
+    const now = this.clock.now();
+    const summaries: StreamSummary[] = [];
+    for (const { stream, plugin } of this.#connections) {
+      if (!stream || stream.closed) continue;
+      summaries.push({
+        id: stream.id,
+        plugin: plugin.name,
+        inbound: stream.inbound,
+        outbound: stream.outbound,
+        ageMs: now - stream.startedMs,
+        queuedMs: stream.queuedMs,
+        counters: stream.stats,
+      });
+    }
+    return summaries;
+  }
+
   close(): void {
     this.#stopTimers();
+    this.#loopDelay.disable();
     this.engine.native.destroy();
   }
 

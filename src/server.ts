@@ -8,6 +8,7 @@ import { type ResolvedOptions, resolveOptions, type ServerOptions } from './opti
 import type { Plugin } from './plugin.js';
 import { loadPlugins } from './plugin-loader.js';
 import { Reactor } from './reactor.js';
+import type { ReactorSnapshot } from './snapshot.js';
 
 export class Server extends EventEmitter {
   readonly options: ResolvedOptions;
@@ -57,6 +58,11 @@ export class Server extends EventEmitter {
   /** Streams that are running. */
   get streams(): number {
     return this.#reactor.streams;
+  }
+
+  /** What each reactor tells of itself; the streams one by one only if asked for. */
+  async snapshot(withStreams = true): Promise<ReactorSnapshot[]> {
+    return [this.#reactor.snapshot(0, withStreams)];
   }
 
   /** @internal */

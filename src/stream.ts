@@ -76,6 +76,9 @@ export class Stream {
   /** Rate at which the handler hears and, by default, plays, in Hz. */
   readonly sampleRate: number;
 
+  /** @internal On the reactor's clock. */
+  readonly startedMs: number;
+
   readonly #reactor: Reactor;
   readonly #link: StreamLink;
   readonly #slot: number;
@@ -107,6 +110,7 @@ export class Stream {
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
     this.sampleRate = setup.handlerRate;
+    this.startedMs = setup.reactor.clock.now();
     this.#reactor = setup.reactor;
     this.#link = setup.link;
     this.#slot = setup.slot;

@@ -1,0 +1,33 @@
+/** What a server tells of itself: the admin port shows it, threads send it to each other (plain data only). */
+import type { Format } from './engine.js';
+
+export interface StreamSummary {
+  id: string;
+  plugin: string;
+  inbound: Format;
+  outbound: Format;
+  /** Since its start frame, in ms. */
+  ageMs: number;
+  /** Audio played and not yet heard in the call, in ms. */
+  queuedMs: number;
+  /** The engine's counters of this stream (native/engine/counters.h). */
+  counters: Record<string, number>;
+}
+
+export interface ReactorSnapshot {
+  /** 0 for the first. */
+  reactor: number;
+  streams: StreamSummary[];
+  /** WebSockets that are open, streaming or not. */
+  connections: number;
+  /** The engine's counters over all streams ever, and the reactor's own (REACTOR_COUNTERS). */
+  counters: Record<string, number>;
+  /** Refused messages by reason. */
+  refusals: Record<string, number>;
+  /** How late media messages were sent: one bin a quarter of a millisecond, the last one for all the rest. */
+  lateness: number[];
+  /** Memory that holds queued and held audio, in bytes. */
+  queueBytes: number;
+  /** Delay of the thread's event loop since the last snapshot, in ms. */
+  eventLoopDelayMs: { p50: number; p99: number; max: number };
+}
