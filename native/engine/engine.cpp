@@ -121,9 +121,16 @@ int Engine::next(int stream, Track track, double nowMs) {
 }
 
 int Engine::deliver(Stream& stream, Track track, double nowMs) {
+  // Where one chunk counter serves both tracks, a frame of one can be what the other was waiting for.
+  InboundTrack* other = stream.tracks[1 - static_cast<size_t>(track)].get();
+  if (other && other->ready(nowMs) && !stream.tracks[static_cast<size_t>(track)]->ready(nowMs)) {
+    track = track == Track::Inbound ? Track::Outbound : Track::Inbound;
+  }
   InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
-  const Delivery delivery = inbound.next(nowMs, buffers_.payload, pcm_.data());
+  Delivery delivery = inbound.next(nowMs, buffers_.payload, pcm_.data());
   scheduleGap(stream, track);
+  other = stream.tracks[1 - static_cast<size_t>(track)].get();
+  if (other) delivery.more = delivery.more || other->ready(nowMs);
   if (delivery.kind == Delivery::Kind::Frame && delivery.payload && !inbound.resamples() &&
       inbound.config().encoding == Encoding::Pcmu) {
     echoStream_ = stream.sendTimer.stream;

@@ -22,7 +22,8 @@ Reorder::Push Reorder::push(const ReorderFrame& frame, bool fresh, bool nothingM
   if (!started_) {
     // Chunk 0 can have no predecessor, whatever the origin.
     if (!nothingMissing && frame.chunk != 0) return hold(frame, nowMs) ? Push::Held : Push::Dropped;
-    start(frame.chunk);
+    // What is held came earlier and has waited for this: it begins, if it is the lower number.
+    start(held_ && held_->chunk < frame.chunk ? held_->chunk : frame.chunk);
   }
   passSibling();
 
