@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "codec/g722.h"
 #include "plc/concealer.h"
 #include "resample/resampler.h"
 
@@ -26,11 +27,12 @@ int rateArgument(const Napi::CallbackInfo& info, size_t index, const char* name)
   return static_cast<int>(hz);
 }
 
-Napi::Int16Array samplesArgument(const Napi::CallbackInfo& info, const char* name) {
-  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_int16_array) {
+Napi::Int16Array samplesArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (!info[index].IsTypedArray() ||
+      info[index].As<Napi::TypedArray>().TypedArrayType() != napi_int16_array) {
     fail(info, std::string(name) + " must be an Int16Array of mono samples");
   }
-  const auto samples = info[0].As<Napi::Int16Array>();
+  const auto samples = info[index].As<Napi::Int16Array>();
   if (samples.ElementLength() > kCallSamplesMax) {
     fail(info, std::string(name) + " holds more than 28,800,000 samples: pass it in parts");
   }
@@ -70,7 +72,7 @@ class ResamplerBinding : public Napi::ObjectWrap<ResamplerBinding> {
 
  private:
   Napi::Value process(const Napi::CallbackInfo& info) {
-    const auto in = samplesArgument(info, "samples");
+    const auto in = samplesArgument(info, 0, "samples");
     auto out = Napi::Int16Array::New(info.Env(), resampler_.outputMax(in.ElementLength()));
     return head(out, resampler_.process(in.Data(), in.ElementLength(), out.Data()));
   }
@@ -112,7 +114,7 @@ class ConcealerBinding : public Napi::ObjectWrap<ConcealerBinding> {
     return standard ? Concealer::Timing::Standard : Concealer::Timing::Live;
   }
   void receive(const Napi::CallbackInfo& info) {
-    auto frame = samplesArgument(info, "frame");
+    auto frame = samplesArgument(info, 0, "frame");
     concealer_.receive(frame.Data(), frame.ElementLength());
   }
   Napi::Value conceal(const Napi::CallbackInfo& info) {
@@ -132,11 +134,101 @@ class ConcealerBinding : public Napi::ObjectWrap<ConcealerBinding> {
   Concealer concealer_;
 };
 
+/** new G722Encoder(): .encode(Int16Array, even length, 16 kHz) returns Uint8Array; .encodeBands(low, high)
+ * codes sub-band samples, the mirror filter bypassed; .reset() */
+class G722EncoderBinding : public Napi::ObjectWrap<G722EncoderBinding> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "G722Encoder",
+                       {InstanceMethod<&G722EncoderBinding::encode>("encode"),
+                        InstanceMethod<&G722EncoderBinding::encodeBands>("encodeBands"),
+                        InstanceMethod<&G722EncoderBinding::reset>("reset")});
+  }
+  explicit G722EncoderBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<G722EncoderBinding>(info) {}
+
+ private:
+  Napi::Value encode(const Napi::CallbackInfo& info) {
+    const auto pcm = samplesArgument(info, 0, "pcm");
+    if (pcm.ElementLength() % 2 != 0) {
+      fail(info, "pcm must hold an even number of samples: two make one byte of G.722");
+    }
+    auto payload = Napi::Uint8Array::New(info.Env(), pcm.ElementLength() / 2);
+    encoder_.encode(pcm.Data(), pcm.ElementLength(), payload.Data());
+    return payload;
+  }
+  Napi::Value encodeBands(const Napi::CallbackInfo& info) {
+    const auto low = samplesArgument(info, 0, "low");
+    const auto high = samplesArgument(info, 1, "high");
+    if (low.ElementLength() != high.ElementLength()) fail(info, "low and high must be of one length");
+    auto payload = Napi::Uint8Array::New(info.Env(), low.ElementLength());
+    encoder_.encodeBands(low.Data(), high.Data(), low.ElementLength(), payload.Data());
+    return payload;
+  }
+  void reset(const Napi::CallbackInfo&) { encoder_.reset(); }
+
+  G722Encoder encoder_;
+};
+
+/** new G722Decoder(mode = 1): .decode(Uint8Array) returns Int16Array at 16 kHz; .decodeBands(Uint8Array)
+ * returns { low, high }, the mirror filter bypassed; .reset(). Modes 1, 2, 3 are 64, 56, 48 kbit/s. */
+class G722DecoderBinding : public Napi::ObjectWrap<G722DecoderBinding> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "G722Decoder",
+                       {InstanceMethod<&G722DecoderBinding::decode>("decode"),
+                        InstanceMethod<&G722DecoderBinding::decodeBands>("decodeBands"),
+                        InstanceMethod<&G722DecoderBinding::reset>("reset")});
+  }
+  explicit G722DecoderBinding(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<G722DecoderBinding>(info), decoder_(mode(info)) {}
+
+ private:
+  static G722Decoder::Mode mode(const Napi::CallbackInfo& info) {
+    if (info[0].IsUndefined()) return G722Decoder::Mode::k64;
+    const double number = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
+    if (number != 1 && number != 2 && number != 3) {
+      fail(info, "mode must be 1, 2 or 3 (64, 56 or 48 kbit/s)");
+    }
+    return static_cast<G722Decoder::Mode>(number);
+  }
+  static Napi::Uint8Array payloadArgument(const Napi::CallbackInfo& info) {
+    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      fail(info, "payload must be a Uint8Array");
+    }
+    const auto payload = info[0].As<Napi::Uint8Array>();
+    if (payload.ElementLength() > kCallSamplesMax / 2) {
+      fail(info, "payload holds more than 14,400,000 bytes: pass it in parts");
+    }
+    return payload;
+  }
+  Napi::Value decode(const Napi::CallbackInfo& info) {
+    const auto payload = payloadArgument(info);
+    auto pcm = Napi::Int16Array::New(info.Env(), 2 * payload.ElementLength());
+    decoder_.decode(payload.Data(), payload.ElementLength(), pcm.Data());
+    return pcm;
+  }
+  Napi::Value decodeBands(const Napi::CallbackInfo& info) {
+    const auto payload = payloadArgument(info);
+    auto low = Napi::Int16Array::New(info.Env(), payload.ElementLength());
+    auto high = Napi::Int16Array::New(info.Env(), payload.ElementLength());
+    decoder_.decodeBands(payload.Data(), payload.ElementLength(), low.Data(), high.Data());
+    auto bands = Napi::Object::New(info.Env());
+    bands.Set("low", low);
+    bands.Set("high", high);
+    return bands;
+  }
+  void reset(const Napi::CallbackInfo&) { decoder_.reset(); }
+
+  G722Decoder decoder_;
+};
+
 }  // namespace
 
 void exportDsp(Napi::Env env, Napi::Object exports) {
   exports.Set("Resampler", ResamplerBinding::define(env));
   exports.Set("Concealer", ConcealerBinding::define(env));
+  exports.Set("G722Encoder", G722EncoderBinding::define(env));
+  exports.Set("G722Decoder", G722DecoderBinding::define(env));
 }
 
 }  // namespace sidetone::binding

@@ -19,9 +19,23 @@ export interface Concealer {
   readonly stateBytes: number;
 }
 
+export interface G722Encoder {
+  encode(pcm: Int16Array): Uint8Array;
+  encodeBands(low: Int16Array, high: Int16Array): Uint8Array;
+  reset(): void;
+}
+
+export interface G722Decoder {
+  decode(payload: Uint8Array): Int16Array;
+  decodeBands(payload: Uint8Array): { low: Int16Array; high: Int16Array };
+  reset(): void;
+}
+
 interface Dsp {
   Resampler: new (fromHz: number, toHz: number) => Resampler;
   Concealer: new (rateHz: number, options?: { standardTiming?: boolean }) => Concealer;
+  G722Encoder: new () => G722Encoder;
+  G722Decoder: new (mode?: number) => G722Decoder;
 }
 
 export const dsp: Dsp = createRequire(import.meta.url)(join(root, 'build/Release/sidetone.node'));
