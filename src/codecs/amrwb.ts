@@ -21,6 +21,23 @@ export interface AmrWbEncoderOptions {
   dtx?: boolean;
 }
 
+/** The options with their defaults; throws `SIDETONE_BAD_OPTION` where one is wrong. */
+export function amrWbDecoderSettings(options: AmrWbDecoderOptions): Required<AmrWbDecoderOptions> {
+  return {
+    form: oneOf('AMR-WB form', options.form, 'auto', ['auto', 'bandwidth-efficient', 'octet-aligned']),
+  };
+}
+
+/** The options with their defaults; throws `SIDETONE_BAD_OPTION` where one is wrong. */
+export function amrWbEncoderSettings(options: AmrWbEncoderOptions): Required<AmrWbEncoderOptions> {
+  const forms = ['bandwidth-efficient', 'octet-aligned'] as const;
+  return {
+    form: oneOf('AMR-WB form', options.form, 'bandwidth-efficient', forms),
+    mode: wholeNumber('AMR-WB mode', options.mode, 2, 0, 8),
+    dtx: flag('AMR-WB dtx', options.dtx, false),
+  };
+}
+
 /** Samples of one frame: 20 ms. */
 const FRAME_SAMPLES = 320;
 /** Frames that one payload may hold (kAmrWbFramesMax). */
@@ -59,7 +76,7 @@ export class AmrWbPayloadDecoder implements PayloadDecoder {
 
   /** Throws `SIDETONE_CODEC_UNAVAILABLE` where the libraries are not installed, naming their packages. */
   constructor(options: AmrWbDecoderOptions = {}) {
-    const form = oneOf('AMR-WB form', options.form, 'auto', ['auto', 'bandwidth-efficient', 'octet-aligned']);
+    const { form } = amrWbDecoderSettings(options);
     this.#decoder = coded(() => new native.AmrWbDecoder(form));
   }
 
@@ -104,12 +121,7 @@ export class AmrWbPayloadEncoder implements PayloadEncoder {
 
   /** Throws `SIDETONE_CODEC_UNAVAILABLE` where the libraries are not installed, naming their packages. */
   constructor(options: AmrWbEncoderOptions = {}) {
-    const form = oneOf('AMR-WB form', options.form, 'bandwidth-efficient', [
-      'bandwidth-efficient',
-      'octet-aligned',
-    ]);
-    const mode = wholeNumber('AMR-WB mode', options.mode, 2, 0, 8);
-    const dtx = flag('AMR-WB dtx', options.dtx, false);
+    const { form, mode, dtx } = amrWbEncoderSettings(options);
     this.#encoder = coded(() => new native.AmrWbEncoder(form, mode, dtx));
   }
 

@@ -3,12 +3,16 @@ import {
   type AmrWbEncoderOptions,
   AmrWbPayloadDecoder,
   AmrWbPayloadEncoder,
+  amrWbDecoderSettings,
+  amrWbEncoderSettings,
 } from './amrwb.js';
 import {
   type OpusDecoderOptions,
   type OpusEncoderOptions,
   OpusPayloadDecoder,
   OpusPayloadEncoder,
+  opusDecoderSettings,
+  opusEncoderSettings,
 } from './opus.js';
 import type { PayloadDecoder, PayloadEncoder, PoolEncoding } from './types.js';
 
@@ -23,4 +27,35 @@ export function openPayloadDecoder(encoding: PoolEncoding, options: PoolDecoderO
 /** An encoder of one of the costly encodings, in this thread. Options of the other encoding are not looked at. */
 export function openPayloadEncoder(encoding: PoolEncoding, options: PoolEncoderOptions = {}): PayloadEncoder {
   return encoding === 'OPUS' ? new OpusPayloadEncoder(options) : new AmrWbPayloadEncoder(options);
+}
+
+/**
+ * What such a codec would be like, with every default filled in, without opening it. Throws `SIDETONE_BAD_OPTION`,
+ * and `SIDETONE_CODEC_UNAVAILABLE` where AMR-WB's libraries are missing.
+ */
+export function decoderSettings(
+  encoding: PoolEncoding,
+  options: PoolDecoderOptions = {},
+): { sampleRate: number; options: PoolDecoderOptions } {
+  if (encoding === 'OPUS') {
+    const settings = opusDecoderSettings(options);
+    return { sampleRate: settings.sampleRate, options: settings };
+  }
+  const settings = amrWbDecoderSettings(options);
+  new AmrWbPayloadDecoder(settings).close();
+  return { sampleRate: 16000, options: settings };
+}
+
+/** As `decoderSettings`. */
+export function encoderSettings(
+  encoding: PoolEncoding,
+  options: PoolEncoderOptions = {},
+): { sampleRate: number; options: PoolEncoderOptions } {
+  if (encoding === 'OPUS') {
+    const settings = opusEncoderSettings(options);
+    return { sampleRate: settings.sampleRate, options: settings };
+  }
+  const settings = amrWbEncoderSettings(options);
+  new AmrWbPayloadEncoder(settings).close();
+  return { sampleRate: 16000, options: settings };
 }

@@ -42,6 +42,26 @@ const SET_PACKET_LOSS_PERC = 4014;
 const SET_DTX = 4016;
 const RESET_STATE = 4028;
 
+/** The options with their defaults; throws `SIDETONE_BAD_OPTION` where one is wrong. */
+export function opusDecoderSettings(options: OpusDecoderOptions): Required<OpusDecoderOptions> {
+  return { sampleRate: oneOf('OPUS sampleRate', options.sampleRate, 16000, OPUS_RATES) };
+}
+
+/** The options with their defaults; throws `SIDETONE_BAD_OPTION` where one is wrong. */
+export function opusEncoderSettings(options: OpusEncoderOptions): Required<OpusEncoderOptions> {
+  const sampleRate = oneOf('OPUS sampleRate', options.sampleRate, 16000, OPUS_RATES);
+  const bitrateDefault = sampleRate <= 12000 ? 16000 : sampleRate === 16000 ? 24000 : 32000;
+  const fec = flag('OPUS fec', options.fec, false);
+  return {
+    sampleRate,
+    bitrateBps: wholeNumber('OPUS bitrateBps', options.bitrateBps, bitrateDefault, 6000, 128000),
+    complexity: wholeNumber('OPUS complexity', options.complexity, 5, 0, 10),
+    dtx: flag('OPUS dtx', options.dtx, false),
+    fec,
+    packetLossPercent: wholeNumber('OPUS packetLossPercent', options.packetLossPercent, fec ? 5 : 0, 0, 100),
+  };
+}
+
 /** The longest packet is 120 ms (RFC 6716 section 3.2.5). */
 const PACKET_MS_MAX = 120;
 
@@ -82,7 +102,7 @@ export class OpusPayloadDecoder implements PayloadDecoder {
   #emptyBytes = 0;
 
   constructor(options: OpusDecoderOptions = {}) {
-    this.sampleRate = oneOf('OPUS sampleRate', options.sampleRate, 16000, OPUS_RATES);
+    this.sampleRate = opusDecoderSettings(options).sampleRate;
     this.#decoder = take(
       freeDecoders,
       this.sampleRate,
@@ -145,15 +165,8 @@ export class OpusPayloadEncoder implements PayloadEncoder {
   readonly #packet = new Uint8Array(OPUS_PACKET_BYTES_MAX);
 
   constructor(options: OpusEncoderOptions = {}) {
-    const rate = oneOf('OPUS sampleRate', options.sampleRate, 16000, OPUS_RATES);
-    const bitrateDefault = rate <= 12000 ? 16000 : rate === 16000 ? 24000 : 32000;
-    const bitrateBps = wholeNumber('OPUS bitrateBps', options.bitrateBps, bitrateDefault, 6000, 128000);
-    const complexity = wholeNumber('OPUS complexity', options.complexity, 5, 0, 10);
-    const dtx = flag('OPUS dtx', options.dtx, false);
-    const fec = flag('OPUS fec', options.fec, false);
-    const lossDefault = fec ? 5 : 0;
-    const loss = wholeNumber('OPUS packetLossPercent', options.packetLossPercent, lossDefault, 0, 100);
-
+    const settings = opusEncoderSettings(options);
+    const rate = settings.sampleRate;
     this.sampleRate = rate;
     this.frameSamples = rate / 50;
     this.#encoder = take(
@@ -162,11 +175,11 @@ export class OpusPayloadEncoder implements PayloadEncoder {
       () => new (opusLibrary().Encoder)({ channels: 1, sample_rate: rate, application: 'voip' }),
     );
     // All of them, always: a codec that served another stream keeps that stream's settings over a reset.
-    this.#encoder.ctl(SET_BITRATE, bitrateBps);
-    this.#encoder.ctl(SET_COMPLEXITY, complexity);
-    this.#encoder.ctl(SET_DTX, dtx ? 1 : 0);
-    this.#encoder.ctl(SET_INBAND_FEC, fec ? 1 : 0);
-    this.#encoder.ctl(SET_PACKET_LOSS_PERC, loss);
+    this.#encoder.ctl(SET_BITRATE, settings.bitrateBps);
+    this.#encoder.ctl(SET_COMPLEXITY, settings.complexity);
+    this.#encoder.ctl(SET_DTX, settings.dtx ? 1 : 0);
+    this.#encoder.ctl(SET_INBAND_FEC, settings.fec ? 1 : 0);
+    this.#encoder.ctl(SET_PACKET_LOSS_PERC, settings.packetLossPercent);
   }
 
   encode(pcm: Int16Array): Uint8Array {

@@ -1,0 +1,277 @@
+/**
+ * The codecs whose cost would stall a reactor, in worker threads.
+ *
+ *   reactor                         shared memory                      worker (one piscina of one thread: a shard)
+ *   decoder.decode(payload) ──copy──▶ ring of jobs ───────────────────▶ codec of the stream
+ *   sink.onPcm(pcm)         ◀──copy── ring of results ◀─────────────────┘
+ *
+ * A stream keeps its shard, because its codec's state is there. The first job starts a piscina task; what arrives
+ * until it ends is the same batch or the next (under load one more task lies ready). No task, no message and no
+ * allocation belongs to a frame.
+ */
+import { fileURLToPath } from 'node:url';
+import { type Clock, systemClock } from '../clock.js';
+import {
+  decoderSettings,
+  encoderSettings,
+  type PoolDecoderOptions,
+  type PoolEncoderOptions,
+} from '../codecs/open.js';
+import type { PoolEncoding } from '../codecs/types.js';
+import { SidetoneError } from '../errors.js';
+import { JOB } from './jobs.js';
+import { RECORD_BYTES_MAX } from './ring.js';
+import { Shard, type ShardCounters, type ShardSettings } from './shard.js';
+import { DecoderStream, EncoderStream } from './streams.js';
+
+export interface PoolDecoder {
+  /** Of the PCM, in Hz. */
+  readonly sampleRate: number;
+  /**
+   * Has a payload decoded; its bytes are copied before this returns. False where a queue is full: the payload is
+   * dropped and counted. Throws `SIDETONE_CODEC_CLOSED` after `close()`.
+   */
+  decode(payload: Uint8Array): boolean;
+  /** Has one lost payload concealed. False as for `decode`. */
+  conceal(): boolean;
+  /** Nothing more reaches the sink. Safe to call again. */
+  close(): void;
+}
+
+export interface PoolEncoder {
+  /** Of the PCM, in Hz. */
+  readonly sampleRate: number;
+  /** Samples of one frame: 20 ms. */
+  readonly frameSamples: number;
+  /**
+   * Has one frame encoded; its samples are copied before this returns. False where a queue is full: the frame is
+   * dropped and counted. Throws `SIDETONE_BAD_ARGUMENT` where it is not `frameSamples` long, `SIDETONE_CODEC_CLOSED`
+   * after `close()`.
+   */
+  encode(pcm: Int16Array): boolean;
+  /** Nothing more reaches the sink. Safe to call again. */
+  close(): void;
+}
+
+export interface DecoderSink {
+  /**
+   * The audio of one job, in the order of the jobs. `pcm` is valid during the call. `concealed` where it stands in
+   * for a payload that was lost, was bad, or went down with a worker.
+   */
+  onPcm(pcm: Int16Array, concealed: boolean): void;
+  /** Why the next `onPcm` is concealed: `SIDETONE_BAD_PAYLOAD` and other codes. The stream goes on. */
+  onError(error: SidetoneError): void;
+}
+
+export interface EncoderSink {
+  /** The packet of one job, in the order of the jobs. `packet` is valid during the call. */
+  onPacket(packet: Uint8Array): void;
+  /** One frame has no packet; or `SIDETONE_WORKER_DIED`: those that were pending have none. The stream goes on. */
+  onError(error: SidetoneError): void;
+}
+
+export interface CodecPoolOptions {
+  /** Worker threads at most, 1 to 64. Each is started when a stream is first given to it. */
+  threads: number;
+  /**
+   * Slots of each shard's two rings, a power of two from 1,024. Default 8,192, which is 4 MiB a ring. A call both
+   * ways in OPUS at 16 kHz takes 3 slots each 20 ms, and one worker serves about 200 such calls at complexity 5: 600
+   * slots each 20 ms, so that a worker may be 270 ms late before a job is refused.
+   */
+  ringSlots?: number;
+  /**
+   * Jobs of one stream that may be pending. Default 256: 5 s of frames, so that the burst after a stall of the
+   * network fits, and one stream cannot fill a ring for the others.
+   */
+  streamJobsMax?: number;
+  /** A worker whose task takes longer is given up, with its memory. Default 5000; starting a worker counts. */
+  taskMsMax?: number;
+  /** A worker tells of its results after this long even when more jobs are waiting. Default 4. */
+  batchMs?: number;
+  /** Heap of a worker, in MB, beyond which it is replaced. Default 96; codec state is outside of it. */
+  workerHeapMb?: number;
+  /** Hears of workers that died (`SIDETONE_WORKER_DIED`) and of sinks that threw. Default: a process warning. */
+  onError?: (error: Error) => void;
+  clock?: Clock;
+  /** The module that the workers load. Tests have their own. */
+  workerUrl?: URL;
+}
+
+export interface CodecPoolStats {
+  /** Worker threads that were started and not given up. */
+  workers: number;
+  streams: number;
+  /** Jobs that were taken, in all. */
+  jobs: number;
+  /** Jobs that are pending now. */
+  jobsPending: number;
+  /** Tasks that were run, in all: jobs ÷ batches is the size of a batch. */
+  batches: number;
+  /** Jobs refused because a ring or a stream's share was full. */
+  refused: number;
+  /** Results for streams that had been closed. */
+  discarded: number;
+  /** Workers that were replaced, in all; `hung` of them because a task took too long. */
+  restarts: number;
+  hung: number;
+  /** Jobs that went down with a worker. */
+  jobsLost: number;
+  /** Calls of a sink that threw. */
+  sinkErrors: number;
+}
+
+/** A shard's rings must hold the opening of every one of its streams at once when its worker is replaced. */
+const STREAMS_PER_SLOT = 0.5;
+
+function within(field: string, value: number, min: number, max: number): number {
+  if (Number.isFinite(value) && value >= min && value <= max) return value;
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    `CodecPool ${field}: ${value} is not allowed; use ${min} to ${max}`,
+  );
+}
+
+export class CodecPool {
+  readonly #settings: ShardSettings;
+  readonly #shards: Shard[] = [];
+  readonly #threads: number;
+  readonly #counters: ShardCounters = {
+    jobs: 0,
+    batches: 0,
+    refused: 0,
+    discarded: 0,
+    restarts: 0,
+    hung: 0,
+    jobsLost: 0,
+    sinkErrors: 0,
+  };
+  #nextId = 1;
+  #closed = false;
+  #stopWatching: (() => void) | undefined;
+
+  /** Starts no thread. Throws `SIDETONE_BAD_OPTION`. */
+  constructor(options: CodecPoolOptions) {
+    this.#threads = Math.trunc(within('threads', options.threads, 1, 64));
+    const ringSlots = within('ringSlots', options.ringSlots ?? 8192, 1024, 2 ** 20);
+    if ((ringSlots & (ringSlots - 1)) !== 0) {
+      throw new SidetoneError(
+        'SIDETONE_BAD_OPTION',
+        `CodecPool ringSlots: ${ringSlots} is not a power of two`,
+      );
+    }
+    this.#settings = {
+      ringSlots,
+      streamsMax: ringSlots * STREAMS_PER_SLOT,
+      streamJobsMax: within('streamJobsMax', options.streamJobsMax ?? 256, 1, 65536),
+      taskMsMax: within('taskMsMax', options.taskMsMax ?? 5000, 50, 3_600_000),
+      batchMs: within('batchMs', options.batchMs ?? 4, 0, 1000),
+      workerHeapMb: within('workerHeapMb', options.workerHeapMb ?? 96, 8, 4096),
+      workerFile: fileURLToPath(options.workerUrl ?? new URL('./worker.js', import.meta.url)),
+      clock: options.clock ?? systemClock,
+      onError: options.onError ?? (error => process.emitWarning(error)),
+      onBusy: () => this.#watch(),
+    };
+  }
+
+  /**
+   * A decoder of its own for one stream. Throws `SIDETONE_BAD_OPTION`, `SIDETONE_CODEC_UNAVAILABLE`, and
+   * `SIDETONE_QUEUE_FULL` where no shard takes another stream.
+   */
+  openDecoder(encoding: PoolEncoding, options: PoolDecoderOptions, sink: DecoderSink): PoolDecoder {
+    const settings = decoderSettings(encoding, options);
+    const stream = new DecoderStream(
+      this.#nextId++,
+      { encoding, options: settings.options },
+      settings.sampleRate,
+      sink,
+    );
+    const shard = this.#open(stream);
+    return {
+      sampleRate: settings.sampleRate,
+      decode: payload =>
+        payload.length > RECORD_BYTES_MAX
+          ? shard.submit(stream, JOB.decodeTooLong, payload.length, undefined)
+          : shard.submit(stream, JOB.decode, 0, payload),
+      conceal: () => shard.submit(stream, JOB.conceal, 0, undefined),
+      close: () => shard.close(stream),
+    };
+  }
+
+  /** An encoder of its own for one stream. Throws as `openDecoder`. */
+  openEncoder(encoding: PoolEncoding, options: PoolEncoderOptions, sink: EncoderSink): PoolEncoder {
+    const settings = encoderSettings(encoding, options);
+    const stream = new EncoderStream(this.#nextId++, { encoding, options: settings.options }, sink);
+    const frameSamples = settings.sampleRate / 50;
+    const shard = this.#open(stream);
+    return {
+      sampleRate: settings.sampleRate,
+      frameSamples,
+      encode: pcm => {
+        if (pcm.length !== frameSamples) {
+          throw new SidetoneError(
+            'SIDETONE_BAD_ARGUMENT',
+            `${encoding} encode: pcm has ${pcm.length} samples; give one frame of ${frameSamples} (20 ms)`,
+          );
+        }
+        return shard.submit(stream, JOB.encode, 0, pcm);
+      },
+      close: () => shard.close(stream),
+    };
+  }
+
+  get stats(): CodecPoolStats {
+    let streams = 0;
+    let jobsPending = 0;
+    for (const shard of this.#shards) {
+      streams += shard.streams.size;
+      jobsPending += shard.jobsPending;
+    }
+    return { workers: this.#shards.length, streams, jobsPending, ...this.#counters };
+  }
+
+  /**
+   * Closes every stream, with what is pending for it, and ends the workers. Resolves when their threads have ended,
+   * or, for one that hangs in native code, after `taskMsMax`.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
+    await Promise.all(this.#shards.splice(0).map(shard => shard.end()));
+  }
+
+  #open(stream: DecoderStream | EncoderStream): Shard {
+    if (this.#closed) throw new SidetoneError('SIDETONE_SERVER_CLOSED', 'CodecPool: used after close()');
+    const shard = this.#leastLoaded();
+    if (!shard.open(stream)) {
+      throw new SidetoneError(
+        'SIDETONE_QUEUE_FULL',
+        `CodecPool: no worker takes another stream; raise threads (${this.#threads}) or ringSlots (${this.#settings.ringSlots})`,
+      );
+    }
+    return shard;
+  }
+
+  #leastLoaded(): Shard {
+    let least: Shard | undefined;
+    for (const shard of this.#shards) {
+      if (!least || shard.streams.size < least.streams.size) least = shard;
+    }
+    if (least && (least.streams.size === 0 || this.#shards.length === this.#threads)) return least;
+    const shard = new Shard(this.#settings, this.#counters);
+    this.#shards.push(shard);
+    return shard;
+  }
+
+  /** Looks for tasks that take too long, while there are tasks. */
+  #watch(): void {
+    if (this.#stopWatching || this.#closed) return;
+    this.#stopWatching = this.#settings.clock.every(this.#settings.taskMsMax / 4, () => {
+      let busy = false;
+      for (const shard of this.#shards) busy = shard.checkHung() || busy;
+      if (busy) return;
+      this.#stopWatching?.();
+      this.#stopWatching = undefined;
+    });
+  }
+}

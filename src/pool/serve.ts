@@ -1,0 +1,132 @@
+/** A worker's side: jobs out of one ring, results into the other. */
+import { workerData } from 'node:worker_threads';
+import {
+  openPayloadDecoder,
+  openPayloadEncoder,
+  type PoolDecoderOptions,
+  type PoolEncoderOptions,
+} from '../codecs/open.js';
+import type { PayloadDecoder, PayloadEncoder } from '../codecs/types.js';
+import { type ErrorCode, SidetoneError } from '../errors.js';
+import {
+  ERROR_MESSAGE_MAX,
+  JOB,
+  type JobError,
+  type OpenJob,
+  RESULT,
+  RESULT_SLOTS_MAX,
+  type WorkerRings,
+} from './jobs.js';
+import { RingReader, RingWriter } from './ring.js';
+
+export interface Codecs {
+  openDecoder(job: OpenJob<PoolDecoderOptions>): PayloadDecoder;
+  openEncoder(job: OpenJob<PoolEncoderOptions>): PayloadEncoder;
+}
+
+const realCodecs: Codecs = {
+  openDecoder: ({ encoding, options }) => openPayloadDecoder(encoding, options),
+  openEncoder: ({ encoding, options }) => openPayloadEncoder(encoding, options),
+};
+
+interface Stream {
+  decoder?: PayloadDecoder;
+  encoder?: PayloadEncoder;
+  /** Why the codec could not be opened: every job of the stream meets it. */
+  failed?: SidetoneError;
+}
+
+/** 20 ms at 16 kHz, for a stream whose decoder could not be opened. */
+const SILENCE = new Int16Array(320);
+
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+function asJobError(error: unknown): JobError {
+  const { code, message } = error as Error & { code?: unknown };
+  const known = typeof code === 'string' && code.startsWith('SIDETONE_');
+  return {
+    code: known ? code : 'SIDETONE_BAD_PAYLOAD',
+    message: String(message).slice(0, ERROR_MESSAGE_MAX),
+  };
+}
+
+/**
+ * What piscina runs: works until no job is left, or until `batchMs` have passed, so that results are heard of while
+ * jobs go on coming.
+ */
+export function serve(codecs: Codecs = realCodecs): (batchMs: number) => void {
+  const rings = workerData as WorkerRings;
+  const jobs = new RingReader(rings.jobs);
+  const results = new RingWriter(rings.results);
+  const streams = new Map<number, Stream>();
+
+  function open(): void {
+    const stream: Stream = {};
+    const job = JSON.parse(text.decode(jobs.payload()));
+    try {
+      if (jobs.kind === JOB.openDecoder) stream.decoder = codecs.openDecoder(job);
+      else stream.encoder = codecs.openEncoder(job);
+    } catch (error) {
+      const { code, message } = asJobError(error);
+      stream.failed = new SidetoneError(code as ErrorCode, message);
+    }
+    streams.set(jobs.stream, stream);
+  }
+
+  function tell(kind: number, error: unknown): void {
+    results.write(kind, jobs.stream, 0, utf8.encode(JSON.stringify(asJobError(error))));
+  }
+
+  function decode({ decoder, failed }: Stream): void {
+    try {
+      if (!decoder) throw failed;
+      if (jobs.kind === JOB.decodeTooLong) {
+        throw new SidetoneError('SIDETONE_BAD_PAYLOAD', `payload: ${jobs.value} bytes are no codec's packet`);
+      }
+      if (jobs.kind === JOB.decode) {
+        results.write(RESULT.pcm, jobs.stream, 0, decoder.decode(jobs.payload()));
+        return;
+      }
+    } catch (error) {
+      tell(RESULT.error, error);
+    }
+    results.write(RESULT.concealed, jobs.stream, 0, decoder ? decoder.conceal() : SILENCE);
+  }
+
+  function encode({ encoder, failed }: Stream): void {
+    try {
+      if (!encoder) throw failed;
+      results.write(RESULT.packet, jobs.stream, 0, encoder.encode(jobs.samples()));
+    } catch (error) {
+      tell(RESULT.encodeFailed, error);
+    }
+  }
+
+  function work(): void {
+    if (jobs.kind === JOB.openDecoder || jobs.kind === JOB.openEncoder) {
+      open();
+      return;
+    }
+    const stream = streams.get(jobs.stream);
+    // Only a worker that was started in another's place without being told of its streams meets this. It must not
+    // go on: what it throws makes the pool start one that is told.
+    if (!stream) throw new Error(`codec worker: stream ${jobs.stream} is not open here`);
+    if (jobs.kind === JOB.close) {
+      (stream.decoder ?? stream.encoder)?.close();
+      streams.delete(jobs.stream);
+    } else if (jobs.kind === JOB.encode) {
+      encode(stream);
+    } else {
+      decode(stream);
+    }
+  }
+
+  return batchMs => {
+    const until = performance.now() + batchMs;
+    while (results.freeSlots >= RESULT_SLOTS_MAX && jobs.next()) {
+      work();
+      if (performance.now() >= until) return;
+    }
+  };
+}

@@ -1,0 +1,298 @@
+/** One worker thread and the streams whose codecs live in it. */
+import { Piscina } from 'piscina';
+import type { Clock } from '../clock.js';
+import { SidetoneError } from '../errors.js';
+import { JOB, type WorkerRings } from './jobs.js';
+import { RingReader, RingWriter, ringBuffer } from './ring.js';
+import type { PoolStream } from './streams.js';
+
+export interface ShardSettings {
+  ringSlots: number;
+  streamsMax: number;
+  streamJobsMax: number;
+  taskMsMax: number;
+  batchMs: number;
+  workerHeapMb: number;
+  workerFile: string;
+  clock: Clock;
+  onError: (error: Error) => void;
+  /** A task was started. */
+  onBusy: () => void;
+}
+
+/** Shared by the shards of a pool; all only grow. */
+export interface ShardCounters {
+  jobs: number;
+  batches: number;
+  refused: number;
+  discarded: number;
+  restarts: number;
+  hung: number;
+  jobsLost: number;
+  sinkErrors: number;
+}
+
+/** A thread with its own memory. When it dies nothing of it is used again. */
+class Incarnation {
+  readonly jobs: RingWriter;
+  readonly results: RingReader;
+  /** It has ended a task: it can start. */
+  proven = false;
+  readonly #rings: WorkerRings;
+  #piscina: Piscina<number, void> | undefined;
+
+  constructor(
+    readonly settings: ShardSettings,
+    readonly onCrash: (error: Error) => void,
+  ) {
+    this.#rings = { jobs: ringBuffer(settings.ringSlots), results: ringBuffer(settings.ringSlots) };
+    this.jobs = new RingWriter(this.#rings.jobs);
+    this.results = new RingReader(this.#rings.results);
+  }
+
+  /** One batch. The first one starts the thread. */
+  run(): Promise<void> {
+    if (!this.#piscina) {
+      this.#piscina = new Piscina({
+        filename: this.settings.workerFile,
+        minThreads: 1,
+        maxThreads: 1,
+        concurrentTasksPerWorker: 2,
+        workerData: this.#rings,
+        recordTiming: false,
+        resourceLimits: { maxOldGenerationSizeMb: this.settings.workerHeapMb },
+      });
+      // A thread that dies without a task in flight.
+      this.#piscina.on('error', this.onCrash);
+    }
+    return this.#piscina.run(this.settings.batchMs);
+  }
+
+  async end(): Promise<void> {
+    await this.#piscina?.destroy();
+  }
+}
+
+/** Slots of the ring of jobs that frames leave free for opening and closing streams, which take one each. */
+const CONTROL_SLOTS = 256;
+/**
+ * With more than this waiting, about a batch, a second task lies ready for the worker when it ends the first: going
+ * there and back costs 0.2 to 0.3 ms when both threads must be woken, 5 % and more of a batch of 4 ms.
+ */
+const AHEAD_SLOTS = 64;
+const RESTART_MS_MAX = 10_000;
+
+export class Shard {
+  readonly streams = new Map<number, PoolStream>();
+  jobsPending = 0;
+  #worker: Incarnation;
+  /** Tasks in flight. */
+  #tasks = 0;
+  /** When the worker could begin with the oldest of them. */
+  #startedAtMs = 0;
+  /** Streams whose closing did not fit into the ring yet. */
+  readonly #closing: number[] = [];
+  /** Workers in a row that died before they had ended one task. */
+  #failedStarts = 0;
+  #restartAtMs = 0;
+  #ended = false;
+  readonly #ending = new Set<Promise<void>>();
+
+  constructor(
+    readonly settings: ShardSettings,
+    readonly counters: ShardCounters,
+  ) {
+    this.#worker = this.#start();
+  }
+
+  /** False where there is no room for another stream. */
+  open(stream: PoolStream): boolean {
+    if (this.streams.size >= this.settings.streamsMax) return false;
+    if (!this.#worker.jobs.write(stream.openKind, stream.id, 0, stream.openRecord)) return false;
+    this.streams.set(stream.id, stream);
+    this.#kick();
+    return true;
+  }
+
+  /** False, and counted, where the ring or the stream's share of it is full. */
+  submit(
+    stream: PoolStream,
+    kind: number,
+    value: number,
+    data: Uint8Array | Int16Array | undefined,
+  ): boolean {
+    if (stream.closed) {
+      throw new SidetoneError('SIDETONE_CODEC_CLOSED', 'CodecPool stream: used after close(); open another');
+    }
+    if (
+      stream.pending >= this.settings.streamJobsMax ||
+      !this.#worker.jobs.write(kind, stream.id, value, data, CONTROL_SLOTS)
+    ) {
+      this.counters.refused++;
+      // A full ring whose worker may not be restarted yet is looked at again with every job.
+      this.#kick();
+      return false;
+    }
+    stream.pending++;
+    this.jobsPending++;
+    this.counters.jobs++;
+    this.#kick();
+    return true;
+  }
+
+  close(stream: PoolStream): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    this.streams.delete(stream.id);
+    this.jobsPending -= stream.pending;
+    if (this.#ended) return;
+    this.#closing.push(stream.id);
+    this.#writeClosing();
+    this.#kick();
+  }
+
+  /** Gives the worker up where its task takes too long. Returns whether any is in flight. */
+  checkHung(): boolean {
+    const ms = this.settings.clock.now() - this.#startedAtMs;
+    if (this.#tasks > 0 && ms > this.settings.taskMsMax) {
+      this.counters.hung++;
+      this.#replace(new Error(`its task took more than ${this.settings.taskMsMax} ms`));
+    }
+    return this.#tasks > 0;
+  }
+
+  /** Closes the streams and ends the thread. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    for (const stream of this.streams.values()) this.close(stream);
+    this.#giveUp(this.#worker);
+    let cancel = () => {};
+    const late = new Promise<void>(resolve => {
+      cancel = this.settings.clock.after(this.settings.taskMsMax, resolve);
+    });
+    await Promise.race([Promise.all(this.#ending), late]);
+    cancel();
+  }
+
+  #start(): Incarnation {
+    const worker: Incarnation = new Incarnation(this.settings, error => {
+      if (worker === this.#worker) this.#replace(error);
+    });
+    return worker;
+  }
+
+  #giveUp(worker: Incarnation): void {
+    // destroy() waits for the thread's end, which does not come while it hangs in native code.
+    const ended: Promise<void> = worker.end().finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
+  }
+
+  /** Starts a task unless enough are in flight or there is nothing to do. */
+  #kick(): void {
+    if (this.#ended) return;
+    const usedSlots = this.#worker.jobs.slots - this.#worker.jobs.freeSlots;
+    const wanted = usedSlots > AHEAD_SLOTS ? 2 : usedSlots > 0 ? 1 : 0;
+    if (this.#tasks >= wanted) return;
+    const nowMs = this.settings.clock.now();
+    if (nowMs < this.#restartAtMs) return;
+    if (this.#tasks === 0) this.#startedAtMs = nowMs;
+    this.#tasks++;
+    this.counters.batches++;
+    const worker = this.#worker;
+    worker.run().then(
+      () => this.#done(worker),
+      (error: Error) => {
+        if (worker === this.#worker) this.#replace(error);
+      },
+    );
+    this.settings.onBusy();
+  }
+
+  #done(worker: Incarnation): void {
+    if (worker !== this.#worker || this.#ended) return;
+    worker.proven = true;
+    this.#failedStarts = 0;
+    this.#tasks--;
+    this.#startedAtMs = this.settings.clock.now();
+    this.#writeClosing();
+    // The worker goes on while its results are handed out here.
+    this.#kick();
+    this.#handOut(worker);
+    this.#kick();
+  }
+
+  #writeClosing(): void {
+    while (this.#closing.length > 0) {
+      if (!this.#worker.jobs.write(JOB.close, this.#closing[0]!, 0, undefined)) return;
+      this.#closing.shift();
+    }
+  }
+
+  #handOut({ results }: Incarnation): void {
+    while (results.next()) {
+      const stream = this.streams.get(results.stream);
+      if (!stream) {
+        this.counters.discarded++;
+        continue;
+      }
+      let ended = true;
+      try {
+        ended = stream.result(results);
+      } catch (error) {
+        this.#sinkThrew(error);
+      }
+      if (ended && !stream.closed) {
+        stream.pending--;
+        this.jobsPending--;
+      }
+    }
+  }
+
+  #sinkThrew(error: unknown): void {
+    this.counters.sinkErrors++;
+    this.settings.onError(error as Error);
+  }
+
+  /** The worker died or is given up: another takes over its streams, and their pending jobs are answered. */
+  #replace(cause: Error): void {
+    const old = this.#worker;
+    // What it had finished is whole, and comes first.
+    this.#handOut(old);
+    if (this.#ended) return;
+    this.counters.restarts++;
+    this.#giveUp(old);
+    this.#failedStarts = old.proven ? 0 : this.#failedStarts + 1;
+    // One that cannot start is not started over and over, but after 100 ms, 200, … 10 s.
+    const waitMs = this.#failedStarts === 0 ? 0 : Math.min(RESTART_MS_MAX, 50 * 2 ** this.#failedStarts);
+    this.#restartAtMs = this.settings.clock.now() + waitMs;
+    this.#worker = this.#start();
+    this.#tasks = 0;
+    this.#closing.length = 0;
+
+    const lost: { stream: PoolStream; jobs: number }[] = [];
+    for (const stream of this.streams.values()) {
+      this.#worker.jobs.write(stream.openKind, stream.id, 0, stream.openRecord);
+      if (stream.pending > 0) lost.push({ stream, jobs: stream.pending });
+      this.counters.jobsLost += stream.pending;
+      stream.pending = 0;
+    }
+    this.jobsPending = 0;
+    this.#kick();
+
+    const error = new SidetoneError(
+      'SIDETONE_WORKER_DIED',
+      `CodecPool: a worker with ${this.streams.size} streams was replaced: ${cause.message}`,
+      { cause },
+    );
+    this.settings.onError(error);
+    // From here on the new worker may be given jobs by what the sinks do.
+    for (const { stream, jobs } of lost) {
+      if (stream.closed) continue;
+      try {
+        stream.lost(jobs, error);
+      } catch (thrown) {
+        this.#sinkThrew(thrown);
+      }
+    }
+  }
+}

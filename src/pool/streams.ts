@@ -1,0 +1,85 @@
+/** What the reactor's side knows of one stream's codec in a worker. */
+import { type ErrorCode, SidetoneError } from '../errors.js';
+import { JOB, type JobError, type OpenJob, RESULT } from './jobs.js';
+import type { DecoderSink, EncoderSink } from './pool.js';
+import type { RingReader } from './ring.js';
+
+const text = new TextDecoder();
+
+function errorOf(record: RingReader): SidetoneError {
+  const { code, message } = JSON.parse(text.decode(record.payload())) as JobError;
+  return new SidetoneError(code as ErrorCode, message);
+}
+
+/** A stream in a shard's eyes. */
+export interface PoolStream {
+  readonly id: number;
+  readonly openKind: number;
+  /** JSON of `OpenJob`, for the worker that takes over as well. */
+  readonly openRecord: Uint8Array;
+  /** Jobs sent and not answered. */
+  pending: number;
+  closed: boolean;
+  /** Hands one result on. Returns whether it ends its job. */
+  result(record: RingReader): boolean;
+  /** Answers for `jobs` jobs that went down with a worker. */
+  lost(jobs: number, error: SidetoneError): void;
+}
+
+export class DecoderStream implements PoolStream {
+  readonly openKind = JOB.openDecoder;
+  readonly openRecord: Uint8Array;
+  pending = 0;
+  closed = false;
+  /** 20 ms. */
+  readonly #silence: Int16Array;
+
+  constructor(
+    readonly id: number,
+    job: OpenJob,
+    sampleRate: number,
+    readonly sink: DecoderSink,
+  ) {
+    this.openRecord = new TextEncoder().encode(JSON.stringify(job));
+    this.#silence = new Int16Array(sampleRate / 50);
+  }
+
+  result(record: RingReader): boolean {
+    if (record.kind === RESULT.error) {
+      this.sink.onError(errorOf(record));
+      return false;
+    }
+    this.sink.onPcm(record.samples(), record.kind === RESULT.concealed);
+    return true;
+  }
+
+  lost(jobs: number, error: SidetoneError): void {
+    this.sink.onError(error);
+    for (let i = 0; i < jobs && !this.closed; i++) this.sink.onPcm(this.#silence.fill(0), true);
+  }
+}
+
+export class EncoderStream implements PoolStream {
+  readonly openKind = JOB.openEncoder;
+  readonly openRecord: Uint8Array;
+  pending = 0;
+  closed = false;
+
+  constructor(
+    readonly id: number,
+    job: OpenJob,
+    readonly sink: EncoderSink,
+  ) {
+    this.openRecord = new TextEncoder().encode(JSON.stringify(job));
+  }
+
+  result(record: RingReader): boolean {
+    if (record.kind === RESULT.encodeFailed) this.sink.onError(errorOf(record));
+    else this.sink.onPacket(record.payload());
+    return true;
+  }
+
+  lost(_jobs: number, error: SidetoneError): void {
+    this.sink.onError(error);
+  }
+}

@@ -1,0 +1,4 @@
+import { serve } from './serve.js';
+
+/** The module that the pool's threads load. */
+export default serve();
