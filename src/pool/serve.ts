@@ -32,12 +32,10 @@ const realCodecs: Codecs = {
 interface Stream {
   decoder?: PayloadDecoder;
   encoder?: PayloadEncoder;
-  /** Why the codec could not be opened: every job of the stream meets it. */
+  /** Why the codec could not be opened: every job of the stream meets it, and hears 20 ms of silence. */
   failed?: SidetoneError;
+  silence?: Int16Array;
 }
-
-/** 20 ms at 16 kHz, for a stream whose decoder could not be opened. */
-const SILENCE = new Int16Array(320);
 
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
@@ -70,6 +68,7 @@ export function serve(codecs: Codecs = realCodecs): (batchMs: number) => void {
     } catch (error) {
       const { code, message } = asJobError(error);
       stream.failed = new SidetoneError(code as ErrorCode, message);
+      stream.silence = new Int16Array((job.options.sampleRate ?? 16000) / 50);
     }
     streams.set(jobs.stream, stream);
   }
@@ -78,7 +77,7 @@ export function serve(codecs: Codecs = realCodecs): (batchMs: number) => void {
     results.write(kind, jobs.stream, 0, utf8.encode(JSON.stringify(asJobError(error))));
   }
 
-  function decode({ decoder, failed }: Stream): void {
+  function decode({ decoder, failed, silence }: Stream): void {
     try {
       if (!decoder) throw failed;
       if (jobs.kind === JOB.decodeTooLong) {
@@ -91,7 +90,7 @@ export function serve(codecs: Codecs = realCodecs): (batchMs: number) => void {
     } catch (error) {
       tell(RESULT.error, error);
     }
-    results.write(RESULT.concealed, jobs.stream, 0, decoder ? decoder.conceal() : SILENCE);
+    results.write(RESULT.concealed, jobs.stream, 0, decoder ? decoder.conceal() : silence);
   }
 
   function encode({ encoder, failed }: Stream): void {
