@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { SidetoneError } from './errors.js';
+import type { NativeLoad } from './load/native.js';
 
 /** Outcomes of `receive`, `receiveParsed` and `next` that are not a number of samples. */
 export const NOTHING = 0;
@@ -143,7 +144,7 @@ export interface NativeConcealer {
   conceal(samples: number): Int16Array;
 }
 
-export interface NativeAddon {
+export interface NativeAddon extends NativeLoad {
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (
     form: 'bandwidth-efficient' | 'octet-aligned',

@@ -14,7 +14,7 @@ interface Call {
   at: number;
   pending: Int16Array[];
   pendingSamples: number;
-  energy: number;
+  heardSamples: number;
 }
 
 /** `chunkMs` of audio go out at a time: 20 is a frame for a frame. */
@@ -27,8 +27,7 @@ export function serveSample(port: number, mode: BaselineMode, chunkMs: number): 
     ws.send(JSON.stringify({ event: 'media', media: { payload } }), false);
   };
 
-  const echo = (ws: UWebSockets.WebSocket<Call>, call: Call, pcm: Int16Array): void => {
-    if (pcm.length >= chunkSamples) return play(ws, pcm);
+  const collect = (ws: UWebSockets.WebSocket<Call>, call: Call, pcm: Int16Array): void => {
     call.pending.push(pcm);
     call.pendingSamples += pcm.length;
     if (call.pendingSamples < chunkSamples) return;
@@ -44,7 +43,7 @@ export function serveSample(port: number, mode: BaselineMode, chunkMs: number): 
   };
 
   serve<Call>(port, {
-    call: () => ({ at: 0, pending: [], pendingSamples: 0, energy: 0 }),
+    call: () => ({ at: 0, pending: [], pendingSamples: 0, heardSamples: 0 }),
     message: (ws, data) => {
       const call = ws.getUserData();
       const message = JSON.parse(Buffer.from(data).toString());
@@ -59,8 +58,9 @@ export function serveSample(port: number, mode: BaselineMode, chunkMs: number): 
           break;
         case 'media': {
           const pcm = decodeUlaw(Buffer.from(message.media.payload, 'base64'));
-          if (mode === 'echo') echo(ws, call, pcm);
-          else call.energy += Math.abs(pcm[0]!);
+          if (mode === 'echo' && pcm.length >= chunkSamples) play(ws, pcm);
+          else if (mode === 'echo') collect(ws, call, pcm);
+          else call.heardSamples += pcm.length;
           break;
         }
         case 'stop':

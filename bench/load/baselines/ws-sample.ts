@@ -15,9 +15,7 @@ const speech = phrase();
 const server = new WebSocketServer({ host: '127.0.0.1', port });
 server.on('listening', () => listening((server.address() as AddressInfo).port));
 server.on('connection', socket => {
-  let timer: NodeJS.Timeout | undefined;
-  let at = 0;
-  let energy = 0;
+  const call: { timer?: NodeJS.Timeout; at: number; heardSamples: number } = { at: 0, heardSamples: 0 };
 
   const play = (pcm: Int16Array): void => {
     const payload = encodeUlaw(pcm).toString('base64');
@@ -29,24 +27,24 @@ server.on('connection', socket => {
     switch (message.event) {
       case 'start':
         if (mode === 'speech') {
-          timer = setInterval(() => {
-            play(speech.subarray(at, at + FRAME));
-            at = (at + FRAME) % speech.length;
+          call.timer = setInterval(() => {
+            play(speech.subarray(call.at, call.at + FRAME));
+            call.at = (call.at + FRAME) % speech.length;
           }, 20);
         }
         break;
       case 'media': {
         const pcm = decodeUlaw(Buffer.from(message.media.payload, 'base64'));
         if (mode === 'echo') play(pcm);
-        else energy += Math.abs(pcm[0]!);
+        else call.heardSamples += pcm.length;
         break;
       }
       case 'stop':
-        clearInterval(timer);
+        clearInterval(call.timer);
         socket.close();
         break;
     }
   });
-  socket.on('close', () => clearInterval(timer));
-  socket.on('error', () => clearInterval(timer));
+  socket.on('close', () => clearInterval(call.timer));
+  socket.on('error', () => clearInterval(call.timer));
 });

@@ -1,0 +1,95 @@
+/** One load run against any Telnyx media server, and the search for the load it can bear. */
+import { SidetoneError } from '../errors.js';
+import { native } from '../native.js';
+import type { NativeLoadResult } from './native.js';
+import { type LoadOptions, resolveOptions, STREAMS_MAX } from './options.js';
+import { type LoadResult, resultFrom } from './result.js';
+
+const PROGRESS_INTERVAL_MS = 500;
+
+/**
+ * Puts `options.streams` simulated calls on the server at `url` (ws://) and measures for `options.seconds`. The generator is
+ * native, on one thread of its own; Linux only. A server's failure is in `problems` of the result.
+ * @throws SidetoneError SIDETONE_BAD_OPTION; SIDETONE_CALL_FAILED where no run could be made at all
+ */
+export async function runLoad(url: string, options: LoadOptions): Promise<LoadResult> {
+  const resolved = await resolveOptions(url, options);
+  const { onProgress, signal } = options;
+  const raw = await new Promise<NativeLoadResult>(resolve => {
+    const run = native.runLoad(resolved, result => {
+      clearInterval(timer);
+      signal?.removeEventListener('abort', stop);
+      resolve(result);
+    });
+    const stop = (): void => run.stop();
+    const timer = onProgress && setInterval(() => onProgress(run.progress()), PROGRESS_INTERVAL_MS);
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+  if (raw.failure !== '') throw new SidetoneError('SIDETONE_CALL_FAILED', `no load was made: ${raw.failure}`);
+  return resultFrom(url, resolved, raw);
+}
+
+export interface RampOptions extends Omit<LoadOptions, 'streams'> {
+  /** Where the search ends at the latest. Default 5,000. */
+  streams?: number;
+  /** The limit that p99 must keep: of the latency for echo, of the deadline error for listen, in ms. */
+  p99Ms: number;
+  /** Called after each step. */
+  onStep?: (result: LoadResult, held: boolean) => void;
+}
+
+export interface RampResult {
+  /** The largest load that was tried and held; 0: not even the smallest. */
+  streams: number;
+  p99Ms: number;
+  /** In the order in which they were made. */
+  steps: { result: LoadResult; held: boolean }[];
+}
+
+const RAMP_FIRST = 50;
+/** The search ends when the answer is known to this share of itself. */
+const RAMP_PRECISION = 0.05;
+/** Audio may fall behind by this share: a server that is slower than real time does not bear its load. */
+const RAMP_RATE_MIN = 0.995;
+
+/** p99 of what the mode measures, in ms. */
+export function p99Of(result: LoadResult): number {
+  return (result.latency ?? result.deadlineError).p99Ms;
+}
+
+/**
+ * Finds the largest number of streams that the server holds with p99 under `p99Ms`, no failed stream and audio in real time:
+ * doubles from 50 until a step fails, then halves the interval until it is known to 5 %. Every step is a fresh run of `seconds`.
+ */
+export async function rampLoad(url: string, options: RampOptions): Promise<RampResult> {
+  const { p99Ms, onStep, ...rest } = options;
+  if (!(p99Ms > 0)) {
+    throw new SidetoneError('SIDETONE_BAD_OPTION', `p99Ms = ${p99Ms}: give a number of ms above 0`);
+  }
+  const most = Math.min(options.streams ?? STREAMS_MAX, STREAMS_MAX);
+  const steps: RampResult['steps'] = [];
+  const holds = async (streams: number): Promise<boolean> => {
+    const result = await runLoad(url, { ...rest, streams });
+    const held =
+      result.problems.length === 0 && p99Of(result) <= p99Ms && result.audioRate.mean >= RAMP_RATE_MIN;
+    steps.push({ result, held });
+    onStep?.(result, held);
+    return held;
+  };
+
+  let good = 0;
+  let tried = Math.min(RAMP_FIRST, most);
+  while (!options.signal?.aborted && (await holds(tried))) {
+    good = tried;
+    if (tried === most) return { streams: good, p99Ms, steps };
+    tried = Math.min(tried * 2, most);
+  }
+  let failed = tried;
+  while (!options.signal?.aborted && good > 0 && failed - good > Math.max(1, good * RAMP_PRECISION)) {
+    const middle = Math.round((good + failed) / 2);
+    if (await holds(middle)) good = middle;
+    else failed = middle;
+  }
+  return { streams: good, p99Ms, steps };
+}
