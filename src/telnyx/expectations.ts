@@ -1,0 +1,115 @@
+/**
+ * What was asked for when a stream was started, kept for the moment its `start` frame arrives: that frame announces only
+ * what Telnyx sends, not what it wants to be sent. It gets there in one of two ways:
+ * - within one process: `StreamExpectations`, by call_control_id;
+ * - across processes and threads: as a custom parameter of the request itself, which comes back in `start`.
+ */
+import type { Clock } from '../clock.js';
+import { type Encoding, isEncoding } from '../codec.js';
+import { BIDIRECTIONAL_RATES, type CustomParameter, type StreamingStartBody } from './requests.js';
+
+export interface StreamWishes {
+  /** In `mp3` mode raw audio is ignored: encoding and rate mean nothing. */
+  mode: 'rtp' | 'mp3';
+  outboundEncoding: Encoding;
+  /** In Hz, as it would be announced: G722 says 8000. */
+  outboundSampleRate: number;
+  track: 'inbound' | 'outbound' | 'both';
+}
+
+export interface StreamExpectation extends StreamWishes {
+  /** On the clock that was given. */
+  requestedAtMs: number;
+}
+
+/** What a body asks for, with the defaults that Telnyx documents. */
+export function wishesOf(body: StreamingStartBody): StreamWishes {
+  const outboundEncoding = body.stream_bidirectional_codec ?? 'PCMU';
+  return {
+    mode: body.stream_bidirectional_mode ?? 'mp3',
+    outboundEncoding,
+    outboundSampleRate:
+      outboundEncoding === 'AMR-WB' ? 16000 : (body.stream_bidirectional_sampling_rate ?? 8000),
+    track: (body.stream_track ?? 'inbound_track').replace(/_tracks?$/, '') as StreamWishes['track'],
+  };
+}
+
+/** Name of the custom parameter that carries the wishes in band. */
+export const WISHES_PARAMETER = 'sidetone_outbound';
+
+/** The custom parameter for these wishes, such as `rtp/L16/16000/inbound`. */
+export function wishesParameter(wishes: StreamWishes): CustomParameter {
+  const { mode, outboundEncoding, outboundSampleRate, track } = wishes;
+  return { name: WISHES_PARAMETER, value: [mode, outboundEncoding, outboundSampleRate, track].join('/') };
+}
+
+/** Reads `start.custom_parameters`; undefined where there are no wishes in it, or none that can be read. */
+export function wishesIn(parameters: Readonly<Record<string, string>> | undefined): StreamWishes | undefined {
+  if (!parameters || !Object.hasOwn(parameters, WISHES_PARAMETER)) return undefined;
+  const [mode, encoding, rate, track, ...rest] = (parameters[WISHES_PARAMETER] ?? '').split('/');
+  const sampleRate = Number(rate);
+  if ((mode !== 'rtp' && mode !== 'mp3') || !isEncoding(encoding) || rest.length > 0) return undefined;
+  if (!(BIDIRECTIONAL_RATES as readonly number[]).includes(sampleRate)) return undefined;
+  if (track !== 'inbound' && track !== 'outbound' && track !== 'both') return undefined;
+  return { mode, outboundEncoding: encoding, outboundSampleRate: sampleRate, track };
+}
+
+export interface StreamExpectationsOptions {
+  clock: Clock;
+  /** How long a request waits for its `start`; a call may ring for minutes. Default one hour. */
+  ttlMs?: number;
+  /** Default 10,000: at about 300 bytes each, 3 MB. When full the oldest goes. */
+  entriesMax?: number;
+}
+
+/** Bounded memory of what was asked for, by call_control_id. */
+export class StreamExpectations {
+  readonly #clock: Clock;
+  readonly #ttlMs: number;
+  readonly #entriesMax: number;
+  /** Oldest first: a new request for the same call goes to the end. */
+  readonly #entries = new Map<string, StreamExpectation>();
+  /** Entries that had to go before their time, because the memory was full. */
+  evicted = 0;
+
+  constructor(options: StreamExpectationsOptions) {
+    this.#clock = options.clock;
+    this.#ttlMs = options.ttlMs ?? 3_600_000;
+    this.#entriesMax = options.entriesMax ?? 10_000;
+  }
+
+  get size(): number {
+    this.#expire();
+    return this.#entries.size;
+  }
+
+  /** Remembers what a body asks for; a later request for the same call replaces it, as its stream does. */
+  expect(callControlId: string, body: StreamingStartBody): void {
+    this.#expire();
+    this.#entries.delete(callControlId);
+    if (this.#entries.size >= this.#entriesMax) {
+      this.#entries.delete(this.#entries.keys().next().value as string);
+      this.evicted++;
+    }
+    this.#entries.set(callControlId, { ...wishesOf(body), requestedAtMs: this.#clock.now() });
+  }
+
+  /** What was asked for that call; it stays, for Telnyx may open the WebSocket again. */
+  get(callControlId: string): StreamExpectation | undefined {
+    this.#expire();
+    return this.#entries.get(callControlId);
+  }
+
+  /** The call is over. */
+  forget(callControlId: string): void {
+    this.#entries.delete(callControlId);
+  }
+
+  #expire(): void {
+    const oldest = this.#clock.now() - this.#ttlMs;
+    for (const [id, entry] of this.#entries) {
+      if (entry.requestedAtMs > oldest) return;
+      this.#entries.delete(id);
+    }
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * Commands to a live call over Telnyx's REST API.
+ *
+ * The HTTP client is Telnyx's own SDK (`telnyx` on npm, MIT, released every few weeks): it types every field used here, so
+ * a field that Telnyx renames fails to compile. It is loaded when the first command is sent, because its 440 modules take
+ * about 60 ms and 19 MB that a server without commands need not pay. Its own retries are off: they include 408, 409 and
+ * lost connections, and they sleep on a clock of their own.
+ */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
+import type { APIError, Telnyx } from 'telnyx';
+import { type Clock, systemClock } from '../clock.js';
+import { SidetoneError } from '../errors.js';
+import { checkRequest, describeFinding, type Finding } from './check.js';
+import { type StreamExpectations, WISHES_PARAMETER, wishesOf, wishesParameter } from './expectations.js';
+import type { AnswerBody, StreamingStartBody } from './requests.js';
+
+export const TELNYX_API_BASE = 'https://api.telnyx.com/v2';
+
+export interface TelnyxOptions {
+  /** Default: the content of `apiKeyFile`, else the environment's TELNYX_API_KEY. Never logged nor put into an error. */
+  apiKey?: string;
+  /** A file that holds the key and nothing else. */
+  apiKeyFile?: string;
+  /** Base of the API; `/v2` is added where it has no path. Plain http only to this machine. Default Telnyx's own. */
+  apiBase?: string;
+  /** How often a command is sent again after 429 or 5xx. Default 3. */
+  retriesMax?: number;
+  /** How long one request may take. Default 10,000. */
+  timeoutMs?: number;
+  clock?: Clock;
+  /** 0 to 1, spreads the retries of many callers. Default Math.random. */
+  random?: () => number;
+  /** Where the server in this process looks up what was asked for. */
+  expectations?: StreamExpectations;
+  /**
+   * Sends what was asked for along as the custom parameter `sidetone_outbound`, for a server in another process or thread.
+   * Default: yes, unless `expectations` are given. `streaming_start` only: `answer` has no custom parameters.
+   */
+  announce?: boolean;
+}
+
+export interface CommandResult {
+  callControlId: string;
+  /** The one that was given, else a new UUID: sending it again for the same call does nothing. */
+  commandId: string;
+  /** Requests sent, the successful one included. */
+  attempts: number;
+  /** What the checker finds unwise about the request. */
+  warnings: Finding[];
+}
+
+interface TelnyxErrorFacts {
+  /** HTTP status; undefined where no answer came. */
+  status: number | undefined;
+  /** Telnyx's own code, such as `90018`. */
+  telnyxCode: string | undefined;
+  title: string;
+  detail: string;
+  /** JSON pointer to the field that was refused. */
+  pointer: string | undefined;
+  commandId: string;
+  attempts: number;
+}
+
+/** Telnyx refused a command, or could not be reached. `code` is SIDETONE_TELNYX_ERROR. */
+export class TelnyxError extends SidetoneError {
+  constructor(
+    message: string,
+    readonly facts: Readonly<TelnyxErrorFacts>,
+  ) {
+    super('SIDETONE_TELNYX_ERROR', message);
+  }
+}
+/** 90018: the call has already ended. */
+export class CallEndedError extends TelnyxError {}
+/** 90045, 90046, 90048: the stream_url was refused. */
+export class StreamUrlRefusedError extends TelnyxError {}
+/** 401 and 403: the API key is wrong, or may not do this. */
+export class ApiKeyRefusedError extends TelnyxError {}
+/** 429, after all retries. */
+export class RateLimitedError extends TelnyxError {}
+/** 5xx, after all retries. */
+export class TelnyxUnavailableError extends TelnyxError {}
+/** No answer: the connection failed or took too long. Not sent again, for the command may have been carried out. */
+export class TelnyxUnreachableError extends TelnyxError {}
+
+const kRetriesMax = 3;
+const kTimeoutMs = 10_000;
+const kBackoffMs = 500;
+const kBackoffMaxMs = 8_000;
+/** A server that asks for a longer pause than this is sent to again after this long. */
+const kRetryAfterMaxMs = 30_000;
+const kShownMax = 300;
+
+type ErrorClass = typeof TelnyxError;
+const kByCode: Readonly<Record<string, [ErrorClass, string]>> = {
+  '90018': [CallEndedError, 'the call is over: no command reaches it'],
+  '90045': [StreamUrlRefusedError, 'correct stream_url'],
+  '90046': [StreamUrlRefusedError, 'correct stream_url'],
+  '90048': [StreamUrlRefusedError, 'correct stream_url'],
+};
+
+function classOf(
+  status: number | undefined,
+  code: string | undefined,
+  commandId: string,
+): [ErrorClass, string] {
+  const again = `send it again with command_id ${commandId}: Telnyx carries it out once`;
+  const known = code !== undefined && Object.hasOwn(kByCode, code) ? kByCode[code] : undefined;
+  if (known) return known;
+  if (status === undefined) return [TelnyxUnreachableError, again];
+  if (status === 401 || status === 403) return [ApiKeyRefusedError, 'check the API key and what it may do'];
+  if (status === 429) return [RateLimitedError, `wait, then ${again}`];
+  if (status >= 500) return [TelnyxUnavailableError, again];
+  return [TelnyxError, 'correct the request'];
+}
+
+/** The key: given, out of a file, or from the environment. Errors never show it. */
+export function readApiKey(options: Pick<TelnyxOptions, 'apiKey' | 'apiKeyFile'>): string {
+  let key = options.apiKey;
+  let where = 'apiKey';
+  if (key === undefined && options.apiKeyFile !== undefined) {
+    where = `file ${options.apiKeyFile}`;
+    try {
+      key = readFileSync(options.apiKeyFile, 'utf8').trim();
+    } catch (error) {
+      const reason = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+      throw new SidetoneError('SIDETONE_BAD_OPTION', `API key ${where}: ${reason}; give a readable file`);
+    }
+  }
+  if (key === undefined) {
+    where = 'TELNYX_API_KEY';
+    key = process.env.TELNYX_API_KEY?.trim();
+  }
+  if (!key) {
+    const remedy = 'set TELNYX_API_KEY, or give a file that holds the key';
+    throw new SidetoneError('SIDETONE_BAD_OPTION', `API key (${where}) is empty: ${remedy}`);
+  }
+  if (!/^[\x21-\x7e]+$/.test(key)) {
+    const problem = 'holds characters that a header cannot carry';
+    throw new SidetoneError('SIDETONE_BAD_OPTION', `API key (${where}) ${problem}: copy it again`);
+  }
+  return key;
+}
+
+/** The base of the API as the SDK wants it. The key travels there, hence no plain http to another machine. */
+export function readApiBase(base: string): string {
+  const url = URL.canParse(base) ? new URL(base) : undefined;
+  const host = url?.hostname ?? '';
+  const isLoopback = host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
+  const isFit = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback);
+  if (!url || !isFit || url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
+    throw new SidetoneError(
+      'SIDETONE_BAD_OPTION',
+      'API base is no https address (or http to this machine) without credentials and query: give one such as https://api.telnyx.com/v2',
+    );
+  }
+  return url.pathname === '/' ? `${url.origin}/v2` : url.origin + url.pathname.replace(/\/+$/, '');
+}
+
+function refuseErrors(findings: readonly Finding[]): void {
+  const errors = findings.filter(finding => finding.severity === 'error');
+  if (errors.length === 0) return;
+  // client_state and the numbers stay out of what may be logged.
+  const said = errors.map(error =>
+    describeFinding(/^(client_state|from|to)\b/.test(error.field) ? { ...error, value: null } : error),
+  );
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `the request is not sent: ${said.join('; ')}`);
+}
+
+interface Sending {
+  command: string;
+  callControlId: string;
+  commandId: string;
+  /** Texts that must not come out again, whatever the other side writes into its answer. */
+  secrets: string[];
+  post(client: Telnyx): Promise<Response>;
+}
+
+function asText(value: unknown, secrets: readonly string[]): string {
+  let text = typeof value === 'string' ? value : '';
+  for (const secret of secrets) text = text.replaceAll(secret, '(hidden)');
+  return text.slice(0, kShownMax);
+}
+
+function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts: number): TelnyxError {
+  const body = error.error as { errors?: unknown } | undefined;
+  const list = typeof body === 'object' && body !== null && Array.isArray(body.errors) ? body.errors : [];
+  const first = (typeof list[0] === 'object' && list[0] !== null ? list[0] : {}) as Record<string, unknown>;
+  const { command, callControlId, commandId, secrets } = sending;
+  const status = error.status as number | undefined;
+  const code = asText(String(first.code ?? ''), secrets) || undefined;
+  const source = first.source as { pointer?: unknown } | undefined;
+  const noAnswer = isTimeout ? 'no answer in time' : 'the connection failed';
+  const facts: TelnyxErrorFacts = {
+    status,
+    telnyxCode: code,
+    title: asText(first.title, secrets) || (status === undefined ? noAnswer : `HTTP ${status}`),
+    detail: asText(first.detail, secrets),
+    pointer: asText(source?.pointer, secrets) || undefined,
+    commandId,
+    attempts,
+  };
+  const [ErrorType, remedy] = classOf(status, code, commandId);
+  const said = [status, code, facts.title].filter(part => part !== undefined).join(' ');
+  const where = facts.pointer === undefined ? '' : ` at ${facts.pointer}`;
+  const detail = facts.detail === '' ? '' : ` (${facts.detail})`;
+  const times = attempts === 1 ? '' : `, ${attempts} attempts`;
+  const message = `${command} for call ${callControlId}: ${said}${detail}${where}${times}; ${remedy}`;
+  // The SDK's error is no cause of this one: it holds the answer's text, which may hold what was sent.
+  return new ErrorType(message, facts);
+}
+
+function backoffMs(error: APIError, attempt: number, random: () => number): number {
+  const asked = Number(error.headers?.get('retry-after') ?? Number.NaN);
+  if (asked >= 0) return Math.min(asked * 1000, kRetryAfterMaxMs);
+  return Math.min(kBackoffMs * 2 ** (attempt - 1), kBackoffMaxMs) * (0.75 + 0.25 * random());
+}
+
+/** Sends until it is answered: again after 429 and 5xx, with growing pauses; anything else is final. */
+async function send(sending: Sending, key: string, options: TelnyxOptions): Promise<number> {
+  const { APIConnectionTimeoutError, APIError, Telnyx } = await import('telnyx');
+  const clock = options.clock ?? systemClock;
+  const client = new Telnyx({
+    apiKey: key,
+    baseURL: readApiBase(options.apiBase ?? TELNYX_API_BASE),
+    timeout: options.timeoutMs ?? kTimeoutMs,
+    maxRetries: 0,
+    // At level debug, which TELNYX_LOG can set from outside, the SDK logs the body and with it the stream's token.
+    logLevel: 'off',
+    // A redirected POST would become a GET, and the key has no business elsewhere.
+    fetchOptions: { redirect: 'error' },
+  });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const response = await sending.post(client);
+      // Nothing in the answer is needed; reading it frees the connection.
+      await response.arrayBuffer().catch(() => undefined);
+      return attempt;
+    } catch (error) {
+      if (!(error instanceof APIError)) throw error;
+      const status = error.status as number | undefined;
+      const isPassing = status === 429 || (status !== undefined && status >= 500);
+      if (!isPassing || attempt > (options.retriesMax ?? kRetriesMax)) {
+        throw errorOf(error, error instanceof APIConnectionTimeoutError, sending, attempt);
+      }
+      const waitMs = backoffMs(error, attempt, options.random ?? Math.random);
+      await new Promise<void>(resolve => clock.after(waitMs, resolve));
+    }
+  }
+}
+
+function requireCall(callControlId: string): void {
+  if (typeof callControlId === 'string' && /^[\x21-\x7e]{1,1000}$/.test(callControlId)) return;
+  const message = 'call_control_id is empty or no id: give the one from the webhook or from dial';
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', message);
+}
+
+/** Runs `work` with the expectation in place: `start` may arrive before the command is answered. */
+async function expecting<T>(
+  callControlId: string,
+  body: StreamingStartBody,
+  expectations: StreamExpectations | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (body.stream_url !== undefined) expectations?.expect(callControlId, body);
+  try {
+    return await work();
+  } catch (error) {
+    expectations?.forget(callControlId);
+    throw error;
+  }
+}
+
+/**
+ * Starts streaming on a live call (`streaming_start`). The body is checked first: errors throw, warnings are given back.
+ * Make it by hand or with `buildStreamingStart()`, which cannot go wrong.
+ * @throws SIDETONE_BAD_ARGUMENT what the checker refuses; SIDETONE_BAD_OPTION key or base; {@link TelnyxError} and its
+ * subclasses what Telnyx refuses.
+ */
+export async function startStreaming(
+  callControlId: string,
+  body: StreamingStartBody,
+  options: TelnyxOptions = {},
+): Promise<CommandResult> {
+  requireCall(callControlId);
+  const findings = checkRequest(body, { for: 'streaming_start' });
+  refuseErrors(findings);
+  const key = readApiKey(options);
+  const commandId = body.command_id ?? randomUUID();
+  const sent: StreamingStartBody = { ...body, command_id: commandId };
+  const parameters = body.custom_parameters ?? [];
+  const isAnnounced = options.announce ?? options.expectations === undefined;
+  if (
+    isAnnounced &&
+    body.stream_url !== undefined &&
+    !parameters.some(({ name }) => name === WISHES_PARAMETER)
+  ) {
+    sent.custom_parameters = [...parameters, wishesParameter(wishesOf(body))];
+  }
+  const sending: Sending = {
+    command: 'streaming_start',
+    callControlId,
+    commandId,
+    secrets: [key, body.stream_auth_token].filter((secret): secret is string => !!secret),
+    post: client => client.calls.actions.startStreaming(callControlId, sent).asResponse(),
+  };
+  const work = (): Promise<number> => send(sending, key, options);
+  const attempts = await expecting(callControlId, body, options.expectations, work);
+  return { callControlId, commandId, attempts, warnings: findings };
+}
+
+/**
+ * Answers an incoming call (`answer`), and starts its stream where the body has the fields.
+ * @throws as {@link startStreaming}.
+ */
+export async function answerCall(
+  callControlId: string,
+  body: AnswerBody,
+  options: TelnyxOptions = {},
+): Promise<CommandResult> {
+  requireCall(callControlId);
+  const findings = checkRequest(body, { for: 'answer' });
+  refuseErrors(findings);
+  const key = readApiKey(options);
+  const commandId = body.command_id ?? randomUUID();
+  const sent = { ...body, command_id: commandId };
+  const sending: Sending = {
+    command: 'answer',
+    callControlId,
+    commandId,
+    secrets: [key],
+    post: client => client.calls.actions.answer(callControlId, sent).asResponse(),
+  };
+  const work = (): Promise<number> => send(sending, key, options);
+  const attempts = await expecting(callControlId, body, options.expectations, work);
+  return { callControlId, commandId, attempts, warnings: findings };
+}

@@ -1,0 +1,331 @@
+/**
+ * Webhooks of Telnyx's Call Control: signature, age and repetition are judged on the raw bytes, before anything in them is
+ * read. A pure function over headers and bytes; the HTTP server around it is another's.
+ */
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { SidetoneError } from '../errors.js';
+
+interface EventBase {
+  /** Telnyx's id of the event: the same in every delivery of it. */
+  id: string;
+  /** ISO 8601. */
+  occurredAt?: string;
+  /** As it came, snake_case; everything that is not spelt out below. */
+  payload: Readonly<Record<string, unknown>>;
+}
+interface CallEventBase extends EventBase {
+  callControlId: string;
+  callLegId?: string;
+  callSessionId?: string;
+  connectionId?: string;
+  /** Base64. */
+  clientState?: string;
+}
+export interface CallInitiatedEvent extends CallEventBase {
+  type: 'call.initiated';
+  /** `incoming` is somebody calling a Telnyx number: it rings until it is answered. */
+  direction?: 'incoming' | 'outgoing';
+  from?: string;
+  to?: string;
+}
+export interface CallAnsweredEvent extends CallEventBase {
+  type: 'call.answered';
+  from?: string;
+  to?: string;
+}
+export interface CallHangupEvent extends CallEventBase {
+  type: 'call.hangup';
+  hangupCause?: string;
+  hangupSource?: string;
+}
+export interface StreamingStartedEvent extends CallEventBase {
+  type: 'streaming.started';
+  streamId?: string;
+  streamUrl?: string;
+}
+export interface StreamingStoppedEvent extends CallEventBase {
+  type: 'streaming.stopped';
+  streamId?: string;
+  streamUrl?: string;
+}
+export interface StreamingFailedEvent extends CallEventBase {
+  type: 'streaming.failed';
+  /** Such as `connection_failed`. */
+  failureReason?: string;
+  streamId?: string;
+  streamType?: 'websocket' | 'dialogflow';
+  /** What was asked for. */
+  streamUrl?: string;
+  streamTrack?: string;
+}
+/** Any other event; `eventType` is Telnyx's name for it. */
+export interface OtherEvent extends EventBase {
+  type: 'other';
+  eventType: string;
+  callControlId?: string;
+}
+export type WebhookEvent =
+  | CallInitiatedEvent
+  | CallAnsweredEvent
+  | CallHangupEvent
+  | StreamingStartedEvent
+  | StreamingStoppedEvent
+  | StreamingFailedEvent
+  | OtherEvent;
+
+/** What became of a delivery; stable, fit for a metric's label. */
+export const WEBHOOK_OUTCOMES = [
+  'accepted',
+  /** The same event in another delivery: answered with 200 and not told again. */
+  'duplicate',
+  'too_large',
+  'no_signature',
+  'bad_timestamp',
+  'stale',
+  'bad_signature',
+  'replayed',
+  'bad_body',
+] as const;
+export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
+
+export interface WebhookReply {
+  status: number;
+  /** JSON text. */
+  body: string;
+  outcome: WebhookOutcome;
+}
+
+export interface WebhookOptions {
+  /** The account's public key from the portal: base64 of 32 bytes (Ed25519, RFC 8032). */
+  publicKey: string;
+  /** Wall clock in milliseconds since 1970. Default Date.now. */
+  now?: () => number;
+  /** Told of every event once; runs after the reply is decided, so that Telnyx never waits for it. */
+  onEvent: (event: WebhookEvent) => void | Promise<void>;
+  /** Answers calls: made by `createAnswerer()`. Runs before `onEvent`. */
+  answer?: (event: WebhookEvent) => void | Promise<void>;
+  /** Told when `onEvent` or `answer` throws or rejects. */
+  onError?: (error: unknown, event: WebhookEvent) => void;
+  /** How far a timestamp may be from now, either way. Default 300, Telnyx's own. */
+  windowSeconds?: number;
+  /** Default 262,144. */
+  bodyBytesMax?: number;
+  /**
+   * How many signatures and as many event ids are remembered. Default 50,000: at about 200 bytes each, 20 MB, and 80 events
+   * a second for the 600 s in which a signature counts. When full the oldest goes.
+   */
+  seenMax?: number;
+}
+
+export interface WebhookHandler {
+  /** `headers` by lower-case name, as Node and uWebSockets.js give them; `body` is the raw bytes. Never throws. */
+  (headers: Readonly<Record<string, string | string[] | undefined>>, body: Uint8Array): WebhookReply;
+  /** Deliveries by outcome. */
+  readonly counts: Readonly<Record<WebhookOutcome, number>>;
+  /** Calls of `onEvent` and `answer` that failed. */
+  readonly failures: number;
+}
+
+export const SIGNATURE_HEADER = 'telnyx-signature-ed25519';
+export const TIMESTAMP_HEADER = 'telnyx-timestamp';
+
+const kWindowSeconds = 300;
+const kBodyBytesMax = 262_144;
+const kSeenMax = 50_000;
+
+const kStatus: Readonly<Record<WebhookOutcome, number>> = {
+  accepted: 200,
+  duplicate: 200,
+  too_large: 413,
+  no_signature: 401,
+  bad_timestamp: 401,
+  stale: 401,
+  bad_signature: 401,
+  replayed: 409,
+  bad_body: 400,
+};
+
+/** Keys seen within the last `keptMs`; bounded. */
+class Seen {
+  readonly #atMs = new Map<string, number>();
+  readonly #keptMs: number;
+  readonly #max: number;
+  constructor(keptMs: number, max: number) {
+    this.#keptMs = keptMs;
+    this.#max = max;
+  }
+  has(key: string, nowMs: number): boolean {
+    for (const [oldest, atMs] of this.#atMs) {
+      if (nowMs - atMs <= this.#keptMs) break;
+      this.#atMs.delete(oldest);
+    }
+    return this.#atMs.has(key);
+  }
+  add(key: string, nowMs: number): void {
+    if (this.#atMs.size >= this.#max) this.#atMs.delete(this.#atMs.keys().next().value as string);
+    this.#atMs.set(key, nowMs);
+  }
+}
+
+function readPublicKey(base64: string): KeyObject {
+  const bytes = Buffer.from(base64, 'base64');
+  if (bytes.length !== 32) {
+    const message = `webhook public key decodes to ${bytes.length} bytes: give the base64 text from the portal (Keys & Credentials, Public Key), 32 bytes`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', message);
+  }
+  const x = bytes.toString('base64url');
+  return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const text = (fields: Fields, key: string): string | undefined =>
+  typeof fields[key] === 'string' ? fields[key] : undefined;
+
+/** Copies what is there: wire name to property. */
+function pick<T extends string>(fields: Fields, names: Readonly<Record<string, T>>): { [K in T]?: string } {
+  const picked: { [K in T]?: string } = {};
+  for (const [wire, name] of Object.entries(names) as [string, T][]) {
+    const value = text(fields, wire);
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}
+
+const kCall = {
+  call_leg_id: 'callLegId',
+  call_session_id: 'callSessionId',
+  connection_id: 'connectionId',
+  client_state: 'clientState',
+} as const;
+const kParties = { from: 'from', to: 'to' } as const;
+const kStream = { stream_id: 'streamId', stream_url: 'streamUrl' } as const;
+
+/** Reads a body that is known to be Telnyx's; undefined where it is no event. */
+function readEvent(body: Uint8Array): WebhookEvent | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  const data = isObject(parsed) ? parsed.data : undefined;
+  if (!isObject(data)) return undefined;
+  const id = text(data, 'id');
+  const type = text(data, 'event_type');
+  if (id === undefined || type === undefined || !isObject(data.payload)) return undefined;
+  const payload = data.payload;
+  const occurredAt = text(data, 'occurred_at');
+  const base = { id, payload, ...(occurredAt !== undefined && { occurredAt }) };
+  const callControlId = text(payload, 'call_control_id');
+  if (callControlId === undefined) return { ...base, type: 'other', eventType: type };
+  const call = { ...base, callControlId, ...pick(payload, kCall) };
+  switch (type) {
+    case 'call.initiated': {
+      const direction = text(payload, 'direction');
+      const known = direction === 'incoming' || direction === 'outgoing';
+      return { ...call, type, ...pick(payload, kParties), ...(known && { direction }) };
+    }
+    case 'call.answered':
+      return { ...call, type, ...pick(payload, kParties) };
+    case 'call.hangup':
+      return {
+        ...call,
+        type,
+        ...pick(payload, { hangup_cause: 'hangupCause', hangup_source: 'hangupSource' }),
+      };
+    case 'streaming.started':
+    case 'streaming.stopped':
+      return { ...call, type, ...pick(payload, kStream) };
+    case 'streaming.failed': {
+      const params = isObject(payload.stream_params) ? payload.stream_params : {};
+      const streamType = text(payload, 'stream_type');
+      const known = streamType === 'websocket' || streamType === 'dialogflow';
+      return {
+        ...call,
+        type,
+        ...pick(payload, { failure_reason: 'failureReason', stream_id: 'streamId' }),
+        // The SDK's types call the second one `track`, the page's example `stream_track`.
+        ...pick(params, { stream_url: 'streamUrl', track: 'streamTrack' }),
+        ...pick(params, { stream_track: 'streamTrack' }),
+        ...(known && { streamType }),
+      };
+    }
+    default:
+      return { ...base, type: 'other', eventType: type, callControlId };
+  }
+}
+
+/**
+ * Makes the handler of `POST /telnyx/webhooks`. In this order: size, headers, the window, the signature over
+ * `timestamp|body`, a replay of the same signature; only then is the body read.
+ * @throws SIDETONE_BAD_OPTION when the public key is none.
+ */
+export function createWebhookHandler(options: WebhookOptions): WebhookHandler {
+  const key = readPublicKey(options.publicKey);
+  const now = options.now ?? Date.now;
+  const windowMs = (options.windowSeconds ?? kWindowSeconds) * 1000;
+  const bodyBytesMax = options.bodyBytesMax ?? kBodyBytesMax;
+  // A timestamp may lie one window ahead and stay valid until one window after it.
+  const signatures = new Seen(2 * windowMs, options.seenMax ?? kSeenMax);
+  const ids = new Seen(2 * windowMs, options.seenMax ?? kSeenMax);
+  const counts = Object.fromEntries(WEBHOOK_OUTCOMES.map(outcome => [outcome, 0])) as Record<
+    WebhookOutcome,
+    number
+  >;
+  let failures = 0;
+
+  /** Runs what the event sets off. Telnyx has its 200 by then, so a failure is the application's to mend. */
+  async function tell(event: WebhookEvent): Promise<void> {
+    for (const listener of [options.answer, options.onEvent]) {
+      try {
+        await listener?.(event);
+      } catch (error) {
+        failures++;
+        options.onError?.(error, event);
+      }
+    }
+  }
+
+  function judge(
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+    body: Uint8Array,
+  ): WebhookOutcome {
+    if (body.byteLength > bodyBytesMax) return 'too_large';
+    const signatureText = headers[SIGNATURE_HEADER];
+    const timestamp = headers[TIMESTAMP_HEADER];
+    if (typeof signatureText !== 'string' || typeof timestamp !== 'string') return 'no_signature';
+    if (!/^[0-9]{1,12}$/.test(timestamp)) return 'bad_timestamp';
+    const nowMs = now();
+    if (Math.abs(nowMs - Number(timestamp) * 1000) > windowMs) return 'stale';
+    const signature = Buffer.from(signatureText.slice(0, 128), 'base64');
+    if (signature.length !== 64) return 'bad_signature';
+    if (!verify(null, Buffer.concat([Buffer.from(`${timestamp}|`), body]), key, signature))
+      return 'bad_signature';
+    // The bytes, not the text: base64 can write the same bytes in more than one way.
+    const seenAs = signature.toString('latin1');
+    if (signatures.has(seenAs, nowMs)) return 'replayed';
+    signatures.add(seenAs, nowMs);
+    const event = readEvent(body);
+    if (!event) return 'bad_body';
+    if (ids.has(event.id, nowMs)) return 'duplicate';
+    ids.add(event.id, nowMs);
+    setImmediate(() => void tell(event));
+    return 'accepted';
+  }
+
+  const handler = (
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+    body: Uint8Array,
+  ): WebhookReply => {
+    const outcome = judge(headers, body);
+    counts[outcome]++;
+    const status = kStatus[outcome];
+    return { status, body: JSON.stringify(status === 200 ? { ok: true } : { error: outcome }), outcome };
+  };
+  return Object.defineProperties(handler, {
+    counts: { value: counts },
+    failures: { get: () => failures },
+  }) as WebhookHandler;
+}
