@@ -180,7 +180,11 @@ export function register(program: Command): void {
       ).env('SIDETONE_AUTH_TOKEN'),
     )
     .option('--auth-token-file <file>', 'a file that holds the token')
-    .option('--custom-parameter, --custom-parameters <name=value>', 'arrives in start; may be repeated', collectParameter)
+    .option(
+      '--custom-parameter, --custom-parameters <name=value>',
+      'arrives in start; may be repeated',
+      collectParameter,
+    )
     .option('--dialogflow, --enable-dialogflow', "stream to the connection's Dialogflow agent")
     .option('--analyze-sentiment', 'sentiment analysis by Dialogflow')
     .option('--partial-automated-agent-reply', 'partial automated agent replies by Dialogflow')

@@ -1,0 +1,449 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import { VirtualClock } from '../../src/clock.js';
+import { createAnswerer } from '../../src/telnyx/answer.js';
+import { buildStreamingStart } from '../../src/telnyx/build.js';
+import { StreamExpectations, wishesIn } from '../../src/telnyx/expectations.js';
+import type { StreamingStartBody } from '../../src/telnyx/requests.js';
+import {
+  ApiKeyRefusedError,
+  answerCall,
+  CallEndedError,
+  RateLimitedError,
+  readApiBase,
+  readApiKey,
+  StreamUrlRefusedError,
+  startStreaming,
+  TelnyxError,
+  type TelnyxOptions,
+  TelnyxUnavailableError,
+  TelnyxUnreachableError,
+} from '../../src/telnyx/rest.js';
+import type { CallAnsweredEvent, CallInitiatedEvent } from '../../src/telnyx/webhooks.js';
+import { type RestDouble, startRestDouble } from '../helpers/rest-double.js';
+
+const kKey = 'KEY0123456789abcdef_secret';
+const kCall = 'v3:9X2vxPDFY2RHSJ1EdMS0RHRksMTg7ldNxdjWbVr9zBjbGjGsSe-aiQ';
+const kBody: StreamingStartBody = {
+  stream_url: 'wss://voice.example.com/media',
+  stream_track: 'both_tracks',
+  stream_codec: 'PCMU',
+  stream_bidirectional_mode: 'rtp',
+  stream_bidirectional_codec: 'L16',
+  stream_bidirectional_sampling_rate: 16000,
+  stream_bidirectional_target_legs: 'self',
+  stream_auth_token: 'stream-token-secret',
+  custom_parameters: [{ name: 'customer', value: '12' }],
+  enable_dialogflow: true,
+  dialogflow_config: { analyze_sentiment: true, partial_automated_agent_reply: false },
+  client_state: 'aGF2ZSBhIG5pY2UgZGF5ID1d',
+  command_id: '891510ac-f3e4-11e8-af5b-de00688a4901',
+};
+
+let double: RestDouble;
+let clock: VirtualClock;
+let options: TelnyxOptions;
+/** Pauses between attempts, as they were asked of the clock. */
+let pauses: number[];
+
+before(async () => {
+  double = await startRestDouble(kKey);
+});
+after(() => double.close());
+beforeEach(() => {
+  double.requests.length = 0;
+  double.ended.clear();
+  clock = new VirtualClock();
+  pauses = [];
+  // Pauses pass at once, and are written down.
+  const passing = {
+    now: () => clock.now(),
+    every: clock.every.bind(clock),
+    after(delayMs: number, callback: () => void) {
+      pauses.push(delayMs);
+      const cancel = clock.after(delayMs, callback);
+      clock.advance(delayMs);
+      return cancel;
+    },
+  };
+  options = { apiKey: kKey, apiBase: double.base, clock: passing, random: () => 1, announce: false };
+});
+
+async function failure(work: Promise<unknown>): Promise<TelnyxError> {
+  const error = await work.then(
+    () => assert.fail('it went through'),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof TelnyxError, inspect(error));
+  assert.equal(error.code, 'SIDETONE_TELNYX_ERROR');
+  for (const secret of [kKey, kBody.stream_auth_token!]) {
+    const everything = inspect(error, { depth: 20, showHidden: true }) + JSON.stringify(error.facts);
+    assert.ok(!everything.includes(secret), everything);
+  }
+  return error;
+}
+
+describe('startStreaming', () => {
+  it('sends every field unchanged', async () => {
+    const result = await startStreaming(kCall, kBody, options);
+    assert.deepEqual(result, {
+      callControlId: kCall,
+      commandId: kBody.command_id,
+      attempts: 1,
+      warnings: [],
+    });
+    const [request] = double.requests;
+    assert.equal(double.requests.length, 1);
+    assert.equal(request?.command, 'streaming_start');
+    assert.equal(request?.callControlId, kCall);
+    assert.deepEqual(request?.body, kBody);
+    assert.equal(request?.headers.authorization, `Bearer ${kKey}`);
+  });
+
+  it('makes a command_id where there is none, and Telnyx carries it out once', async () => {
+    const { command_id: _, ...body } = kBody;
+    const { commandId } = await startStreaming(kCall, body, options);
+    assert.match(commandId, /^[0-9a-f-]{36}$/);
+    assert.equal(double.requests[0]?.body.command_id, commandId);
+    await startStreaming(kCall, { ...body, command_id: commandId }, options);
+    assert.deepEqual(
+      double.requests.map(request => request.ignored),
+      [false, true],
+    );
+    const other = await startStreaming(kCall, body, options);
+    assert.notEqual(other.commandId, commandId);
+  });
+
+  it('tries 429 and 5xx again with growing pauses, with the same command_id', async () => {
+    double.failNext({ status: 429, times: 1 });
+    double.failNext({ status: 503, times: 1, body: '<html>secret page</html>' });
+    double.failNext({ status: 500, times: 1, body: '' });
+    const { command_id: _, ...body } = kBody;
+    const result = await startStreaming(kCall, body, options);
+    assert.equal(result.attempts, 4);
+    assert.deepEqual(pauses, [500, 1000, 2000]);
+    assert.deepEqual(
+      double.requests.map(request => request.status),
+      [429, 503, 500, 200],
+    );
+  });
+
+  it('waits as long as Retry-After says, within reason', async () => {
+    double.failNext({ status: 429, times: 1, headers: { 'retry-after': '3' } });
+    double.failNext({ status: 429, times: 1, headers: { 'retry-after': '86400' } });
+    double.failNext({ status: 429, times: 1, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } });
+    await startStreaming(kCall, { ...kBody, command_id: 'r' }, options);
+    assert.deepEqual(pauses, [3000, 30_000, 2000]);
+  });
+
+  it('gives up after the retries', async () => {
+    double.failNext({ status: 429, times: 3 });
+    const limited = await failure(startStreaming(kCall, kBody, { ...options, retriesMax: 2 }));
+    assert.ok(limited instanceof RateLimitedError);
+    assert.equal(limited.facts.attempts, 3);
+    double.failNext({ status: 502, times: 1, body: `<html>${kKey}</html>` });
+    const down = await failure(startStreaming(kCall, kBody, { ...options, retriesMax: 0 }));
+    assert.ok(down instanceof TelnyxUnavailableError);
+    assert.equal(down.facts.status, 502);
+    assert.match(down.message, /command_id 891510ac/);
+  });
+
+  it('does not try anything else again', async () => {
+    for (const status of [400, 401, 403, 404, 408, 409, 422]) {
+      double.requests.length = 0;
+      double.failNext({ status, times: 1, headers: { 'x-should-retry': 'true' } });
+      const error = await failure(startStreaming(kCall, kBody, options));
+      assert.equal(error.facts.status, status);
+      assert.equal(double.requests.length, 1, String(status));
+    }
+    assert.deepEqual(pauses, []);
+  });
+
+  it('has typed errors for the codes', async () => {
+    double.ended.add(kCall);
+    const ended = await failure(startStreaming(kCall, kBody, options));
+    assert.ok(ended instanceof CallEndedError);
+    assert.equal(ended.facts.telnyxCode, '90018');
+    assert.match(ended.message, /422 90018 Call has already ended/);
+    double.ended.clear();
+    for (const code of ['90045', '90046', '90048']) {
+      const body = JSON.stringify({
+        errors: [{ code, title: 'Invalid', detail: 'x', source: { pointer: '/stream_url' } }],
+      });
+      double.failNext({ status: 422, times: 1, body });
+      const refused = await failure(startStreaming(kCall, kBody, options));
+      assert.ok(refused instanceof StreamUrlRefusedError, code);
+      assert.equal(refused.facts.pointer, '/stream_url');
+    }
+    const key = await failure(startStreaming(kCall, kBody, { ...options, apiKey: 'wrong' }));
+    assert.ok(key instanceof ApiKeyRefusedError);
+    double.failNext({ status: 422, times: 1, body: '{"errors":[{"code":12345,"title":7}]}' });
+    const other = await failure(startStreaming(kCall, kBody, options));
+    assert.equal(other.constructor, TelnyxError);
+    assert.equal(other.facts.telnyxCode, '12345');
+  });
+
+  it('survives any answer', async () => {
+    for (const body of [
+      '',
+      'null',
+      '[]',
+      '{"errors":{}}',
+      '{"errors":[null]}',
+      '{"errors":[{"source":7}]}',
+      '\u0000',
+    ]) {
+      double.failNext({ status: 422, times: 1, body });
+      await failure(startStreaming(kCall, kBody, options));
+      double.failNext({ status: 200, times: 1, body });
+      assert.equal((await startStreaming(kCall, kBody, options)).attempts, 1);
+    }
+  });
+
+  it('never lets the key or the token out of an error, even when Telnyx echoes them', async () => {
+    const detail = `Bearer ${kKey} with ${kBody.stream_auth_token}`;
+    double.failNext({
+      status: 422,
+      times: 1,
+      body: JSON.stringify({ errors: [{ code: kKey, title: detail, detail }] }),
+    });
+    const error = await failure(startStreaming(kCall, kBody, options));
+    assert.match(error.message, /\(hidden\)/);
+    double.failNext({ status: 422, times: 1, body: detail });
+    await failure(startStreaming(kCall, kBody, options));
+  });
+
+  it('says when nobody answers, and does not send again', async () => {
+    const gone = await startRestDouble(kKey);
+    await gone.close();
+    const error = await failure(startStreaming(kCall, kBody, { ...options, apiBase: gone.base }));
+    assert.ok(error instanceof TelnyxUnreachableError);
+    assert.equal(error.facts.attempts, 1);
+    assert.match(error.message, /connection failed.*command_id 891510ac/);
+  });
+
+  it('follows no redirect', async () => {
+    double.failNext({ status: 307, times: 1, headers: { location: `${double.base}/calls` } });
+    await failure(startStreaming(kCall, kBody, options));
+    assert.equal(double.requests.length, 1);
+  });
+
+  it('checks before it sends', async () => {
+    await assert.rejects(
+      startStreaming(kCall, { ...kBody, stream_bidirectional_codec: 'pcmu' } as never, options),
+      {
+        code: 'SIDETONE_BAD_ARGUMENT',
+        message: /stream_bidirectional_codec = "pcmu"/,
+      },
+    );
+    await assert.rejects(
+      startStreaming(kCall, { ...kBody, client_state: 'private words' }, options),
+      (error: Error) => {
+        assert.match(error.message, /client_state/);
+        assert.ok(!error.message.includes('private words'));
+        return true;
+      },
+    );
+    for (const id of ['', 'a b', 'a\r\nb', undefined]) {
+      await assert.rejects(startStreaming(id as string, kBody, options), { code: 'SIDETONE_BAD_ARGUMENT' });
+    }
+    assert.equal(double.requests.length, 0);
+    const { warnings } = await startStreaming(kCall, { stream_url: 'wss://voice.example.com' }, options);
+    assert.deepEqual(
+      warnings.map(warning => warning.code),
+      ['mp3_by_default'],
+    );
+  });
+
+  it('puts the call_control_id into one segment of the path', async () => {
+    await startStreaming('v3:a/../b?c=d#e%2F', kBody, options);
+    assert.equal(double.requests[0]?.callControlId, 'v3:a/../b?c=d#e%2F');
+  });
+
+  it('announces what is asked for, unless the server in this process knows it', async () => {
+    await startStreaming(kCall, { ...kBody, command_id: 'a' }, { ...options, announce: undefined });
+    const sent = double.requests[0]?.body.custom_parameters as { name: string; value: string }[];
+    assert.deepEqual(sent[0], { name: 'customer', value: '12' });
+    assert.deepEqual(wishesIn(Object.fromEntries(sent.map(({ name, value }) => [name, value]))), {
+      mode: 'rtp',
+      outboundEncoding: 'L16',
+      outboundSampleRate: 16000,
+      track: 'both',
+    });
+    const expectations = new StreamExpectations({ clock });
+    await startStreaming(
+      kCall,
+      { ...kBody, command_id: 'b' },
+      { ...options, announce: undefined, expectations },
+    );
+    assert.deepEqual(double.requests[1]?.body.custom_parameters, kBody.custom_parameters);
+    assert.equal(expectations.get(kCall)?.outboundEncoding, 'L16');
+  });
+
+  it('expects the stream before the command is answered, and no longer when it fails', async () => {
+    const expectations = new StreamExpectations({ clock });
+    let during: string | undefined;
+    double.onCommand = () => {
+      during = expectations.get(kCall)?.outboundEncoding;
+    };
+    await startStreaming(kCall, { ...kBody, command_id: 'e' }, { ...options, expectations });
+    double.onCommand = undefined;
+    assert.equal(during, 'L16');
+    double.ended.add(kCall);
+    await failure(startStreaming(kCall, kBody, { ...options, expectations }));
+    assert.equal(expectations.get(kCall), undefined);
+  });
+});
+
+describe('API key and base', () => {
+  it('reads the key from options, a file or the environment', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sidetone-'));
+    const before = process.env.TELNYX_API_KEY;
+    try {
+      const file = join(folder, 'key');
+      writeFileSync(file, `${kKey}\n`);
+      process.env.TELNYX_API_KEY = 'from-environment';
+      assert.equal(readApiKey({ apiKey: 'given', apiKeyFile: file }), 'given');
+      assert.equal(readApiKey({ apiKeyFile: file }), kKey);
+      assert.equal(readApiKey({}), 'from-environment');
+      delete process.env.TELNYX_API_KEY;
+      const badOption = { code: 'SIDETONE_BAD_OPTION' };
+      assert.throws(() => readApiKey({}), { ...badOption, message: /TELNYX_API_KEY/ });
+      assert.throws(() => readApiKey({ apiKeyFile: join(folder, 'none') }), {
+        ...badOption,
+        message: /ENOENT/,
+      });
+      writeFileSync(file, `${kKey}\nsecond line`);
+      assert.throws(
+        () => readApiKey({ apiKeyFile: file }),
+        (error: Error) => !error.message.includes(kKey),
+      );
+    } finally {
+      if (before === undefined) delete process.env.TELNYX_API_KEY;
+      else process.env.TELNYX_API_KEY = before;
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('takes https anywhere and http on this machine', () => {
+    assert.equal(readApiBase('https://api.telnyx.com/v2/'), 'https://api.telnyx.com/v2');
+    assert.equal(readApiBase('http://127.0.0.1:8080'), 'http://127.0.0.1:8080/v2');
+    assert.equal(readApiBase('http://[::1]:8080/x'), 'http://[::1]:8080/x');
+    for (const base of [
+      'http://api.telnyx.com/v2',
+      'http://127.example.com',
+      'ftp://x',
+      '',
+      'api.telnyx.com',
+      'https://u:p@x/',
+      'https://x/?a',
+      'https://x/#a',
+    ]) {
+      assert.throws(() => readApiBase(base), { code: 'SIDETONE_BAD_OPTION' }, base);
+    }
+  });
+});
+
+describe('StreamExpectations', () => {
+  it('keeps the latest request of a call, bounded in time and number', () => {
+    const expectations = new StreamExpectations({ clock, ttlMs: 1000, entriesMax: 2 });
+    expectations.expect('a', kBody);
+    clock.advance(400);
+    expectations.expect('b', { stream_url: 'wss://x' });
+    assert.deepEqual(expectations.get('b'), {
+      mode: 'mp3',
+      outboundEncoding: 'PCMU',
+      outboundSampleRate: 8000,
+      track: 'inbound',
+      requestedAtMs: 400,
+    });
+    expectations.expect('a', { ...kBody, stream_bidirectional_codec: 'G722' });
+    assert.equal(expectations.evicted, 0);
+    expectations.expect('c', kBody);
+    assert.equal(expectations.evicted, 1);
+    assert.equal(expectations.get('b'), undefined);
+    assert.equal(expectations.get('a')?.outboundEncoding, 'G722');
+    clock.advance(999);
+    assert.equal(expectations.size, 2);
+    clock.advance(1);
+    assert.equal(expectations.size, 0);
+    assert.equal(expectations.get('a'), undefined);
+  });
+});
+
+describe('createAnswerer', () => {
+  const initiated: CallInitiatedEvent = {
+    id: 'event-1',
+    type: 'call.initiated',
+    callControlId: kCall,
+    direction: 'incoming',
+    payload: {},
+  };
+  const answered: CallAnsweredEvent = {
+    id: 'event-2',
+    type: 'call.answered',
+    callControlId: kCall,
+    payload: {},
+  };
+  const plain = buildStreamingStart({
+    url: 'wss://voice.example.com/media',
+    outbound: { mode: 'rtp', encoding: 'G722' },
+  });
+
+  it('answers with the stream in one command where that says it all', async () => {
+    const expectations = new StreamExpectations({ clock });
+    const answer = createAnswerer({ stream: plain, telnyx: { ...options, expectations } });
+    await answer(initiated);
+    await answer(answered);
+    assert.deepEqual(
+      double.requests.map(({ command, body }) => [command, body]),
+      [['answer', { ...plain, command_id: 'event-1' }]],
+    );
+    assert.equal(expectations.get(kCall)?.outboundEncoding, 'G722');
+    await answer({ id: 'event-3', type: 'call.hangup', callControlId: kCall, payload: {} });
+    assert.equal(expectations.get(kCall), undefined);
+  });
+
+  it('answers first and streams once the call is up where it does not', async () => {
+    const stream = { ...plain, stream_auth_token: 'stream-token' };
+    const answer = createAnswerer({
+      stream: call => (call.callControlId === kCall ? stream : undefined),
+      telnyx: options,
+    });
+    await answer(initiated);
+    assert.deepEqual(double.requests.at(-1)?.body, { command_id: 'event-1' });
+    await answer(answered);
+    await answer(answered);
+    await answer({ ...initiated, callControlId: 'another' });
+    await answer({ ...initiated, direction: 'outgoing' });
+    assert.deepEqual(
+      double.requests.map(({ command }) => command),
+      ['answer', 'streaming_start'],
+    );
+    assert.deepEqual(double.requests.at(-1)?.body, { ...stream, command_id: 'event-2' });
+  });
+
+  it('rejects, and does not stream, when the answer is refused', async () => {
+    double.ended.add(kCall);
+    const answer = createAnswerer({ stream: plain, telnyx: options });
+    await assert.rejects(answer(initiated), CallEndedError);
+    double.ended.clear();
+    await answer(answered);
+    assert.equal(double.requests.length, 1);
+  });
+
+  it('answerCall checks its own fields', async () => {
+    await assert.rejects(answerCall(kCall, { custom_parameters: [] }, options), {
+      code: 'SIDETONE_BAD_ARGUMENT',
+    });
+    const { warnings } = await answerCall(kCall, { ...plain, stream_auth_token: 'stream-token' }, options);
+    assert.deepEqual(
+      warnings.map(warning => warning.code),
+      ['token_not_taken'],
+    );
+  });
+});
