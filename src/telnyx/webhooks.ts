@@ -129,6 +129,8 @@ export interface WebhookHandler {
 export const SIGNATURE_HEADER = 'telnyx-signature-ed25519';
 export const TIMESTAMP_HEADER = 'telnyx-timestamp';
 
+/** Base64 of the 64 bytes of an Ed25519 signature. */
+const kSignature = /^[A-Za-z0-9+/]{86}==$/;
 const kWindowSeconds = 300;
 const kBodyBytesMax = 262_144;
 const kSeenMax = 50_000;
@@ -299,11 +301,11 @@ export function createWebhookHandler(options: WebhookOptions): WebhookHandler {
     if (!/^[0-9]{1,12}$/.test(timestamp)) return 'bad_timestamp';
     const nowMs = now();
     if (Math.abs(nowMs - Number(timestamp) * 1000) > windowMs) return 'stale';
-    const signature = Buffer.from(signatureText.slice(0, 128), 'base64');
-    if (signature.length !== 64) return 'bad_signature';
+    if (!kSignature.test(signatureText)) return 'bad_signature';
+    const signature = Buffer.from(signatureText, 'base64');
     if (!verify(null, Buffer.concat([Buffer.from(`${timestamp}|`), body]), key, signature))
       return 'bad_signature';
-    // The bytes, not the text: base64 can write the same bytes in more than one way.
+    // The bytes, not the text: the last letter of base64 can be written in more than one way.
     const seenAs = signature.toString('latin1');
     if (signatures.has(seenAs, nowMs)) return 'replayed';
     signatures.add(seenAs, nowMs);
