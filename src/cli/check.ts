@@ -8,6 +8,7 @@ import {
   REQUEST_KINDS,
   type RequestKind,
 } from '../telnyx/check.js';
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from './exit.js';
 
 interface CheckArguments {
   for?: RequestKind;
@@ -30,7 +31,7 @@ function readRequest(file: string): string | undefined {
 function run(file: string, options: CheckArguments): void {
   const text = readRequest(file);
   if (text === undefined) {
-    process.exitCode = 2;
+    process.exitCode = EXIT_USAGE;
     return;
   }
   const kind = options.for ?? (text.trimStart().startsWith('<') ? 'texml' : 'streaming_start');
@@ -42,7 +43,7 @@ function run(file: string, options: CheckArguments): void {
     const errors = findings.filter(finding => finding.severity === 'error').length;
     process.stdout.write(`${kind}: ${errors} errors, ${findings.length - errors} warnings\n`);
   }
-  process.exitCode = hasErrors(findings) ? 1 : 0;
+  process.exitCode = hasErrors(findings) ? EXIT_FAILED : EXIT_OK;
 }
 
 export function register(program: Command): void {

@@ -5,7 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { SidetoneError } from '../errors.js';
 import { EXIT_FAILED, EXIT_USAGE } from './exit.js';
 
-const COMMANDS = ['serve', 'call', 'load'];
+const COMMANDS = ['serve', 'call', 'load', 'start', 'check'];
 
 const USAGE_ERRORS = new Set<string>([
   'SIDETONE_BAD_OPTION',

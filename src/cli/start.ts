@@ -14,6 +14,7 @@ import {
   TARGET_LEGS,
 } from '../telnyx/requests.js';
 import { startStreaming, TelnyxError } from '../telnyx/rest.js';
+import { EXIT_FAILED, EXIT_USAGE } from './exit.js';
 
 /** What commander makes of the options below: the wire's names in camelCase. */
 interface StartArguments {
@@ -105,7 +106,7 @@ async function run(callControlId: string, options: StartArguments): Promise<void
   if (!options.json) for (const finding of findings) process.stderr.write(`${describeFinding(finding)}\n`);
   if (hasErrors(findings)) {
     if (options.json) print({ ok: false, findings });
-    process.exitCode = 2;
+    process.exitCode = EXIT_USAGE;
     return;
   }
   if (options.dryRun) {
@@ -132,7 +133,7 @@ async function run(callControlId: string, options: StartArguments): Promise<void
 /** Errors of the request and its options exit 2, those of Telnyx 1. What is no SidetoneError is a fault of this program. */
 function fail(error: unknown, options: StartArguments): void {
   if (!(error instanceof SidetoneError)) throw error;
-  process.exitCode = error instanceof TelnyxError ? 1 : 2;
+  process.exitCode = error instanceof TelnyxError ? EXIT_FAILED : EXIT_USAGE;
   const facts = error instanceof TelnyxError ? error.facts : undefined;
   if (options.json) print({ ok: false, error: { code: error.code, message: error.message, ...facts } });
   else process.stderr.write(`sidetone start: ${error.message}\n`);

@@ -5,8 +5,8 @@
  * - across processes and threads: as a custom parameter of the request itself, which comes back in `start`.
  */
 import type { Clock } from '../clock.js';
-import { type Encoding, isEncoding } from '../codec.js';
-import { BIDIRECTIONAL_RATES, type CustomParameter, type StreamingStartBody } from './requests.js';
+import { CODECS, type Encoding, isEncoding } from '../codec.js';
+import type { CustomParameter, StreamingStartBody } from './requests.js';
 
 export interface StreamWishes {
   /** In `mp3` mode raw audio is ignored: encoding and rate mean nothing. */
@@ -22,14 +22,15 @@ export interface StreamExpectation extends StreamWishes {
   requestedAtMs: number;
 }
 
-/** What a body asks for, with the defaults that Telnyx documents. */
+/** What a body asks for, with the defaults that Telnyx documents. A rate that the codec does not have counts as left out. */
 export function wishesOf(body: StreamingStartBody): StreamWishes {
   const outboundEncoding = body.stream_bidirectional_codec ?? 'PCMU';
+  const rates = CODECS[outboundEncoding].announcedRates;
+  const rate = body.stream_bidirectional_sampling_rate;
   return {
     mode: body.stream_bidirectional_mode ?? 'mp3',
     outboundEncoding,
-    outboundSampleRate:
-      outboundEncoding === 'AMR-WB' ? 16000 : (body.stream_bidirectional_sampling_rate ?? 8000),
+    outboundSampleRate: rate !== undefined && rates.includes(rate) ? rate : (rates[0] as number),
     track: (body.stream_track ?? 'inbound_track').replace(/_tracks?$/, '') as StreamWishes['track'],
   };
 }
@@ -49,9 +50,17 @@ export function wishesIn(parameters: Readonly<Record<string, string>> | undefine
   const [mode, encoding, rate, track, ...rest] = (parameters[WISHES_PARAMETER] ?? '').split('/');
   const sampleRate = Number(rate);
   if ((mode !== 'rtp' && mode !== 'mp3') || !isEncoding(encoding) || rest.length > 0) return undefined;
-  if (!(BIDIRECTIONAL_RATES as readonly number[]).includes(sampleRate)) return undefined;
+  if (!CODECS[encoding].announcedRates.includes(sampleRate)) return undefined;
   if (track !== 'inbound' && track !== 'outbound' && track !== 'both') return undefined;
   return { mode, outboundEncoding: encoding, outboundSampleRate: sampleRate, track };
+}
+
+/** What the server is to send, in the form of a plugin's `outbound`; undefined in MP3 mode, where it sends no payloads. */
+export function outboundOf(
+  wishes: StreamWishes | undefined,
+): { encoding: Encoding; sampleRate: number } | undefined {
+  if (wishes?.mode !== 'rtp') return undefined;
+  return { encoding: wishes.outboundEncoding, sampleRate: wishes.outboundSampleRate };
 }
 
 export interface StreamExpectationsOptions {

@@ -10,21 +10,13 @@ import { type RestDouble, startRestDouble } from '../helpers/rest-double.js';
 const kKey = 'KEY0123456789abcdef_secret';
 const kUrl = 'wss://voice.example.com/media';
 
-/** Runs one command in a process of its own, registered as the program does. */
+/** Runs the program. */
 async function sidetone(
   args: string[],
   { input = '', env = {} as Record<string, string> } = {},
 ): Promise<{ code: number | null; out: string; err: string }> {
-  const program = `
-    import { Command } from 'commander';
-    import { register as start } from './dist/src/cli/start.js';
-    import { register as check } from './dist/src/cli/check.js';
-    const program = new Command('sidetone');
-    start(program);
-    check(program);
-    await program.parseAsync(['node', 'sidetone', ...${JSON.stringify(args)}]);`;
   const { TELNYX_API_KEY: _, SIDETONE_AUTH_TOKEN: __, ...clean } = process.env;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+  const child = spawn(process.execPath, ['dist/src/cli/main.js', ...args], {
     cwd: root,
     env: { ...clean, ...env },
   });
@@ -206,6 +198,17 @@ describe('sidetone start', () => {
     assert.equal(ended.code, 1);
     const { error } = JSON.parse(ended.out);
     assert.deepEqual([error.code, error.status, error.telnyxCode], ['SIDETONE_TELNYX_ERROR', 422, '90018']);
+  });
+
+  it('exits 2 for bad usage', async () => {
+    for (const args of [
+      ['start'],
+      [...base(), '--custom-parameter', 'a'],
+      [...base(), '--retries', 'x'],
+      ['check'],
+    ]) {
+      assert.equal((await sidetone(args, { env })).code, 2, args.join(' '));
+    }
   });
 
   it('never prints the key or the token', async () => {

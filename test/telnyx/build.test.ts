@@ -11,7 +11,7 @@ import {
   type StreamingStartRequest,
 } from '../../src/telnyx/build.js';
 import { checkRequest } from '../../src/telnyx/check.js';
-import { wishesIn, wishesOf } from '../../src/telnyx/expectations.js';
+import { outboundOf, wishesIn, wishesOf } from '../../src/telnyx/expectations.js';
 import { buildTexml, escapeXml, type TexmlDocument, type TexmlStream } from '../../src/telnyx/texml.js';
 import { propertyRuns } from '../helpers/runs.js';
 
@@ -340,6 +340,8 @@ describe('wishes', () => {
     ]) {
       assert.equal(wishesIn({ sidetone_outbound: bad }), undefined, bad);
     }
+    assert.deepEqual(outboundOf(both), { encoding: 'AMR-WB', sampleRate: 16000 });
+    assert.equal(outboundOf({ ...both, mode: 'mp3' }), undefined);
     assert.equal(wishesIn({}), undefined);
     assert.equal(wishesIn(undefined), undefined);
   });

@@ -264,7 +264,7 @@ const kCases: Record<MistakeCode, Case[]> = {
     ],
     [
       'streaming_start',
-      start({ stream_bidirectional_codec: 'AMR-WB', stream_bidirectional_sampling_rate: 8000 }),
+      start({ stream_bidirectional_codec: 'AMR-WB', stream_bidirectional_sampling_rate: 24000 }),
       'stream_bidirectional_sampling_rate',
     ],
   ],

@@ -1,4 +1,5 @@
 /** Checks a JSON body of Call Control: first every field by itself, then what fields mean together. */
+import { CODECS, isEncoding } from '../../codec.js';
 import { AUTH_TOKEN_MAX, type Command } from '../requests.js';
 import { FIELDS, type FieldRule, REQUIRED } from './fields.js';
 import type { Findings } from './findings.js';
@@ -259,15 +260,6 @@ export interface Playback {
   hasRate: boolean;
 }
 
-/** Rates that a codec's audio can have on the wire; Opus as in RFC 6716 table 1. */
-const kRatesOf: Readonly<Record<string, readonly number[]>> = {
-  PCMU: [8000],
-  PCMA: [8000],
-  G722: [8000],
-  'AMR-WB': [16000],
-  OPUS: [8000, 16000, 24000, 48000],
-};
-
 /** What mode, codec and rate of the audio that is played into a call mean together. */
 export function checkPlayback(findings: Findings, { mode, codec, rate, hasRate }: Playback): void {
   for (const [field, value] of [codec, rate]) {
@@ -288,8 +280,7 @@ export function checkPlayback(findings: Findings, { mode, codec, rate, hasRate }
       : 'PCMU here; or answer first, then streaming_start with 16000';
     findings.add('l16_narrowband', rate[0], rate[1], problem, remedy);
   }
-  const rates =
-    typeof codec[1] === 'string' && Object.hasOwn(kRatesOf, codec[1]) ? kRatesOf[codec[1]] : undefined;
+  const rates = isEncoding(codec[1]) ? CODECS[codec[1]].announcedRates : undefined;
   if (rates && typeof rate[1] === 'number' && !rates.includes(rate[1])) {
     const problem = `${codec[1]} has no such rate`;
     findings.add('rate_not_of_codec', rate[0], rate[1], problem, `${rates.join(', ')}; or leave it out`);
