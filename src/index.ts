@@ -30,3 +30,36 @@ export type { CallResult } from './simulator/result.js';
 export { type Call, Simulator, type SimulatorOptions } from './simulator/simulator.js';
 export type { CodecFactory, Pcm } from './simulator/speech.js';
 export type { CallInfo, PlayableAudio, PlayOptions, Stream } from './stream.js';
+export { type AnswererOptions, createAnswerer } from './telnyx/answer.js';
+export {
+  type AnswerRequest,
+  buildAnswer,
+  buildDial,
+  buildStreamingStart,
+  type DialRequest,
+  type StreamingStartRequest,
+} from './telnyx/build.js';
+export { type CheckOptions, checkRequest, type Finding, type RequestKind } from './telnyx/check.js';
+export { type StreamExpectation, StreamExpectations, type StreamWishes } from './telnyx/expectations.js';
+export type { AnswerBody, DialBody, StreamingStartBody } from './telnyx/requests.js';
+export {
+  ApiKeyRefusedError,
+  answerCall,
+  CallEndedError,
+  type CommandResult,
+  RateLimitedError,
+  StreamUrlRefusedError,
+  startStreaming,
+  TelnyxError,
+  type TelnyxOptions,
+  TelnyxUnavailableError,
+  TelnyxUnreachableError,
+} from './telnyx/rest.js';
+export { buildTexml, escapeXml, type TexmlDocument, type TexmlStream } from './telnyx/texml.js';
+export {
+  createWebhookHandler,
+  type WebhookEvent,
+  type WebhookHandler,
+  type WebhookOptions,
+  type WebhookReply,
+} from './telnyx/webhooks.js';
