@@ -1,5 +1,5 @@
 import { type Encoding, encodingNumber } from './codec.js';
-import { type NativeEngine, type NativeEngineBuffers, type NativeOutbound, native } from './native.js';
+import { INFO, type NativeEngine, type NativeEngineBuffers, type NativeOutbound, native } from './native.js';
 
 /** What one direction of a stream carries. */
 export interface Format {
@@ -36,10 +36,10 @@ export class Engine {
   readonly sends: Int32Array;
   readonly gaps: Int32Array;
   readonly encodes: Int32Array;
-  /** Where a payload lies that the pool must decode. */
-  readonly payload: Uint8Array;
+  readonly #payload: Uint8Array;
   readonly #slab: Uint8Array;
   readonly #slotBytes: number;
+  readonly #payloadViews: (Uint8Array | undefined)[] = [];
   readonly #views: Map<number, Uint8Array>[] = [];
   readonly #counterValues = new Float64Array(native.counterNames.length);
 
@@ -62,7 +62,7 @@ export class Engine {
     this.sends = buffers.sends;
     this.gaps = buffers.gaps;
     this.encodes = buffers.encodes;
-    this.payload = buffers.payload;
+    this.#payload = buffers.payload;
     this.#slab = buffers.slab;
     this.#slotBytes = sizes.slotBytes;
     for (let slot = 0; slot < sizes.sendSlots; slot++) this.#views.push(new Map());
@@ -84,6 +84,18 @@ export class Engine {
     return view;
   }
 
+  /**
+   * The payload that the pool must decode, as the last receive() or next() left it. Views of the usual lengths are
+   * kept: packets of a variable-rate codec come in a few hundred.
+   */
+  pooledPayload(): Uint8Array {
+    const offset = this.info[INFO.payloadOffset]!;
+    const bytes = this.info[INFO.payloadBytes]!;
+    if (offset !== 0 || bytes >= PAYLOAD_VIEWS) return this.#payload.subarray(offset, offset + bytes);
+    this.#payloadViews[bytes] ??= this.#payload.subarray(0, bytes);
+    return this.#payloadViews[bytes]!;
+  }
+
   /** Counters of one stream by name, or of all streams ever when none is given. */
   counters(stream?: number): Record<string, number> {
     if (stream === undefined) this.native.totals(this.#counterValues);
@@ -98,3 +110,4 @@ export class Engine {
 
 // Six encodings and rates by five or six chunk lengths.
 const VIEWS_PER_SLOT = 48;
+const PAYLOAD_VIEWS = 512;

@@ -99,6 +99,7 @@ export interface NativeEngine {
   tick(nowMs: number): number;
   takePcm(stream: number, nowMs: number, pcm: Int16Array): number;
   enqueuePacket(stream: number, packet: Uint8Array): number;
+  packetsLost(stream: number, frames: number): void;
   noteSequence(stream: number, sequence: number): void;
   clear(stream: number, nowMs: number): void;
   position(stream: number, nowMs: number): void;

@@ -102,6 +102,24 @@ export const serverOptionsSchema = z.strictObject({
     .default(1 << 30)
     .describe('memory for all queued audio'),
   l16ByteOrder: z.enum(['le', 'be']).default('le').describe('byte order of L16 on the wire'),
+  opus: z
+    .strictObject({
+      bitrateBps: z.number().int().min(6000).max(128_000).optional(),
+      complexity: z.number().int().min(0).max(10).optional(),
+      dtx: z.boolean().optional(),
+      fec: z.boolean().optional(),
+      packetLossPercent: z.number().int().min(0).max(100).optional(),
+    })
+    .default({})
+    .describe('how OPUS is encoded'),
+  amrwb: z
+    .strictObject({
+      form: z.enum(['bandwidth-efficient', 'octet-aligned']).optional(),
+      mode: z.number().int().min(0).max(8).optional(),
+      dtx: z.boolean().optional(),
+    })
+    .default({})
+    .describe('how AMR-WB is encoded'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -127,6 +145,9 @@ export type ReactorOptions = Pick<
   | 'queueBytesMax'
   | 'l16ByteOrder'
   | 'outboundCodec'
+  | 'pool'
+  | 'opus'
+  | 'amrwb'
 >;
 
 /**

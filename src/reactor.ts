@@ -2,6 +2,7 @@
  * The streams of one thread: its engine, its pacing and its counters. A stream lives and dies on one reactor. It knows
  * nothing of sockets: listener.ts feeds it connections, and tests do.
  */
+import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
@@ -11,6 +12,7 @@ import type { Logger } from './log.js';
 import { INFO } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { OutboundOptions, StopReason } from './plugin.js';
+import { CodecPool } from './pool/pool.js';
 import type { ReactorSnapshot, StreamSummary } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
@@ -29,6 +31,7 @@ export const REACTOR_COUNTERS = [
   'earlyMedia',
   'lateMedia',
   'messagesDropped',
+  'poolRefused',
   'telnyxErrors',
   'handlerFailures',
   'unauthorized',
@@ -69,6 +72,7 @@ export class Reactor {
   readonly #calls = new Map<string, Connection>();
   readonly #counters: Record<ReactorCounter, number>;
   readonly #refusals = new Map<string, number>();
+  #pool: CodecPool | undefined;
   #streams = 0;
   #sending = false;
   #markNumber = 0;
@@ -88,6 +92,16 @@ export class Reactor {
       ReactorCounter,
       number
     >;
+  }
+
+  /** Workers for the costly codecs; no thread runs before a stream needs one. */
+  get pool(): CodecPool {
+    this.#pool ??= new CodecPool({
+      threads: this.options.pool || Math.max(1, availableParallelism() - 1),
+      clock: this.clock,
+      onError: error => this.#log.error({ err: error }, 'codec pool'),
+    });
+    return this.#pool;
   }
 
   // --- connections ---
@@ -190,20 +204,22 @@ export class Reactor {
     this.#sending = false;
   }
 
-  /** Sends what is due, gives up gaps whose wait is over. */
+  /** Sends what is due, gives up gaps whose wait is over, feeds the encoders in the pool. */
   tick(): void {
-    const { native, info, gaps } = this.engine;
+    const { native, info, gaps, encodes } = this.engine;
     let more = true;
     while (more) {
       const now = this.clock.now();
       this.flush(native.tick(now));
       more = info[INFO.tickHasMore] === 1;
       const gapCount = info[INFO.gapCount]!;
+      const encodeCount = info[INFO.encodeCount]!;
       for (let i = 0; i < gapCount; i++) {
         const slot = gaps[i]! >> 1;
         const stream = this.#links[slot]?.stream;
         if (stream && !stream.closed) stream.deliver(native.next(slot, gaps[i]! & 1, now));
       }
+      for (let i = 0; i < encodeCount; i++) this.#links[encodes[i]!]?.stream?.encode();
     }
   }
 
@@ -280,10 +296,11 @@ export class Reactor {
     return summaries;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#stopTimers();
     this.#loopDelay.disable();
     this.engine.native.destroy();
+    await this.#pool?.close();
   }
 
   #startTimers(): void {

@@ -108,7 +108,7 @@ export class Server extends EventEmitter {
     this.#listener = undefined;
     // What was sent last (close frames, the handlers' goodbyes) leaves before the loop is let go.
     await new Promise(resolve => setImmediate(resolve));
-    this.#reactor.close();
+    await this.#reactor.close();
     this.emit('close');
   }
 }

@@ -10,8 +10,9 @@ import { SidetoneError } from './errors.js';
 import { Feed } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry, type Positions } from './ledger.js';
-import { INFO, NOTHING } from './native.js';
+import { INFO, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
 import type { AudioFrame, StopReason, StreamHandler } from './plugin.js';
+import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 
@@ -85,6 +86,7 @@ export class Stream {
   readonly #samplesPerMs: number;
   readonly #frames: (InboundFrame | undefined)[] = [undefined, undefined];
   readonly #ledger: Ledger;
+  readonly #pooled: PooledCodecs | undefined;
   #handler: StreamHandler | undefined;
   #hearing: InboundFrame | undefined; // the frame whose callback is running
   #live: PlaybackEntry | undefined;
@@ -121,6 +123,14 @@ export class Stream {
       const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesMax(setup.slot, number));
       native.setFrameBuffer(setup.slot, number, frame.memory);
       this.#frames[number] = frame;
+    }
+    if (inPool(setup.inbound.encoding) || inPool(setup.outbound.encoding)) {
+      this.#pooled = new PooledCodecs({
+        ...setup,
+        tracks: setup.tracks.map(track => TRACK_NAMES.indexOf(track)),
+        hear: (track, samples) => this.#hear(track, samples),
+        report: error => this.tell('onError', error),
+      });
     }
     this.#ledger = new Ledger({
       positions: () => this.#positions(),
@@ -234,6 +244,8 @@ export class Stream {
       const track = engine.info[INFO.track]!;
       const more = engine.info[INFO.more] === 1;
       if (outcome > NOTHING) this.#hear(track, outcome);
+      else if (outcome === POOL_PAYLOAD) this.#pooled!.decode(track);
+      else if (outcome === POOL_LOSS) this.#pooled!.conceal(track, engine.info[INFO.lostFrames]!);
       if (!more || this.#closed) return;
       outcome = engine.native.next(this.#slot, track, this.#reactor.clock.now());
     }
@@ -304,6 +316,11 @@ export class Stream {
     this.#feed?.pump();
   }
 
+  /** @internal The engine has PCM for the encoder in the pool. */
+  encode(): void {
+    this.#pooled?.encode();
+  }
+
   /** @internal Called a few times a second. */
   sweep(nowMs: number): void {
     if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
@@ -317,6 +334,7 @@ export class Stream {
     this.#feed = undefined;
     this.#ledger.clear(this.#positions(), false);
     this.#closed = true;
+    this.#pooled?.close();
     this.tell('onStop', reason);
     this.#handler = undefined;
   }
@@ -374,6 +392,7 @@ export class Stream {
     }
     const due = reactor.engine.info[INFO.sendCount]!;
     if (due > 0) this.#link.sendDue(due);
+    this.#pooled?.encode();
   }
 
   #feeding(): Feed {

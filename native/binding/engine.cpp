@@ -142,6 +142,12 @@ napi_value EnqueuePacket(napi_env env, napi_callback_info callback) {
 
 // --- now and then ---
 
+napi_value PacketsLost(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->packetsLost(call.stream, static_cast<size_t>(call.integer(1)));
+  return nullptr;
+}
+
 napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
   Call<8> call(env, callback);
   if (!call.open) return call.result(kNothing);
@@ -355,6 +361,7 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   fast("tick", Tick);
   fast("takePcm", TakePcm);
   fast("enqueuePacket", EnqueuePacket);
+  fast("packetsLost", PacketsLost);
   fast("noteSequence", NoteSequence);
   fast("clear", Clear);
   fast("position", Position);

@@ -246,6 +246,11 @@ bool Engine::enqueuePacket(int stream, const uint8_t* packet, size_t bytes) {
   return kept;
 }
 
+void Engine::packetsLost(int stream, size_t frames) {
+  for (size_t i = 0; i < frames; i++) at(stream).outbound.packetLost();
+  scheduleSend(at(stream));
+}
+
 void Engine::streamCounters(int stream, CounterValues& values) const {
   values.fill(0);
   addCounters(*streams_[static_cast<size_t>(stream)], values);

@@ -114,6 +114,8 @@ class Engine {
   size_t takePcm(int stream, double nowMs, int16_t* pcm);
   /** A packet of 20 ms from a stream's encoder. False: no memory was left and it was dropped. */
   bool enqueuePacket(int stream, const uint8_t* packet, size_t bytes);
+  /** `frames` of 20 ms of a stream whose packets will never come. */
+  void packetsLost(int stream, size_t frames);
 
   const Outbound& outbound(int stream) const { return streams_[static_cast<size_t>(stream)]->outbound; }
 

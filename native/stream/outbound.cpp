@@ -212,6 +212,16 @@ bool Outbound::enqueuePacket(const uint8_t* packet, size_t bytes) {
   return packets_->append(length.data(), length.size()) && packets_->append(packet, bytes);
 }
 
+void Outbound::packetLost() {
+  withEncoder_--;
+  if (staleWithEncoder_ > 0) {
+    staleWithEncoder_--;
+    return;
+  }
+  encoding_ -= static_cast<double>(minSamples_);
+  sent_ = std::min(accepted_, sent_ + static_cast<double>(minSamples_));
+}
+
 size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
   if (packets_->bytes() == 0 || nowMs < leadDueMs()) return 0;
   std::array<uint8_t, 2> length;

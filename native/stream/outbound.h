@@ -76,6 +76,8 @@ class Outbound {
    * here. False: no memory block was left; the packet is dropped.
    */
   bool enqueuePacket(const uint8_t* packet, size_t bytes);
+  /** Pool encodings: a frame of 20 ms whose packet will never come; its time is passed over. */
+  void packetLost();
 
   /** Drops what is queued; the far end drops what it has not played. */
   void clear(double nowMs);

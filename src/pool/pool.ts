@@ -66,8 +66,11 @@ export interface DecoderSink {
 export interface EncoderSink {
   /** The packet of one job, in the order of the jobs. `packet` is valid during the call. */
   onPacket(packet: Uint8Array): void;
-  /** One frame has no packet; or `SIDETONE_WORKER_DIED`: those that were pending have none. The stream goes on. */
-  onError(error: SidetoneError): void;
+  /**
+   * `frames` frames have no packet: one that could not be encoded, or with `SIDETONE_WORKER_DIED` those that were
+   * pending. The stream goes on.
+   */
+  onError(error: SidetoneError, frames: number): void;
 }
 
 export interface CodecPoolOptions {

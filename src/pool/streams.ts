@@ -74,12 +74,12 @@ export class EncoderStream implements PoolStream {
   }
 
   result(record: RingReader): boolean {
-    if (record.kind === RESULT.encodeFailed) this.sink.onError(errorOf(record));
+    if (record.kind === RESULT.encodeFailed) this.sink.onError(errorOf(record), 1);
     else this.sink.onPacket(record.payload());
     return true;
   }
 
-  lost(_jobs: number, error: SidetoneError): void {
-    this.sink.onError(error);
+  lost(jobs: number, error: SidetoneError): void {
+    this.sink.onError(error, jobs);
   }
 }

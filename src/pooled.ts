@@ -1,0 +1,109 @@
+/** The codecs of one stream that run in the pool, and the way of their audio there and back. */
+import { CODECS, type Encoding } from './codec.js';
+import type { OpusRate } from './codecs/opus.js';
+import type { PoolEncoding } from './codecs/types.js';
+import type { Format } from './engine.js';
+import type { PoolDecoder, PoolEncoder } from './pool/pool.js';
+import type { Reactor } from './reactor.js';
+
+export interface PooledStream {
+  reactor: Reactor;
+  slot: number;
+  inbound: Format;
+  outbound: Format;
+  /** Engine numbers of the tracks that are heard. */
+  tracks: readonly number[];
+  /** `samples` of a frame lie in the track's frame buffer. */
+  hear(track: number, samples: number): void;
+  /** A payload that is none, or a worker that died: the audio was concealed. */
+  report(error: Error): void;
+}
+
+export function inPool(encoding: Encoding): encoding is PoolEncoding {
+  return CODECS[encoding].runsIn === 'pool';
+}
+
+/** Longest piece of PCM that the engine takes at once (InboundTrack::kSliceMs, kOpusSliceMs). */
+function sliceSamples(format: Format): number {
+  return (
+    (CODECS[format.encoding].sampleRate(format.sampleRate) * (format.encoding === 'OPUS' ? 120 : 60)) / 1000
+  );
+}
+
+export class PooledCodecs {
+  readonly #stream: PooledStream;
+  readonly #decoders: (PoolDecoder | undefined)[] = [undefined, undefined];
+  readonly #encoder: PoolEncoder | undefined;
+  readonly #pcm: Int16Array; // one frame on its way to the encoder
+
+  /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_QUEUE_FULL */
+  constructor(stream: PooledStream) {
+    this.#stream = stream;
+    const { reactor, inbound, outbound } = stream;
+    if (inPool(inbound.encoding)) {
+      for (const track of stream.tracks) {
+        this.#decoders[track] = reactor.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
+          onPcm: (pcm, concealed) => this.#decoded(track, pcm, concealed),
+          onError: error => stream.report(error),
+        });
+      }
+    }
+    if (inPool(outbound.encoding)) {
+      const { opus, amrwb } = reactor.options;
+      const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
+      this.#encoder = reactor.pool.openEncoder(outbound.encoding, options, {
+        onPacket: packet => reactor.engine.native.enqueuePacket(stream.slot, packet),
+        onError: (error, frames) => {
+          reactor.engine.native.packetsLost(stream.slot, frames);
+          stream.report(error);
+        },
+      });
+    }
+    this.#pcm = new Int16Array(this.#encoder?.frameSamples ?? 0);
+  }
+
+  /** The payload that the engine has laid out goes to its decoder. */
+  decode(track: number): void {
+    const { reactor } = this.#stream;
+    if (!this.#decoders[track]!.decode(reactor.engine.pooledPayload())) reactor.count('poolRefused');
+  }
+
+  /** `frames` of 20 ms never came. */
+  conceal(track: number, frames: number): void {
+    for (let i = 0; i < frames; i++) {
+      if (!this.#decoders[track]!.conceal()) this.#stream.reactor.count('poolRefused');
+    }
+  }
+
+  /** What the engine wants encoded now goes to the encoder. */
+  encode(): void {
+    if (!this.#encoder) return;
+    const { reactor, slot } = this.#stream;
+    const { native } = reactor.engine;
+    const now = reactor.clock.now();
+    while (native.takePcm(slot, now, this.#pcm) > 0) {
+      if (this.#encoder.encode(this.#pcm)) continue;
+      reactor.count('poolRefused');
+      native.packetsLost(slot, 1);
+    }
+  }
+
+  close(): void {
+    for (const decoder of this.#decoders) decoder?.close();
+    this.#encoder?.close();
+  }
+
+  #decoded(track: number, pcm: Int16Array, concealed: boolean): void {
+    const { reactor, slot, inbound } = this.#stream;
+    const longest = sliceSamples(inbound);
+    for (let at = 0; at < pcm.length; at += longest) {
+      const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
+      const samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);
+      if (samples > 0) this.#stream.hear(track, samples);
+    }
+  }
+}
+
+function decoderOptions(format: Format): { sampleRate?: OpusRate } {
+  return format.encoding === 'OPUS' ? { sampleRate: format.sampleRate as OpusRate } : {};
+}
