@@ -21,6 +21,7 @@ import type {
 } from './plugin.js';
 import type { Reactor } from './reactor.js';
 import type { Stream, StreamLink } from './stream.js';
+import { outboundOf, wishesIn } from './telnyx/expectations.js';
 import type {
   ConnectedFrame,
   DtmfFrame,
@@ -243,7 +244,7 @@ export class Connection implements StreamLink {
       encoding: frame.start.media_format.encoding,
       sampleRate: frame.start.media_format.sample_rate,
     };
-    const outbound = this.#outbound(inbound, frame.start.call_control_id);
+    const outbound = this.#outbound(inbound, frame);
     const handlerRate = audio.sampleRate ?? CODECS[inbound.encoding].sampleRate(inbound.sampleRate);
     const tracks: readonly Track[] =
       audio.tracks === 'both' ? ['inbound', 'outbound'] : [audio.tracks ?? 'inbound'];
@@ -286,11 +287,12 @@ export class Connection implements StreamLink {
   }
 
   /** Query before accept() before plugin before what was asked of Telnyx before server; what comes in at the last. */
-  #outbound(inbound: Format, callControlId: string): Format {
+  #outbound(inbound: Format, start: StartFrame): Format {
     const fromQuery = queryOutbound(this.setup.query);
     const wanted: OutboundOptions = {
       ...this.reactor.options.outboundCodec,
-      ...this.reactor.expectedOutbound(callControlId),
+      ...this.reactor.expectedOutbound(start.start.call_control_id),
+      ...outboundOf(wishesIn(start.start.custom_parameters)),
       ...this.setup.plugin.outbound,
       ...this.setup.accepted.outbound,
       ...fromQuery,

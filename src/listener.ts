@@ -25,7 +25,7 @@ export interface ListenerOptions {
   admits(): boolean;
 }
 
-/** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types declare elsewhere. */
+/** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types keep in an enum that does not exist at run time. */
 const EXCLUSIVE_PORT = 1;
 
 interface Upgrade {
@@ -50,9 +50,7 @@ export class Listener {
     this.#environment = environment;
     const { options } = environment;
     this.#tokens = knownTokens(options.authToken);
-    this.#app = options.tls
-      ? uWS.SSLApp({ cert_file_name: options.tls.cert, key_file_name: options.tls.key })
-      : uWS.App();
+    this.#app = makeApp(options);
     this.#app.ws<UserData>('/*', {
       compression: uWS.DISABLED,
       maxPayloadLength: options.maxMessageBytes,
@@ -82,32 +80,26 @@ export class Listener {
    * Listens; resolves with the port.
    * @throws SidetoneError SIDETONE_PORT_IN_USE
    */
-  listen(host: string, port: number, exclusive: boolean): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const listening = (socket: UWebSockets.us_listen_socket | false): void => {
-        if (!socket) {
-          reject(
-            new SidetoneError(
-              'SIDETONE_PORT_IN_USE',
-              `port: ${port}: cannot listen on ${host}: in use or not allowed; choose another with --port`,
-            ),
-          );
-          return;
-        }
-        this.#socket = socket;
-        resolve(uWS.us_socket_local_port(socket));
-      };
-      const listen = this.#app.listen as (...values: unknown[]) => unknown;
-      // uWebSockets.js shares the port with other processes unless told otherwise.
-      if (exclusive) listen.call(this.#app, host, port, EXCLUSIVE_PORT, listening);
-      else listen.call(this.#app, host, port, listening);
-    });
+  async listen(host: string, port: number): Promise<number> {
+    this.#socket = await listenOn(this.#app, host, port);
+    return uWS.us_socket_local_port(this.#socket);
+  }
+
+  /** What an Acceptor needs to deal connections to this listener, whatever thread it runs in. */
+  descriptor(): UWebSockets.AppDescriptor {
+    return this.#app.getDescriptor();
   }
 
   /** Takes no more connections; open ones go on. */
   stopListening(): void {
     if (this.#socket) uWS.us_listen_socket_close(this.#socket);
     this.#socket = undefined;
+  }
+
+  /** Closes whatever is open. */
+  close(): void {
+    this.#socket = undefined;
+    this.#app.close();
   }
 
   // --- upgrades ---
@@ -224,6 +216,52 @@ export class Listener {
     }
     return found;
   }
+}
+
+/**
+ * The listening socket of several listeners, in threads of their own: it deals connections to them in turn, so that
+ * they are even however few there are. (Sockets that share a port by SO_REUSEPORT get theirs by a hash of the
+ * addresses, which is even only over many.)
+ */
+export class Acceptor {
+  readonly #app: UWebSockets.TemplatedApp;
+
+  constructor(options: ResolvedOptions) {
+    this.#app = makeApp(options);
+  }
+
+  /** @throws SidetoneError SIDETONE_PORT_IN_USE */
+  async listen(listeners: UWebSockets.AppDescriptor[], host: string, port: number): Promise<number> {
+    for (const descriptor of listeners) this.#app.addChildAppDescriptor(descriptor);
+    return uWS.us_socket_local_port(await listenOn(this.#app, host, port));
+  }
+
+  close(): void {
+    this.#app.close();
+  }
+}
+
+function makeApp({ tls }: ResolvedOptions): UWebSockets.TemplatedApp {
+  return tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App();
+}
+
+function listenOn(
+  app: UWebSockets.TemplatedApp,
+  host: string,
+  port: number,
+): Promise<UWebSockets.us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    const listening = (socket: UWebSockets.us_listen_socket | false): void => {
+      if (socket) {
+        resolve(socket);
+        return;
+      }
+      const why = `cannot listen on ${host}: in use or not allowed; choose another with --port`;
+      reject(new SidetoneError('SIDETONE_PORT_IN_USE', `port: ${port}: ${why}`));
+    };
+    // Without the option uWebSockets.js would share the port with any other process.
+    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, listening);
+  });
 }
 
 /** A path's plugin: its own path; any path where there is one plugin only; `/` is the first one's. */

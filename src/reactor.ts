@@ -58,6 +58,10 @@ export interface ReactorEnvironment {
   options: ReactorOptions;
   /** What a call's stream was started with, where this server knows. */
   expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
+  /** A stream of this call has started here. */
+  onCall?: (callControlId: string) => void;
+  /** A connection came (+1) or went (-1). */
+  onConnections?: (change: number) => void;
 }
 
 export class Reactor {
@@ -66,6 +70,8 @@ export class Reactor {
   readonly engine: Engine;
   readonly #log: Logger;
   readonly #expectedOutbound: ReactorEnvironment['expectedOutbound'];
+  readonly #onCall: (callControlId: string) => void;
+  readonly #onConnections: (change: number) => void;
   readonly #connections = new Set<Connection>();
   /** By engine slot. */
   readonly #links: (Connection | undefined)[] = [];
@@ -86,6 +92,8 @@ export class Reactor {
     this.options = environment.options;
     this.#log = environment.log;
     this.#expectedOutbound = environment.expectedOutbound;
+    this.#onCall = environment.onCall ?? (() => {});
+    this.#onConnections = environment.onConnections ?? (() => {});
     this.engine = new Engine(environment.options);
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
@@ -117,11 +125,12 @@ export class Reactor {
 
   admit(connection: Connection): void {
     this.#connections.add(connection);
+    this.#onConnections(1);
     this.#counters.connectionsOpened++;
   }
 
   forget(connection: Connection): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#onConnections(-1);
   }
 
   /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
@@ -132,6 +141,15 @@ export class Reactor {
       this.#counters.takeOvers++;
       before.end('replaced');
     }
+    this.#onCall(callControlId);
+  }
+
+  /** A stream of this call has started on another reactor. */
+  replace(callControlId: string): void {
+    const before = this.#calls.get(callControlId);
+    if (!before) return;
+    this.#counters.takeOvers++;
+    before.end('replaced');
   }
 
   openStream(open: OpenStream): Stream | undefined {

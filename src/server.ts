@@ -1,39 +1,37 @@
-/** A server: its reactor, its listener, its life from listen() to the last call's end. */
+/** A server: its lanes, its listening socket, its life from listen() to the last call's end. */
 import { EventEmitter } from 'node:events';
 import { systemClock } from './clock.js';
 import { SidetoneError } from './errors.js';
-import { Listener } from './listener.js';
+import { type Lane, type LaneSetup, LocalLane, ThreadLane } from './lane.js';
+import { Acceptor } from './listener.js';
 import { createLog, type Logger } from './log.js';
 import { type ResolvedOptions, resolveOptions, type ServerOptions } from './options.js';
 import type { Plugin } from './plugin.js';
 import { loadPlugins } from './plugin-loader.js';
-import { Reactor } from './reactor.js';
+import { SharedState } from './shared-state.js';
 import type { ReactorSnapshot } from './snapshot.js';
+import { outboundOf, StreamExpectations } from './telnyx/expectations.js';
 
 export class Server extends EventEmitter {
   readonly options: ResolvedOptions;
   readonly log: Logger;
-  readonly #reactor: Reactor;
-  #listener: Listener | undefined;
+  /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
+  readonly expectations = new StreamExpectations({ clock: systemClock });
+  readonly #plugins: readonly Plugin[];
+  readonly #state: SharedState;
+  #lanes: Lane[] = [];
+  #stopListening: () => void = () => {};
   #port = 0;
   #adminPort = 0;
-  #draining = false;
   #closed: Promise<void> | undefined;
-  #hurry: (() => void) | undefined;
 
   /** @internal Use createServer. */
   constructor(options: ResolvedOptions, log: Logger, plugins: readonly Plugin[]) {
     super();
     this.options = options;
     this.log = log;
-    this.#reactor = new Reactor({ clock: systemClock, log, options });
-    this.#listener = new Listener({
-      options,
-      plugins,
-      reactor: this.#reactor,
-      log,
-      admits: () => !this.#draining && this.#reactor.connections.size < options.maxStreams,
-    });
+    this.#plugins = plugins;
+    this.#state = new SharedState(options.maxStreams);
   }
 
   /** The port it listens on; 0 before `listen`. */
@@ -46,33 +44,51 @@ export class Server extends EventEmitter {
     return this.#adminPort;
   }
 
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#state.count;
+  }
+
   /** Whether a new stream would be taken. */
   get ready(): boolean {
-    return this.#port !== 0 && !this.#draining && this.#reactor.connections.size < this.options.maxStreams;
+    return this.#port !== 0 && this.#state.admits();
   }
 
   get draining(): boolean {
-    return this.#draining;
-  }
-
-  /** Streams that are running. */
-  get streams(): number {
-    return this.#reactor.streams;
+    return this.#state.draining;
   }
 
   /** What each reactor tells of itself; the streams one by one only if asked for. */
-  async snapshot(withStreams = true): Promise<ReactorSnapshot[]> {
-    return [this.#reactor.snapshot(0, withStreams)];
+  snapshot(withStreams = true): Promise<ReactorSnapshot[]> {
+    return Promise.all(this.#lanes.map(lane => lane.snapshot(withStreams)));
   }
 
-  /** @internal */
-  get reactor(): Reactor {
-    return this.#reactor;
-  }
-
+  /** @throws SidetoneError SIDETONE_PORT_IN_USE; with several reactors also what createServer throws */
   async listen(): Promise<this> {
-    const { host, port } = this.options;
-    this.#port = await this.#listener!.listen(host, port, true);
+    const { host, port, reactors } = this.options;
+    if (reactors === 1) {
+      const lane = new LocalLane(
+        { ...this.#laneSetup(0), expectedOutbound: id => this.#expected(id) },
+        this.#plugins,
+      );
+      this.#lanes = [lane];
+      this.#port = await lane.listener.listen(host, port);
+      this.#stopListening = () => lane.listener.stopListening();
+      return this;
+    }
+    const started = await Promise.all(
+      Array.from({ length: reactors }, (_, index) =>
+        ThreadLane.start(this.#laneSetup(index), code => this.#laneExited(index, code)),
+      ),
+    );
+    this.#lanes = started.map(({ lane }) => lane);
+    const acceptor = new Acceptor(this.options);
+    this.#port = await acceptor.listen(
+      started.map(({ descriptor }) => descriptor),
+      host,
+      port,
+    );
+    this.#stopListening = () => acceptor.close();
     return this;
   }
 
@@ -81,35 +97,45 @@ export class Server extends EventEmitter {
    * with 1001. A second call closes them at once.
    */
   close(): Promise<void> {
-    if (this.#closed) this.#hurry?.();
+    if (this.#closed) for (const lane of this.#lanes) lane.hurry();
     else this.#closed = this.#drain();
     return this.#closed;
   }
 
   async #drain(): Promise<void> {
-    this.#draining = true;
-    const connections = this.#reactor.connections;
-    // A connection without a stream is one whose call was not answered yet or is over.
-    for (const connection of [...connections]) if (!connection.streaming) connection.end('server_closed');
-    if (connections.size > 0) {
-      await new Promise<void>(resolve => {
-        const poll = systemClock.every(50, () => connections.size === 0 && done());
-        const deadline = systemClock.after(this.options.drainTimeoutMs, () => done());
-        const done = (): void => {
-          poll();
-          deadline();
-          resolve();
-        };
-        this.#hurry = done;
-      });
-    }
-    for (const connection of [...connections]) connection.end('server_closed');
-    this.#listener?.stopListening();
-    this.#listener = undefined;
-    // What was sent last (close frames, the handlers' goodbyes) leaves before the loop is let go.
-    await new Promise(resolve => setImmediate(resolve));
-    await this.#reactor.close();
+    this.#state.drain();
+    await Promise.all(this.#lanes.map(lane => lane.drain()));
+    this.#stopListening();
     this.emit('close');
+  }
+
+  #laneSetup(index: number): LaneSetup {
+    return {
+      index,
+      options: this.options,
+      state: this.#state,
+      log: this.log,
+      onCall: callControlId => {
+        this.#lanes.forEach((lane, other) => {
+          if (other !== index) lane.replace(callControlId);
+        });
+      },
+    };
+  }
+
+  #laneExited(index: number, code: number): void {
+    if (this.#state.draining) return;
+    // A reactor's thread takes its calls with it; the supervisor of the process decides what then.
+    this.log.fatal({ reactor: index, code }, 'a reactor ended');
+    this.emit(
+      'error',
+      new SidetoneError('SIDETONE_SERVER_CLOSED', `reactor ${index} ended with code ${code}`),
+    );
+  }
+
+  #expected(callControlId: string) {
+    const expected = this.expectations.get(callControlId);
+    return expected && outboundOf(expected);
   }
 }
 
@@ -119,13 +145,21 @@ export class Server extends EventEmitter {
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
-  const plugins = await loadPlugins(resolved.plugins.length > 0 ? resolved.plugins : ['echo']);
+  if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
+  const byName = resolved.plugins.every(plugin => typeof plugin === 'string');
+  if (resolved.reactors > 1 && !byName) {
+    throw new SidetoneError(
+      'SIDETONE_BAD_OPTION',
+      'plugins: a definition cannot go to the threads of several reactors: give its file or package name instead',
+    );
+  }
+  const plugins = await loadPlugins(resolved.plugins);
   const names = plugins.map(plugin => plugin.name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) {
     throw new SidetoneError(
       'SIDETONE_BAD_OPTION',
-      `plugins: ${twice}: given twice; give each plugin a name of its own`,
+      `plugins: ${twice}: given twice; give each plugin its own name`,
     );
   }
   return new Server(resolved, createLog(resolved.logLevel), plugins);

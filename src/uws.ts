@@ -3,7 +3,8 @@
  * `uWebSockets.js` knows Node 18 to 23, the one under `uWebSockets.js-24` Node 22 to 26.
  */
 
-import type * as UWebSockets from 'uWebSockets.js';
+// The newer release's types: the older one has the same functions and declares fewer of them.
+import type * as UWebSockets from 'uWebSockets.js-24';
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);

@@ -100,7 +100,7 @@ async function run(flags: ServeFlags): Promise<void> {
     'listening',
   );
   const stop = (signal: string): void => {
-    server.log.info({ signal, streams: server.streams }, 'draining');
+    server.log.info({ signal, connections: server.connections }, 'draining');
     server.close().then(() => {
       server.log.info('closed');
       process.exitCode = 0;

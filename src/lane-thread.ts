@@ -1,0 +1,48 @@
+/** The thread of a ThreadLane: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { SidetoneError } from './errors.js';
+import { type FromLane, type LaneThreadData, LocalLane, type ToLane } from './lane.js';
+import { createLog } from './log.js';
+import { loadPlugins } from './plugin-loader.js';
+import { SharedState } from './shared-state.js';
+
+const port = parentPort!;
+const { index, options, state } = workerData as LaneThreadData;
+const post = (message: FromLane): void => port.postMessage(message);
+
+try {
+  const lane = new LocalLane(
+    {
+      index,
+      options,
+      state: new SharedState(options.maxStreams, state),
+      log: createLog(options.logLevel).child({ reactor: index }),
+      onCall: callControlId => post({ kind: 'call', callControlId }),
+    },
+    await loadPlugins(options.plugins),
+  );
+  port.on('message', async (message: ToLane) => {
+    switch (message.kind) {
+      case 'snapshot':
+        post({ kind: 'snapshot', id: message.id, snapshot: await lane.snapshot(message.withStreams) });
+        break;
+      case 'drain':
+        await lane.drain();
+        // Nothing holds the thread's loop any more, so it ends by itself: ending it by force while a socket of
+        // uWebSockets.js is open would abort the whole process.
+        port.close();
+        break;
+      case 'hurry':
+        lane.hurry();
+        break;
+      case 'replace':
+        lane.replace(message.callControlId);
+        break;
+    }
+  });
+  post({ kind: 'ready', descriptor: lane.listener.descriptor() });
+} catch (error) {
+  const code = error instanceof SidetoneError ? error.code : 'SIDETONE_PLUGIN_INVALID';
+  post({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });
+  port.close();
+}

@@ -1,0 +1,173 @@
+/**
+ * One reactor with its sockets, wherever it runs. A server has one lane in its own thread, or several in threads of
+ * their own behind one listening socket whose connections are dealt out in turn.
+ */
+import { Worker } from 'node:worker_threads';
+import { systemClock } from './clock.js';
+import { drain } from './drain.js';
+import { SidetoneError } from './errors.js';
+import { Listener } from './listener.js';
+import type { Logger } from './log.js';
+import type { ResolvedOptions } from './options.js';
+import type { OutboundOptions, Plugin } from './plugin.js';
+import { Reactor } from './reactor.js';
+import type { SharedState } from './shared-state.js';
+import type { ReactorSnapshot } from './snapshot.js';
+import type { UWebSockets } from './uws.js';
+
+export interface Lane {
+  snapshot(withStreams: boolean): Promise<ReactorSnapshot>;
+  /** Resolves when its last connection has closed and everything of it is gone. */
+  drain(): Promise<void>;
+  hurry(): void;
+  /** Another lane has a new stream of this call: one here is replaced. */
+  replace(callControlId: string): void;
+}
+
+export interface LaneSetup {
+  index: number;
+  options: ResolvedOptions;
+  state: SharedState;
+  log: Logger;
+  /** A stream of this call has started here. */
+  onCall(callControlId: string): void;
+  expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
+}
+
+/** A lane in the thread that makes it. */
+export class LocalLane implements Lane {
+  readonly reactor: Reactor;
+  readonly listener: Listener;
+  readonly #setup: LaneSetup;
+  #hurry = (): void => {};
+
+  constructor(setup: LaneSetup, plugins: readonly Plugin[]) {
+    this.#setup = setup;
+    const { options, state, log } = setup;
+    this.reactor = new Reactor({
+      clock: systemClock,
+      log,
+      options,
+      expectedOutbound: setup.expectedOutbound,
+      onCall: setup.onCall,
+      onConnections: change => state.connections(change),
+    });
+    this.listener = new Listener({
+      options,
+      plugins,
+      reactor: this.reactor,
+      log,
+      admits: () => state.admits(),
+    });
+  }
+
+  async snapshot(withStreams: boolean): Promise<ReactorSnapshot> {
+    return this.reactor.snapshot(this.#setup.index, withStreams);
+  }
+
+  async drain(): Promise<void> {
+    const draining = drain(this.reactor, systemClock, this.#setup.options.drainTimeoutMs);
+    this.#hurry = draining.hurry;
+    await draining.done;
+    this.listener.close();
+    await this.reactor.close();
+  }
+
+  hurry(): void {
+    this.#hurry();
+  }
+
+  replace(callControlId: string): void {
+    this.reactor.replace(callControlId);
+  }
+}
+
+/** What goes to a lane's thread when it is made. */
+export interface LaneThreadData {
+  index: number;
+  options: ResolvedOptions;
+  state: SharedArrayBuffer;
+}
+
+export type ToLane =
+  | { kind: 'snapshot'; id: number; withStreams: boolean }
+  | { kind: 'drain' }
+  | { kind: 'hurry' }
+  | { kind: 'replace'; callControlId: string };
+
+export type FromLane =
+  | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
+  | { kind: 'failed'; code: string; message: string }
+  | { kind: 'snapshot'; id: number; snapshot: ReactorSnapshot }
+  | { kind: 'call'; callControlId: string };
+
+/** A lane in a thread of its own (lane-thread.ts). */
+export class ThreadLane implements Lane {
+  readonly #worker: Worker;
+  readonly #asked = new Map<number, (snapshot: ReactorSnapshot) => void>();
+  readonly #exited: Promise<void>;
+  #nextId = 0;
+
+  private constructor(worker: Worker, setup: LaneSetup, onExit: (code: number) => void) {
+    this.#worker = worker;
+    worker.on('message', (message: FromLane) => {
+      if (message.kind === 'call') setup.onCall(message.callControlId);
+      if (message.kind === 'snapshot') {
+        this.#asked.get(message.id)?.(message.snapshot);
+        this.#asked.delete(message.id);
+      }
+    });
+    this.#exited = new Promise(resolve => {
+      worker.once('exit', code => {
+        onExit(code);
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * Starts the thread; resolves with the lane and what the listening app needs to deal connections to it.
+   * @throws SidetoneError as createServer, for a plugin that does not load in the thread
+   */
+  static async start(
+    setup: LaneSetup,
+    onExit: (code: number) => void,
+  ): Promise<{ lane: ThreadLane; descriptor: UWebSockets.AppDescriptor }> {
+    const data: LaneThreadData = { index: setup.index, options: setup.options, state: setup.state.memory };
+    const worker = new Worker(new URL('./lane-thread.js', import.meta.url), { workerData: data });
+    const lane = new ThreadLane(worker, setup, onExit);
+    const descriptor = await new Promise<UWebSockets.AppDescriptor>((resolve, reject) => {
+      worker.once('error', reject);
+      worker.on('message', (message: FromLane) => {
+        if (message.kind === 'ready') resolve(message.descriptor);
+        if (message.kind === 'failed') reject(new SidetoneError(message.code as never, message.message));
+      });
+    });
+    return { lane, descriptor };
+  }
+
+  snapshot(withStreams: boolean): Promise<ReactorSnapshot> {
+    return new Promise(resolve => {
+      const id = this.#nextId++;
+      this.#asked.set(id, resolve);
+      this.#post({ kind: 'snapshot', id, withStreams });
+    });
+  }
+
+  drain(): Promise<void> {
+    this.#post({ kind: 'drain' });
+    return this.#exited;
+  }
+
+  hurry(): void {
+    this.#post({ kind: 'hurry' });
+  }
+
+  replace(callControlId: string): void {
+    this.#post({ kind: 'replace', callControlId });
+  }
+
+  #post(message: ToLane): void {
+    this.#worker.postMessage(message);
+  }
+}
