@@ -111,6 +111,17 @@ interface LoopResult {
   jobsPerBatch: number;
 }
 
+/** The event loop's delay with the same timer and nothing to do: what the machine itself is good for. */
+async function idleP99Ms(): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const timer = setInterval(() => {}, 4);
+  delay.enable();
+  await later((seconds * 1000) / 2);
+  delay.disable();
+  clearInterval(timer);
+  return delay.percentile(99) / 1e6;
+}
+
 /** Calls in real time: each sends one packet and one frame every 20 ms, a fifth of the calls every 4 ms. */
 async function realTime(): Promise<LoopResult> {
   const pool = new CodecPool({ threads });
@@ -196,11 +207,21 @@ const throughput = {
   poolPerSecond: median(pools),
   ratio: median(ratios),
 };
+const idleBefore = await idleP99Ms();
 const loop = await realTime();
+const idle = (idleBefore + (await idleP99Ms())) / 2;
 
 if (values.json) {
   console.log(
-    JSON.stringify({ cpu: cpus()[0]?.model, node: process.version, complexity, throughput, calls, loop }),
+    JSON.stringify({
+      cpu: cpus()[0]?.model,
+      node: process.version,
+      complexity,
+      throughput,
+      calls,
+      loop,
+      idleP99Ms: idle,
+    }),
   );
 } else {
   console.log(
@@ -209,7 +230,7 @@ if (values.json) {
   );
   console.log(
     `${calls} calls both ways for ${seconds} s: event loop delay p50 ${loop.p50Ms.toFixed(2)} p99 ${loop.p99Ms.toFixed(2)} ` +
-      `max ${loop.maxMs.toFixed(2)} ms (1 ms resolution); answers p50 ${loop.answerP50Ms.toFixed(2)} p99 ` +
+      `max ${loop.maxMs.toFixed(2)} ms (1 ms resolution; idle p99 ${idle.toFixed(2)}); answers p50 ${loop.answerP50Ms.toFixed(2)} p99 ` +
       `${loop.answerP99Ms.toFixed(2)} ms, ${loop.framesPerSecond.toFixed(0)}/s, ${loop.jobsPerBatch.toFixed(1)} jobs a batch, ` +
       `${loop.refused} refused`,
   );
