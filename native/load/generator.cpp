@@ -90,6 +90,7 @@ class Generator final : public Receiver {
  private:
   void step(int64_t now);
   void enter(Phase phase, int64_t untilUs);
+  bool allReturned();
   void beginWindow(int64_t now);
   void endWindow(int64_t now);
   void sendDue(int64_t now);
@@ -194,7 +195,7 @@ void Generator::step(int64_t now) {
       enter(Phase::Draining, now + kDrainUs);
       break;
     case Phase::Draining:
-      if (now < phaseEndUs_ && connections_.active() > 0) break;
+      if (now < phaseEndUs_ && !allReturned()) break;
       for (uint32_t i = 0; i < connections_.count(); i++) {
         Stream& stream = connections_.stream(i);
         if (stream.state != Stream::State::Open) continue;
@@ -212,6 +213,15 @@ void Generator::step(int64_t now) {
     case Phase::Done:
       break;
   }
+}
+
+bool Generator::allReturned() {
+  if (options_.mode != Mode::Echo) return true;
+  for (uint32_t i = 0; i < connections_.count(); i++) {
+    const Stream& stream = connections_.stream(i);
+    if (stream.state == Stream::State::Open && stream.framesTimed < stream.framesSent) return false;
+  }
+  return true;
 }
 
 void Generator::beginWindow(int64_t now) {
