@@ -11,20 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Bench } from 'tinybench';
 import { hasTaskset, nodeOutput } from '../pinned.js';
-
-/** One alternative's figures, in ns a call. */
-export interface MicroResult {
-  benchmark: string;
-  what: string;
-  who: string;
-  medianNs: number;
-  meanNs: number;
-  p99Ns: number;
-  /** Margin of error of the mean, in percent. */
-  errorPercent: number;
-  /** Its median over the median of the first alternative of the same thing: above 1 is slower. */
-  ratio: number;
-}
+import type { MicroResult } from './result.js';
 
 interface BenchModule {
   name: string;

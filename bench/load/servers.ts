@@ -1,0 +1,106 @@
+/** The servers that are measured, and how one is started on its core and ended. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { pinnedNode } from '../pinned.js';
+
+export type Workload = 'echo' | 'speech';
+export type ServerName = 'sidetone' | 'ws-sample' | 'uws-sample' | 'uws-raw' | 'uws-chunks';
+
+const SERVER_CORE = 0;
+const START_LIMIT_MS = 15_000;
+const STOP_LIMIT_MS = 5_000;
+
+const compiled = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+function command(name: ServerName, workload: Workload): string[] {
+  if (name !== 'sidetone') return [compiled(`bench/load/baselines/${name}.js`), '--mode', workload];
+  const plugin = workload === 'echo' ? 'echo' : 'speak';
+  return [compiled('src/cli/main.js'), 'serve', '--plugin', plugin, '--port', '0', '--admin-port', '0'];
+}
+
+export interface RunningServer {
+  pid: number;
+  url: string;
+  /** Everything it has printed so far, where `keepOutput` was asked for. */
+  output(): string;
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  nodeFlags?: string[];
+  keepOutput?: boolean;
+}
+
+/** The port in a line that says `"msg":"listening"`. */
+function portIn(line: string): number | undefined {
+  if (!line.includes('"listening"')) return undefined;
+  try {
+    const { msg, port } = JSON.parse(line) as { msg?: string; port?: number };
+    return msg === 'listening' ? port : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Rejects with what the server said where it does not come up. */
+export async function startServer(
+  name: ServerName,
+  workload: Workload,
+  { nodeFlags = [], keepOutput = false }: StartOptions = {},
+): Promise<RunningServer> {
+  const [program, args] = pinnedNode(SERVER_CORE, [...nodeFlags, ...command(name, workload)]);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stderr.on('data', data => {
+    errors = (errors + data).slice(-2000);
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    const limit = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`${name} did not listen within ${START_LIMIT_MS / 1000} s: ${errors}`));
+    }, START_LIMIT_MS);
+    child.once('exit', code => {
+      clearTimeout(limit);
+      reject(new Error(`${name} for ${workload} ended with ${code}: ${errors.trim()}`));
+    });
+    let line = '';
+    let found = false;
+    child.stdout.on('data', data => {
+      if (keepOutput) output += data;
+      if (found) return;
+      line += data;
+      for (const each of line.split('\n')) {
+        const at = portIn(each);
+        if (at === undefined) continue;
+        found = true;
+        clearTimeout(limit);
+        resolve(at);
+      }
+    });
+  });
+  return {
+    // taskset execs Node, so the child's pid is the server's.
+    pid: child.pid!,
+    url: `ws://127.0.0.1:${port}/`,
+    output: () => output,
+    stop: () => stop(child),
+  };
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+  await ended;
+  clearTimeout(limit);
+}
+
+/** Resident memory of a process now, in bytes. */
+export function rssBytes(pid: number): number {
+  const kb = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kb) * 1024;
+}
