@@ -113,8 +113,10 @@ void mirror(const int16_t* x, size_t count, const MirrorTaps& tapsA, const Mirro
   }
 }
 
-void encodeBands(G722Band& low, G722Band& high, const int16_t* lowIn, const int16_t* highIn, size_t count,
+void encodeBands(G722Bands& bands, const int16_t* lowIn, const int16_t* highIn, size_t count,
                  uint8_t* payload) {
+  G722Band& low = bands.low;
+  G722Band& high = bands.high;
   for (size_t t = 0; t < count; t++) {
     const uint32_t lowCode = quantiseLow(saturate(lowIn[t] - low.prediction), low.scale);
     const uint32_t highCode = quantiseHigh(saturate(highIn[t] - high.prediction), high.scale);
@@ -124,8 +126,10 @@ void encodeBands(G722Band& low, G722Band& high, const int16_t* lowIn, const int1
   }
 }
 
-void decodeBands(G722Band& low, G722Band& high, G722Decoder::Mode mode, const uint8_t* payload, size_t count,
+void decodeBands(G722Bands& bands, G722Decoder::Mode mode, const uint8_t* payload, size_t count,
                  int16_t* lowOut, int16_t* highOut) {
+  G722Band& low = bands.low;
+  G722Band& high = bands.high;
   for (size_t t = 0; t < count; t++) {
     const uint32_t lowCode = payload[t] & 63;
     const uint32_t highCode = payload[t] >> 6;
@@ -142,21 +146,25 @@ void decodeBands(G722Band& low, G722Band& high, G722Decoder::Mode mode, const ui
 }  // namespace
 
 const Kernels& kernelsScalar() {
-  static constexpr Kernels kernels{"scalar", mirror, encodeBands, decodeBands};
+  static constexpr Kernels kernels{"scalar", mirror, encodeBands, decodeBands, nullptr, nullptr};
   return kernels;
 }
 
-#if !defined(__SSE2__)
+#if !defined(__x86_64__)
 const Kernels* kernelsSse2() { return nullptr; }
+const Kernels* kernelsAvx2() { return nullptr; }
 #endif
 #if !defined(__aarch64__)
 const Kernels* kernelsNeon() { return nullptr; }
 #endif
 
 const Kernels& kernelsBest() {
-  static const Kernels* const best = kernelsSse2() != nullptr   ? kernelsSse2()
-                                     : kernelsNeon() != nullptr ? kernelsNeon()
-                                                                : &kernelsScalar();
+  static const Kernels* const best = [] {
+    for (const Kernels* kernels : {kernelsAvx2(), kernelsSse2(), kernelsNeon()}) {
+      if (kernels != nullptr) return kernels;
+    }
+    return &kernelsScalar();
+  }();
   return *best;
 }
 

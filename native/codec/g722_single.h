@@ -8,7 +8,7 @@
  *
  * Included by one file per instruction set. Everything is a template over that file's own `Ops`, so that no
  * two files ever share a function. `Ops` has: V, eight int16; load(const int16_t[8]), store; set(x) to all
- * lanes; shiftIn(v, x), lanes up by one and x into lane 0; add, adds (saturating); product(a, b), saturating
+ * lanes; shiftIn(v, x), lanes up by one and x into lane 0; adds, saturating; product(a, b), saturating
  * (a * b) >> 15; pull(difference, differences), 128 times the sign of the product in lanes 0 to 5, 0 where
  * difference is 0 and in lanes 6 and 7 (a zero past difference counts as positive); chainSum(v), lanes 5 to 0
  * added with saturation in that order; levelsReached(magnitude, scale), how many of kDecision are reached.
@@ -18,10 +18,10 @@ namespace sidetone::g722 {
 template <class Ops>
 class Single {
  public:
-  static void encodeBands(G722Band& lowState, G722Band& highState, const int16_t* lowIn,
-                          const int16_t* highIn, size_t count, uint8_t* payload) {
-    Band low(lowState);
-    Band high(highState);
+  static void encodeBands(G722Bands& bands, const int16_t* lowIn, const int16_t* highIn, size_t count,
+                          uint8_t* payload) {
+    Band low(bands.low);
+    Band high(bands.high);
     for (size_t t = 0; t < count; t++) {
       const int32_t lowDifference = saturate(lowIn[t] - low.prediction);
       const uint32_t reached =
@@ -36,18 +36,18 @@ class Single {
       adaptLow(low, lowCode >> 2);
       adaptHigh(high, highCode);
     }
-    low.save(lowState);
-    high.save(highState);
+    low.save(bands.low);
+    high.save(bands.high);
   }
 
-  static void decodeBands(G722Band& lowState, G722Band& highState, G722Decoder::Mode mode,
-                          const uint8_t* payload, size_t count, int16_t* lowOut, int16_t* highOut) {
+  static void decodeBands(G722Bands& bands, G722Decoder::Mode mode, const uint8_t* payload, size_t count,
+                          int16_t* lowOut, int16_t* highOut) {
     const int16_t* heard = mode == G722Decoder::Mode::k64   ? kDifference6
                            : mode == G722Decoder::Mode::k56 ? kDifference5
                                                             : kDifference4;
     const uint32_t dropped = static_cast<uint32_t>(mode) - 1;
-    Band low(lowState);
-    Band high(highState);
+    Band low(bands.low);
+    Band high(bands.high);
     for (size_t t = 0; t < count; t++) {
       const uint32_t lowCode = payload[t] & 63;
       lowOut[t] = limit15(low.prediction + (low.scale * heard[lowCode >> dropped] >> 15));
@@ -55,8 +55,8 @@ class Single {
       adaptHigh(high, payload[t] >> 6);
       highOut[t] = limit15(high.reconstructed);
     }
-    low.save(lowState);
-    high.save(highState);
+    low.save(bands.low);
+    high.save(bands.high);
   }
 
  private:
