@@ -213,13 +213,12 @@ void Concealer::smooth(int16_t* out, uint32_t at, uint32_t count, uint32_t segme
         1.0, overlap_, at, end, [&](uint32_t i) { return tail_[i]; }, [&](uint32_t i) { return out[i - at]; },
         out);
   } else if (timing_ == Timing::Live) {
-    // What the last good samples differed by from those a period before, mirrored about the joint and fading:
-    // the signal goes on from where it was.
-    const int16_t* before = period_ + lengths_.history - loopLength_ - 1;
+    // The loop starts beside where the signal was; the step fades out, so the signal goes on from its last
+    // value.
+    const int32_t step = quarter_[overlap_ - 1] - period_[lengths_.history - loopLength_ - 1];
     for (uint32_t i = at; i < end; i++) {
       const double left = 1.0 - static_cast<double>(i) / overlap_;
-      const int32_t difference = quarter_[overlap_ - 1 - i] - before[-static_cast<int32_t>(i)];
-      out[i - at] = toSample(out[i - at] + left * difference);
+      out[i - at] = toSample(out[i - at] + left * step);
     }
   }
 }
