@@ -26,6 +26,7 @@ Engine::Engine(const EngineConfig& config, const EngineBuffers& buffers)
       payloadBytes_(payloadBytes(config)),
       pcm_(kSliceSamplesMax),
       encoded_(Outbound::payloadBytesMax(config.largestOutbound)),
+      g722SamplesMax_(Outbound::g722SamplesMax(config.largestOutbound)),
       slotBytes_(slotBytes(config)) {}
 
 int Engine::open(const StreamConfig& config) {
@@ -49,6 +50,10 @@ int Engine::open(const StreamConfig& config) {
   if (stream->tracks[0] && stream->tracks[1]) {
     stream->tracks[0]->reorder().setSibling(&stream->tracks[1]->reorder());
     stream->tracks[1]->reorder().setSibling(&stream->tracks[0]->reorder());
+  }
+  if (stream->outbound.g722() && g722Pcm_.empty()) {
+    g722Pcm_.resize(kSendSlots * g722SamplesMax_);
+    g722Payload_.resize(kSendSlots * g722SamplesMax_ / 2);
   }
   streams_[static_cast<size_t>(index)] = std::move(stream);
   openStreams_++;
@@ -174,7 +179,10 @@ double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, 
   const uint8_t* echoed = echoStream_ == stream && echoPcm_ == pcm ? echoPayload_ : nullptr;
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs);
   sendCount_ = 0;
-  if (sendNow) sendDue(playing, nowMs);
+  if (sendNow) {
+    sendDue(playing, nowMs);
+    encodeG722();
+  }
   scheduleSend(playing);
   return accepted;
 }
@@ -184,17 +192,64 @@ void Engine::clear(int stream, double nowMs) {
   scheduleSend(at(stream));
 }
 
+/** True: everything of this stream that is due is in the slab; false: the slab is full. */
 bool Engine::sendDue(Stream& stream, double nowMs) {
+  if (stream.outbound.g722()) return queueG722(stream, nowMs);
   while (sendCount_ < kSendSlots) {
     const size_t bytes = stream.outbound.take(nowMs, encoded_.data());
     if (bytes == 0) return true;
     const size_t length =
         writeMedia(encoded_.data(), bytes, reinterpret_cast<char*>(buffers_.slab + sendCount_ * slotBytes_));
-    buffers_.sends[sendCount_ * 2] = stream.sendTimer.stream;
-    buffers_.sends[sendCount_ * 2 + 1] = static_cast<int32_t>(length);
-    sendCount_++;
+    addSend(stream, length);
   }
   return false;
+}
+
+void Engine::addSend(const Stream& stream, size_t length) {
+  buffers_.sends[sendCount_ * 2] = stream.sendTimer.stream;
+  buffers_.sends[sendCount_ * 2 + 1] = static_cast<int32_t>(length);
+  sendCount_++;
+}
+
+/** As sendDue(), but the messages are only written by the next encodeG722(). */
+bool Engine::queueG722(Stream& stream, double nowMs) {
+  while (sendCount_ < kSendSlots) {
+    // A stream's messages depend on each other, so a batch holds one of each.
+    if (stream.inG722Batch && stream.outbound.dueMs() <= nowMs) encodeG722();
+    const size_t samples = stream.outbound.takeG722(nowMs, &g722Pcm_[sendCount_ * g722SamplesMax_]);
+    if (samples == 0) return true;
+    g722Jobs_[g722JobCount_++] = {&stream, sendCount_, samples};
+    stream.inG722Batch = true;
+    addSend(stream, mediaMessageLength(samples / 2));
+  }
+  return false;
+}
+
+void Engine::encodeG722() {
+  std::array<G722Encoder*, kSendSlots> encoders;
+  std::array<const int16_t*, kSendSlots> pcm;
+  std::array<uint8_t*, kSendSlots> payload;
+  // Messages of one length go together; there are few lengths, mostly the chunk's.
+  for (size_t first = 0; first < g722JobCount_; first++) {
+    if (!g722Jobs_[first].stream->inG722Batch) continue;
+    const size_t samples = g722Jobs_[first].samples;
+    size_t count = 0;
+    for (size_t i = first; i < g722JobCount_; i++) {
+      const G722Job& job = g722Jobs_[i];
+      if (job.samples != samples) continue;
+      encoders[count] = job.stream->outbound.g722();
+      pcm[count] = &g722Pcm_[job.slot * g722SamplesMax_];
+      payload[count++] = &g722Payload_[job.slot * g722SamplesMax_ / 2];
+      job.stream->inG722Batch = false;
+    }
+    g722EncodeBatch(encoders.data(), pcm.data(), samples, payload.data(), count);
+  }
+  for (size_t i = 0; i < g722JobCount_; i++) {
+    const size_t slot = g722Jobs_[i].slot;
+    writeMedia(&g722Payload_[slot * g722SamplesMax_ / 2], g722Jobs_[i].samples / 2,
+               reinterpret_cast<char*>(buffers_.slab + slot * slotBytes_));
+  }
+  g722JobCount_ = 0;
 }
 
 void Engine::scheduleSend(Stream& stream, double notBeforeMs) {
@@ -207,13 +262,19 @@ void Engine::scheduleSend(Stream& stream, double notBeforeMs) {
 }
 
 size_t Engine::tick(double nowMs) {
+  collectDue(nowMs);
+  encodeG722();
+  return sendCount_;
+}
+
+void Engine::collectDue(double nowMs) {
   sendCount_ = 0;
   gapCount_ = encodeCount_ = 0;
   echoStream_ = -1;
   tickHasMore_ = false;
   while (gapCount_ < kWakesMax && encodeCount_ < kWakesMax) {
     TimerNode* node = wheel_.collect(nowMs);
-    if (!node) return sendCount_;
+    if (!node) return;
     auto* timer = static_cast<Timer*>(node);
     Stream& stream = at(timer->stream);
     if (timer->track != kSendTimer) {
@@ -231,7 +292,6 @@ size_t Engine::tick(double nowMs) {
     scheduleSend(stream, stream.outbound.pooled() ? nowMs + 1 : 0);
   }
   tickHasMore_ = true;
-  return sendCount_;
 }
 
 size_t Engine::takePcm(int stream, double nowMs, int16_t* pcm) {

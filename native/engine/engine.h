@@ -146,6 +146,7 @@ class Engine {
     std::array<Timer, 2> gapTimers;
     Timer sendTimer;
     Outbound outbound;
+    bool inG722Batch = false;
     uint32_t mediaReceived = 0;
     uint64_t bytesReceived = 0;
     uint32_t unwantedTrack = 0;
@@ -157,6 +158,10 @@ class Engine {
   void scheduleGap(Stream& stream, Track track);
   void scheduleSend(Stream& stream, double notBeforeMs = 0);
   bool sendDue(Stream& stream, double nowMs);
+  void addSend(const Stream& stream, size_t length);
+  void collectDue(double nowMs);
+  bool queueG722(Stream& stream, double nowMs);
+  void encodeG722();
   void addCounters(const Stream& stream, CounterValues& values) const;
   Stream& at(int stream) { return *streams_[static_cast<size_t>(stream)]; }
 
@@ -175,6 +180,18 @@ class Engine {
   const int16_t* echoPcm_ = nullptr;  // the frame that is being heard, where it is a PCMU payload decoded: …
   const uint8_t* echoPayload_ = nullptr;  // … this one
   int echoStream_ = -1;
+
+  // G.722 messages of one tick are encoded together, sixteen streams at a time in SIMD lanes.
+  struct G722Job {
+    Stream* stream;
+    size_t slot;
+    size_t samples;
+  };
+  std::array<G722Job, kSendSlots> g722Jobs_{};
+  size_t g722JobCount_ = 0;
+  size_t g722SamplesMax_;
+  std::vector<int16_t> g722Pcm_;      // kSendSlots messages; allocated when the first G722 stream opens
+  std::vector<uint8_t> g722Payload_;  // the same, encoded
 
   size_t slotBytes_;
   size_t sendCount_ = 0;

@@ -102,18 +102,38 @@ bool Outbound::append(const int16_t* pcm, size_t samples, const uint8_t* echoed)
   return true;
 }
 
+size_t Outbound::g722SamplesMax(const OutboundConfig& config) {
+  return static_cast<size_t>(std::ceil((config.chunkMs + kMessageMinMs) * 16)) + 2;
+}
+
 size_t Outbound::take(double nowMs, uint8_t* payload) {
   if (pooled_) return takePacket(nowMs, payload);
-  size_t samples = dueSamples(nowMs);
+  const size_t samples = dueSamples(nowMs);
   if (samples == 0) return 0;
-  if (playout_.dryAtMs() < nowMs && lastEnqueueMs_ < playout_.dryAtMs()) counters_.underruns++;
+  const size_t padding = paddingFor(samples);
+  const size_t bytes = samples * bytesPerSample_;
+  queue_.read(payload, bytes);
+  const uint8_t silence = config_.encoding == Encoding::Pcmu   ? 0xFF
+                          : config_.encoding == Encoding::Pcma ? 0xD5
+                                                               : 0;
+  std::memset(payload + bytes, silence, padding * bytesPerSample_);
+  sent(samples, padding, bytes + padding * bytesPerSample_, nowMs);
+  return bytes + padding * bytesPerSample_;
+}
 
-  size_t padding = samples < minSamples_ ? minSamples_ - samples : 0;
-  if (g722_ && (samples + padding) % 2 != 0) padding++;
-  const size_t bytes = encodeQueued(samples, padding, payload);
-  sent(samples, padding, bytes, nowMs);
-  chunkMs_ = queuedSamples() > 0 ? std::min(chunkMs_ * 2, config_.chunkMs) : kMessageMinMs;
-  return bytes;
+size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
+  const size_t samples = dueSamples(nowMs);
+  if (samples == 0) return 0;
+  size_t padding = paddingFor(samples);
+  padding += (samples + padding) % 2;
+  queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
+  std::fill(pcm + samples, pcm + samples + padding, int16_t{0});
+  sent(samples, padding, (samples + padding) / 2, nowMs);
+  return samples + padding;
+}
+
+size_t Outbound::paddingFor(size_t samples) const {
+  return samples < minSamples_ ? minSamples_ - samples : 0;
 }
 
 double Outbound::dueMs() const {
@@ -157,28 +177,6 @@ void Outbound::flushResampler() {
   append(tail.data(), resampler_->flush(tail.data()), nullptr);
   resampler_.reset();
   resamplerFromHz_ = 0;
-}
-
-size_t Outbound::encodeQueued(size_t samples, size_t padding, uint8_t* payload) {
-  if (!g722_) {
-    const size_t bytes = samples * bytesPerSample_;
-    queue_.read(payload, bytes);
-    const uint8_t silence = config_.encoding == Encoding::Pcmu   ? 0xFF
-                            : config_.encoding == Encoding::Pcma ? 0xD5
-                                                                 : 0;
-    std::memset(payload + bytes, silence, padding * bytesPerSample_);
-    return bytes + padding * bytesPerSample_;
-  }
-  std::array<int16_t, kPieceSamples> pcm;
-  const size_t total = samples + padding;
-  for (size_t done = 0; done < total; done += pcm.size()) {
-    const size_t piece = std::min(pcm.size(), total - done);
-    const size_t queued = done < samples ? std::min(piece, samples - done) : 0;
-    queue_.read(reinterpret_cast<uint8_t*>(pcm.data()), queued * sizeof(int16_t));
-    std::fill(pcm.begin() + static_cast<long>(queued), pcm.begin() + static_cast<long>(piece), int16_t{0});
-    g722_->encode(pcm.data(), piece, payload + done / 2);
-  }
-  return total / 2;
 }
 
 double Outbound::pcmDueMs() const {
@@ -237,11 +235,13 @@ size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
 }
 
 void Outbound::sent(size_t samples, size_t padding, size_t bytes, double nowMs) {
+  if (playout_.dryAtMs() < nowMs && lastEnqueueMs_ < playout_.dryAtMs()) counters_.underruns++;
   playout_.sent(sent_, static_cast<double>(samples), static_cast<double>(padding), nowMs);
   sent_ += static_cast<double>(samples);
   counters_.messages++;
   counters_.payloadBytes += bytes;
   if (padding > 0 && !pooled_) counters_.padded++;
+  chunkMs_ = queuedSamples() > 0 ? std::min(chunkMs_ * 2, config_.chunkMs) : kMessageMinMs;
 }
 
 void Outbound::clear(double nowMs) {

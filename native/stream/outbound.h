@@ -59,8 +59,16 @@ class Outbound {
    */
   double enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs);
 
-  /** Payload of the next message into `payload`, if one is due; its bytes, or 0. */
+  /** Payload of the next message into `payload`, if one is due; its bytes, or 0. Not for G722. */
   size_t take(double nowMs, uint8_t* payload);
+
+  /** G722 only: the encoder of this stream; else null. Its messages come as PCM, to be encoded many streams
+   * at once. */
+  G722Encoder* g722() { return g722_.get(); }
+  /** G722 only: PCM of the next message into `pcm`, if one is due; its samples (an even number), or 0. */
+  size_t takeG722(double nowMs, int16_t* pcm);
+  /** Samples that takeG722() may give. */
+  static size_t g722SamplesMax(const OutboundConfig& config);
 
   /** When take() will have something; infinity when nothing is queued. */
   double dueMs() const;
@@ -99,10 +107,10 @@ class Outbound {
   bool append(const int16_t* pcm, size_t samples, const uint8_t* echoed);
   void flushResampler();
   size_t dueSamples(double nowMs);
-  size_t encodeQueued(size_t samples, size_t padding, uint8_t* payload);
   size_t takePacket(double nowMs, uint8_t* payload);
   double tailDueMs() const;
   double leadDueMs() const { return playout_.dryAtMs() - config_.leadMs - kTickSlackMs; }
+  size_t paddingFor(size_t samples) const;
   void sent(size_t samples, size_t padding, size_t bytes, double nowMs);
 
   OutboundConfig config_;
