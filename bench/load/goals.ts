@@ -75,8 +75,14 @@ function pair(
 const rate = ({ result }: Sample): number => result.audioRate.mean;
 const p99 = ({ result }: Sample): number => result.latency?.p99Ms ?? Number.NaN;
 
-function missing(row: Omit<Row, 'measured' | 'verdict'>, failures: string[]): Row {
-  return { ...row, measured: failures[0] ?? 'left out of this run', verdict: 'not run' };
+/** A row without its figures, with the failure that took them where there was one. */
+function missing(
+  row: Omit<Row, 'measured' | 'verdict'>,
+  failures: string[],
+  workload: Workload | 'micro',
+): Row {
+  const why = failures.find(failure => failure.includes(workload));
+  return { ...row, measured: why ?? 'left out of this run', verdict: 'not run' };
 }
 
 function speechRow({ main, failures }: Findings): Row {
@@ -87,7 +93,7 @@ function speechRow({ main, failures }: Findings): Row {
   };
   const cpu = pair(main, 'speech', 'ws-sample', cpuUs);
   const rates = pair(main, 'speech', 'ws-sample', rate);
-  if (!cpu || !rates) return missing(row, failures);
+  if (!cpu || !rates) return missing(row, failures, 'speech');
   const worst = Math.max(...of(main, 'sidetone', 'speech').map(sample => Math.abs(rate(sample) - 1)));
   return {
     ...row,
@@ -103,7 +109,7 @@ function echoRow({ main, failures }: Findings): Row {
     goal: `≤ ${GOALS.echoRatio} of its CPU`,
   };
   const cpu = pair(main, 'echo', 'ws-sample', cpuUs);
-  if (!cpu) return missing(row, failures);
+  if (!cpu) return missing(row, failures, 'echo');
   return {
     ...row,
     measured: `${cpu.ratios}: ${cpu.ours.toFixed(0)} of ${cpu.theirs.toFixed(0)} µs`,
@@ -119,7 +125,7 @@ function rawRow({ main, failures }: Findings): Row {
   };
   const cpu = pair(main, 'echo', 'uws-raw', cpuUs);
   const tail = pair(main, 'echo', 'uws-raw', p99);
-  if (!cpu || !tail) return missing(row, failures);
+  if (!cpu || !tail) return missing(row, failures, 'echo');
   return {
     ...row,
     measured: `${cpu.ratios}: ${cpu.ours.toFixed(0)} of ${cpu.theirs.toFixed(0)} µs; p99 ${tail.ours.toFixed(2)} ms, its ${tail.theirs.toFixed(2)}`,
@@ -134,7 +140,7 @@ function messageRow({ micro, failures }: Findings): Row {
     goal: `≥ ${GOALS.messageRatio}× faster`,
   };
   const [ours, theirs] = micro.filter(({ what }) => what === 'message to PCM frame in the handler');
-  if (!ours || !theirs) return missing(row, failures);
+  if (!ours || !theirs) return missing(row, failures, 'micro');
   return {
     ...row,
     measured: `${theirs.ratio.toFixed(1)}×: ${ours.medianNs.toFixed(0)} against ${theirs.medianNs.toFixed(0)} ns`,
@@ -155,7 +161,7 @@ function memoryRow({ memory, failures }: Findings): Row {
     against: 'an idle server',
     goal: `≤ ${GOALS.bytesPerStream / 1024} KB a stream`,
   };
-  if (!most) return missing(row, failures);
+  if (!most) return missing(row, failures, 'echo');
   const bytes = bytesPerStream(most);
   return {
     ...row,
@@ -171,7 +177,7 @@ function flatRow({ scaling, failures }: Findings): Row {
     against: 'itself',
     goal: `flat within ${GOALS.flatShare * 100} %`,
   };
-  if (scaling.length === 0) return missing(row, failures);
+  if (scaling.length === 0) return missing(row, failures, 'speech');
   const { min, max, median } = spread(scaling.map(cpuUs));
   const middle = (min + max) / 2;
   const share = (max - middle) / middle;
@@ -189,7 +195,7 @@ function deadlineRow({ main, blocked, failures }: Findings): Row {
     goal: `p99.9 within ${GOALS.deadlineMs} ms, no underrun; a block of ${GOALS.blockMs} ms is inaudible`,
   };
   const rounds = of(main, 'sidetone', 'speech');
-  if (rounds.length === 0 || !blocked) return missing(row, failures);
+  if (rounds.length === 0 || !blocked) return missing(row, failures, 'speech');
   const late = spread(rounds.map(({ result }) => result.deadlineError.p999Ms));
   const underruns = rounds.reduce((sum, { result }) => sum + result.underruns.count, 0);
   const { count } = blocked.result.underruns;
@@ -208,7 +214,7 @@ function garbageRow({ garbage, failures }: Findings): Row {
   };
   const ours = garbage.find(({ server }) => server === 'sidetone');
   const raw = garbage.find(({ server }) => server === 'uws-raw');
-  if (!ours || !raw) return missing(row, failures);
+  if (!ours || !raw) return missing(row, failures, 'echo');
   return {
     ...row,
     measured: `${ours.bytesPerMessage.toFixed(0)} bytes, its ${raw.bytesPerMessage.toFixed(0)} (${ours.messages} messages)`,

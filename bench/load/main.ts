@@ -224,7 +224,7 @@ const report = join(values.out, 'report.html');
 writeFileSync(report, harnessPage(findings, environment, rows, drawn));
 writeFileSync(
   join(values.out, 'load.json'),
-  `${JSON.stringify({ environment, rows, ...findings }, null, 1)}\n`,
+  `${JSON.stringify({ environment, rows, ...findings }, (key, value) => (key === 'buckets' ? undefined : value), 1)}\n`,
 );
 
 const { head, rows: servers } = serverTable(findings.main);

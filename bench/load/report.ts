@@ -55,12 +55,12 @@ function distributions(
   samples: Sample[],
   workload: Workload,
   pick: (sample: Sample) => Distribution | undefined,
-): { name: string; distribution: Distribution }[] {
-  return SERVERS.flatMap(name => {
+): { name: string; distribution: Distribution; slot: number }[] {
+  return SERVERS.flatMap((name, slot) => {
     const found = of(samples, name, workload)
       .map(pick)
       .filter(distribution => distribution !== undefined && distribution.count > 0);
-    return found.length === 0 ? [] : [{ name, distribution: merged(found as Distribution[]) }];
+    return found.length === 0 ? [] : [{ name, slot, distribution: merged(found as Distribution[]) }];
   });
 }
 
@@ -82,6 +82,9 @@ function lines(samples: Sample[], y: (sample: Sample) => number, origin = false)
     named.set(name, [...(named.get(name) ?? []), sample]);
   }
   return [...named].map(([name, found]) => {
+    const { server, result } = found[0]!;
+    // The same server in other frames takes a colour that no server has.
+    const slot = SERVERS.indexOf(server) + (result.ptimeMs === 20 || named.size === 1 ? 0 : SERVERS.length);
     const counts = [...new Set(found.map(({ result }) => result.streams.asked))].sort((a, b) => a - b);
     const points = counts.map((count): Series['points'][number] => {
       const { median, min, max } = spread(
@@ -89,7 +92,7 @@ function lines(samples: Sample[], y: (sample: Sample) => number, origin = false)
       );
       return [count, median, min, max];
     });
-    return { name, points: origin ? [[0, 0], ...points] : points };
+    return { name, slot, points: origin ? [[0, 0], ...points] : points };
   });
 }
 
@@ -97,7 +100,7 @@ function lines(samples: Sample[], y: (sample: Sample) => number, origin = false)
 export async function plots(findings: Findings, environment: Environment): Promise<Map<string, string>> {
   const { main, scaling, scaling20, memory } = findings;
   const out = new Map<string, string>();
-  const under = `${environment.streams} PCMU streams, one core, ${environment.rounds} rounds of ${environment.seconds} s`;
+  const under = `${environment.streams} PCMU streams, one core, ${environment.rounds === 1 ? 'one round' : `${environment.rounds} rounds`} of ${environment.seconds} s`;
   const latency = distributions(main, 'echo', ({ result }) => result.latency);
   if (latency.length > 0) {
     out.set(
@@ -148,8 +151,10 @@ export async function plots(findings: Findings, environment: Environment): Promi
   return out;
 }
 
-const text = ({ median, min, max }: ReturnType<typeof spread>, digits: number): string =>
-  `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`;
+const text = ({ median, min, max }: ReturnType<typeof spread>, most: number): string => {
+  const digits = max >= 100 ? 0 : most;
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`;
+};
 
 /** Head and rows of the table of all servers: medians, least and greatest of the rounds. */
 export function serverTable(samples: Sample[]): { head: string[]; rows: string[][] } {
@@ -220,6 +225,7 @@ export function harnessPage(
           ...(row.verdict !== 'not run' && { tone: row.verdict === 'met' ? 'good' : 'bad' }),
         },
       ]),
+      true,
     ),
     heading('Servers side by side'),
     paragraph(

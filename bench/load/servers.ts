@@ -60,11 +60,12 @@ export async function startServer(
   const port = await new Promise<number>((resolve, reject) => {
     const limit = setTimeout(() => {
       child.kill('SIGKILL');
-      reject(new Error(`${name} did not listen within ${START_LIMIT_MS / 1000} s: ${errors}`));
+      reject(new Error(`it did not listen within ${START_LIMIT_MS / 1000} s: ${errors}`));
     }, START_LIMIT_MS);
     child.once('exit', code => {
       clearTimeout(limit);
-      reject(new Error(`${name} for ${workload} ended with ${code}: ${errors.trim()}`));
+      const why = errors.split('\n').find(each => /error/i.test(each)) ?? errors.trim();
+      reject(new Error(`it ended with ${code}: ${why}`));
     });
     let line = '';
     let found = false;

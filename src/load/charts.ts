@@ -4,7 +4,8 @@ import type { Distribution } from './result.js';
 
 const WIDTH = 860;
 const HEIGHT = 420;
-const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+// Without quotes: ECharts writes it into an attribute as it is.
+const FONT = 'system-ui, -apple-system, Roboto, Arial, sans-serif';
 const INK = '#1f2933';
 const FAINT = '#616e7c';
 const GRID = '#e4e7eb';
@@ -17,6 +18,8 @@ export interface Series {
   name: string;
   /** x, y and, where there is a spread, the least and greatest y. */
   points: [x: number, y: number, low?: number, high?: number][];
+  /** Which colour and symbol of the palette, so that one thing looks the same in every plot. Default: in order. */
+  slot?: number;
   /** A limit or target rather than a measurement: dashed, without symbols. */
   dashed?: boolean;
 }
@@ -41,7 +44,8 @@ async function render(option: EChartsOption, height = HEIGHT): Promise<string> {
       textStyle: { fontFamily: FONT, color: INK, fontSize: 13 },
       ...option,
     });
-    return chart.renderToSVGString();
+    // What a browser would do under the mouse means nothing in a file.
+    return chart.renderToSVGString({ useViewBox: true }).replace(/<style.*?<\/style>/gs, '');
   } finally {
     chart.dispose();
   }
@@ -79,12 +83,13 @@ function axis(name: string, vertical: boolean): object {
 /** Lines with a point a measurement, and the spread around it where there is one. */
 export function lineChart({ title: text, subtitle, x, y, series, xLog }: LineChart): Promise<string> {
   const drawn: SeriesOption[] = series.flatMap((one, i): SeriesOption[] => {
-    const colour = one.dashed ? FAINT : COLOURS[i % COLOURS.length]!;
+    const slot = (one.slot ?? i) % COLOURS.length;
+    const colour = one.dashed ? FAINT : COLOURS[slot]!;
     const line: SeriesOption = {
       type: 'line',
       name: one.name,
       data: one.points.map(([px, py]) => [px, py]),
-      symbol: one.dashed ? 'none' : SYMBOLS[i % SYMBOLS.length]!,
+      symbol: one.dashed ? 'none' : SYMBOLS[slot]!,
       symbolSize: 8,
       itemStyle: { color: colour },
       lineStyle: { width: one.dashed ? 1.5 : 2.5, type: one.dashed ? 'dashed' : 'solid', color: colour },
@@ -131,16 +136,17 @@ const QUANTILES: [share: number, label: string][] = [
   [0.9999, '99.99 %'],
 ];
 /** Distance along the axis: each further nine takes as much room as the one before. */
-const along = (share: number): number => -Math.log10(1 - share);
+const along = (share: number): number => Math.round(-Math.log10(1 - share) * 1e6) / 1e6;
 
 /** Value by quantile, both axes logarithmic: the tail that callers hear is as wide as the middle. */
 export function quantileChart(
   text: string,
   subtitle: string,
   y: string,
-  distributions: { name: string; distribution: Distribution }[],
+  distributions: { name: string; distribution: Distribution; slot?: number }[],
 ): Promise<string> {
-  const drawn = distributions.map(({ name, distribution }, i): SeriesOption => {
+  const drawn = distributions.map(({ name, distribution, slot = 0 }): SeriesOption => {
+    const color = COLOURS[slot % COLOURS.length]!;
     const data: [number, number][] = [];
     let seen = 0;
     for (const [lowMs, widthMs, count] of distribution.buckets) {
@@ -157,14 +163,21 @@ export function quantileChart(
       name,
       data,
       symbol: 'none',
-      lineStyle: { width: 2.5, type: i % 2 === 0 ? 'solid' : [7, 3] },
+      itemStyle: { color },
+      lineStyle: { width: 2.5, color, type: slot % 2 === 0 ? 'solid' : [7, 3] },
     };
   });
   const values = distributions.flatMap(({ distribution }) => [distribution.p50Ms, distribution.maxMs]);
   const floor = 10 ** Math.floor(Math.log10(Math.max(0.01, Math.min(...values, 1))));
   return render({
     title: title(text, subtitle),
-    legend: { ...legend, data: distributions.map(({ name }) => name) },
+    legend: {
+      ...legend,
+      icon: 'rect',
+      itemWidth: 22,
+      itemHeight: 4,
+      data: distributions.map(({ name }) => name),
+    },
     grid,
     xAxis: {
       type: 'value',

@@ -9,15 +9,15 @@ export interface Cell {
   tone?: 'good' | 'bad';
 }
 
-/** The first column is text, the others are figures. */
-export function table(head: string[], rows: (string | Cell)[][]): string {
+/** The first column is text, the others are figures, or with `text` all are text. */
+export function table(head: string[], rows: (string | Cell)[][], text = false): string {
   const cell = (content: string | Cell): string => {
-    const { text, tone } = typeof content === 'string' ? { text: content, tone: undefined } : content;
-    return `<td${tone ? ` class="${tone}"` : ''}>${escapeHtml(text)}</td>`;
+    const { text: inside, tone } = typeof content === 'string' ? { text: content, tone: undefined } : content;
+    return `<td${tone ? ` class="${tone}"` : ''}>${escapeHtml(inside)}</td>`;
   };
   return [
-    '<div class="wide"><table><thead><tr>',
-    ...head.map(text => `<th>${escapeHtml(text)}</th>`),
+    `<div class="wide"><table class="${text ? 'text' : 'figures'}"><thead><tr>`,
+    ...head.map(name => `<th>${escapeHtml(name)}</th>`),
     '</tr></thead><tbody>',
     ...rows.map(row => `<tr>${row.map(cell).join('')}</tr>`),
     '</tbody></table></div>',
@@ -42,14 +42,16 @@ export function page(title: string, lead: string, body: string[]): string {
 <title>${escapeHtml(title)}</title>
 <style>
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; color: #1f2933; background: #f5f7fa; margin: 0; }
-main { max-width: 920px; margin: 0 auto; padding: 32px 20px 64px; }
+main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; }
 h2 { font-size: 19px; margin: 36px 0 10px; }
 .lead { color: #52606d; margin: 0 0 20px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; background: #fff; border: 1px solid #e4e7eb; border-radius: 6px; width: 100%; font-size: 14px; }
-th, td { padding: 7px 12px; text-align: right; border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: 7px 12px; text-align: right; vertical-align: top; border-bottom: 1px solid #e4e7eb; font-variant-numeric: tabular-nums; }
+th:first-child, td:first-child, .text th, .text td { text-align: left; }
+.figures td { white-space: nowrap; }
+.figures th, .figures td { padding: 6px 8px; font-size: 13px; }
 th { background: #f0f3f7; font-weight: 600; white-space: nowrap; }
 tr:last-child td { border-bottom: 0; }
 .good { color: #0b6e4f; font-weight: 600; } .bad { color: #b42318; font-weight: 600; }

@@ -69,7 +69,7 @@ async function resultSections(result: LoadResult): Promise<string[]> {
   const { latency, deadlineError } = result;
   const subtitle = `${result.streams.opened} ${result.encoding} streams, ${result.seconds.toFixed(0)} s`;
   const sections = [
-    table(['figure', 'value'], facts(result)),
+    table(['figure', 'value'], facts(result), true),
     ...[...result.problems, ...result.warnings].map(paragraph),
   ];
   if (latency && latency.count > 0) {
