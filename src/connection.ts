@@ -19,7 +19,7 @@ import type {
   StopReason,
   StreamHandler,
 } from './plugin.js';
-import type { Reactor } from './reactor.js';
+import type { Reactor, ReactorCounter } from './reactor.js';
 import type { Stream, StreamLink } from './stream.js';
 import { outboundOf, wishesIn } from './telnyx/expectations.js';
 import type {
@@ -52,8 +52,23 @@ export interface ConnectionSetup {
   boundCall: string | undefined;
 }
 
-/** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network. */
+/** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network … */
 const EARLY_MEDIA_MAX = 16;
+/** … in at most 64 KiB: 16 frames of L16 at 48 kHz are 43 KB. */
+const EARLY_BYTES_MAX = 65_536;
+/** Pings and pongs a second: a peer that keeps its connection alive sends one in some seconds. */
+const CONTROL_FRAMES_MAX = 50;
+
+/** What counts the ends that are nobody's wish. */
+const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
+  disconnected: 'disconnected',
+  idle_timeout: 'idleTimeouts',
+  protocol_error: 'protocolErrors',
+  server_closed: 'closedByServer',
+};
+
+/** Why the WebSocket layer closed a connection by itself. */
+export type WireFault = 'idle' | 'websocket_frame' | 'websocket_utf8' | 'websocket_too_big';
 
 const CLOSE_CODES: Record<StopReason, number> = {
   stop: 1000,
@@ -72,14 +87,20 @@ export class Connection implements StreamLink {
   #slot = -1;
   #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
   #early: ArrayBuffer[] = [];
+  #earlyBytes = 0;
   #malformed = 0;
+  #messageMs: number; // when the last whole message came
+  #controls = 0; // pings and pongs since …
+  #controlsMs = 0;
   #congested = false;
   #endReason: StopReason | undefined;
 
   constructor(
     private readonly reactor: Reactor,
     private readonly setup: ConnectionSetup,
-  ) {}
+  ) {
+    this.#messageMs = reactor.clock.now();
+  }
 
   /** The WebSocket is open. */
   open(socket: Socket): void {
@@ -104,12 +125,14 @@ export class Connection implements StreamLink {
 
   /** One message. `message` is read before this returns and not kept. */
   message(message: ArrayBuffer, isBinary: boolean): void {
+    const nowMs = this.reactor.clock.now();
+    this.#messageMs = nowMs;
     if (isBinary) {
       this.reactor.count('binaryMessages');
       return;
     }
     if (this.#state === 'streaming') {
-      const outcome = this.reactor.engine.native.receive(this.#slot, message, this.reactor.clock.now());
+      const outcome = this.reactor.engine.native.receive(this.#slot, message, nowMs);
       if (outcome !== NOT_RECOGNISED) {
         this.#stream!.deliver(outcome);
         return;
@@ -118,10 +141,25 @@ export class Connection implements StreamLink {
     if (this.#state !== 'closed') this.#text(message);
   }
 
+  /** A ping or a pong. */
+  control(): void {
+    const nowMs = this.reactor.clock.now();
+    if (nowMs - this.#controlsMs >= 1000) {
+      this.#controlsMs = nowMs;
+      this.#controls = 0;
+    }
+    if (++this.#controls > CONTROL_FRAMES_MAX)
+      this.#violation('ping_flood', 'more than pings and pongs need');
+  }
+
   /** The WebSocket has closed; nothing may be sent any more. */
-  closed(idle: boolean): void {
+  closed(fault?: WireFault): void {
     this.#socket = undefined;
-    this.#finish(this.#endReason ?? (idle ? 'idle_timeout' : 'disconnected'));
+    if (this.#endReason === undefined && fault !== undefined && fault !== 'idle') {
+      this.reactor.refused(fault, 'the peer broke the WebSocket protocol (RFC 6455)');
+      this.#endReason = 'protocol_error';
+    }
+    this.#finish(this.#endReason ?? (fault === 'idle' ? 'idle_timeout' : 'disconnected'));
   }
 
   // --- StreamLink: what the stream may do to its connection ---
@@ -152,6 +190,12 @@ export class Connection implements StreamLink {
 
   drained(): void {
     this.#congested = false;
+  }
+
+  /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
+  sweep(nowMs: number): void {
+    if (nowMs - this.#messageMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
+    else this.#stream?.sweep(nowMs);
   }
 
   #sent(status: number): void {
@@ -186,6 +230,7 @@ export class Connection implements StreamLink {
       return;
     }
     const frame = parsed.frame;
+    if (parsed.unknownKeys) this.reactor.count('unknownKeys', parsed.unknownKeys);
     if ('sequence_number' in frame && frame.event !== 'media' && frame.event !== 'start' && this.#stream) {
       this.reactor.engine.native.noteSequence(this.#slot, Number(frame.sequence_number));
     }
@@ -218,6 +263,12 @@ export class Connection implements StreamLink {
     this.#malformed++;
     this.reactor.refused(reason, detail);
     if (this.#malformed >= this.reactor.options.malformedMax) this.end('protocol_error');
+  }
+
+  /** What no peer in its senses does. */
+  #violation(reason: string, detail: string): void {
+    this.reactor.refused(reason, detail);
+    this.end('protocol_error');
   }
 
   #connected(frame: ConnectedFrame): void {
@@ -298,7 +349,11 @@ export class Connection implements StreamLink {
       ...fromQuery,
     };
     const encoding = wanted.encoding ?? inbound.encoding;
-    if (wanted.sampleRate !== undefined) return { encoding, sampleRate: wanted.sampleRate };
+    // The rate may have been given for another encoding.
+    const { sampleRate } = wanted;
+    if (sampleRate !== undefined && CODECS[encoding].announcedRates.includes(sampleRate)) {
+      return { encoding, sampleRate };
+    }
     if (encoding === inbound.encoding) return inbound;
     return { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 };
   }
@@ -307,8 +362,12 @@ export class Connection implements StreamLink {
   #media(frame: MediaFrame, message: ArrayBuffer): void {
     if (this.#state === 'waiting') {
       this.reactor.count('earlyMedia');
-      if (this.#early.length < EARLY_MEDIA_MAX) this.#early.push(message.slice(0));
-      else this.end('protocol_error');
+      this.#earlyBytes += message.byteLength;
+      if (this.#early.length < EARLY_MEDIA_MAX && this.#earlyBytes <= EARLY_BYTES_MAX) {
+        this.#early.push(message.slice(0));
+      } else {
+        this.#violation('early_media', `media: ${this.#earlyBytes} bytes came before start`);
+      }
       return;
     }
     if (this.#state !== 'streaming') {
@@ -359,6 +418,8 @@ export class Connection implements StreamLink {
   #finish(reason: StopReason): void {
     if (this.#state === 'closed') return;
     if (this.#state === 'waiting') this.reactor.count('closedBeforeStart');
+    const counter = END_COUNTERS[reason];
+    if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
     this.#closeStream(reason);
     this.#state = 'closed';
     this.#early = [];

@@ -15,8 +15,21 @@ export type ErrorCode =
   | 'SIDETONE_HANDLER_FAILED'
   | 'SIDETONE_PORT_IN_USE'
   | 'SIDETONE_SERVER_CLOSED'
+  | 'SIDETONE_SERVER_LISTENING'
   | 'SIDETONE_TELNYX_ERROR'
   | 'SIDETONE_CALL_FAILED';
+
+/** A value as it stands in a message: JSON where it has any, cut to a line. */
+export function shown(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // A bigint or a circle.
+  }
+  text ??= typeof value === 'function' ? 'a function' : String(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
 
 /** Every error this library throws. `code` is stable; `message` names the field, the value and the remedy. */
 export class SidetoneError extends Error {

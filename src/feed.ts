@@ -3,6 +3,8 @@ import type { PlaybackEntry } from './ledger.js';
 
 /** What a feed needs of its stream. */
 export interface FeedHost {
+  /** Longest audio that may wait in the stream. */
+  readonly queueMaxMs: number;
   /** Audio that waits in the stream's queue, in ms. */
   queuedMs(): number;
   enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void;
@@ -23,6 +25,19 @@ interface Item {
 const READ_AHEAD_MS = 2000;
 /** The longest piece given to the queue at once, so that one endless chunk cannot overfill it. */
 const PIECE_MS = 1000;
+/** Sources and pieces of PCM that may wait their turn. */
+const ITEMS_MAX = 1000;
+/** A source that gives this many empty chunks in a row rests until the next pump(), or it would never let go. */
+const EMPTY_CHUNKS_MAX = 1000;
+
+/** The error of a play() that does not fit. */
+export function queueFull(ms: number, queuedMs: number, queueMaxMs: number): SidetoneError {
+  return new SidetoneError(
+    'SIDETONE_QUEUE_FULL',
+    `play: ${Math.round(ms)} ms of audio do not fit behind the ${Math.round(queuedMs)} ms that are queued ` +
+      `(queueMaxMs ${queueMaxMs}); await the playback, or play an async iterable, which is read as there is room`,
+  );
+}
 
 /**
  * Sources of PCM (async iterables, web streams) on their way into a stream's queue, one after the other, each read
@@ -34,8 +49,16 @@ export class Feed {
   #reading = false;
   #pumping = false;
   #dropped = false;
+  #emptyChunks = 0; // in a row
+  #resting = false;
+  readonly #pieceMs: number;
+  readonly #readAheadMs: number;
 
-  constructor(private readonly host: FeedHost) {}
+  constructor(private readonly host: FeedHost) {
+    // What is read ahead and one piece more fit into the queue.
+    this.#pieceMs = Math.min(PIECE_MS, host.queueMaxMs / 4);
+    this.#readAheadMs = Math.min(READ_AHEAD_MS, host.queueMaxMs / 2);
+  }
 
   /** PCM that waits here, in ms. What a source still holds is unknown and not counted. */
   get waitingMs(): number {
@@ -43,31 +66,49 @@ export class Feed {
     return this.#items.reduce((sum, item) => sum + item.waitingMs, chunkMs);
   }
 
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
+  mustHaveRoom(): void {
+    if (this.#items.length < ITEMS_MAX) return;
+    const problem = `play: ${this.#items.length} sources wait to be read already: await their playbacks first`;
+    throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
+  }
+
   add(playback: PlaybackEntry, source: Source, sampleRate: number): void {
     this.#items.push({ playback, source, sampleRate, waitingMs: 0 });
     this.pump();
   }
 
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
   addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
+    this.mustHaveRoom();
     const waitingMs = (samples.length * 1000) / sampleRate;
+    const { queueMaxMs } = this.host;
+    const queuedMs = this.waitingMs + this.host.queuedMs();
+    if (queuedMs + waitingMs > queueMaxMs) throw queueFull(waitingMs, queuedMs, queueMaxMs);
     const source = [samples.slice()][Symbol.iterator]();
     this.#items.push({ playback, source, sampleRate, waitingMs });
   }
 
   /** Goes on as far as there is room and the source has something. Called whenever the queue has shrunk. */
   pump(): void {
+    this.#resting = false;
+    this.#advance();
+  }
+
+  #advance(): void {
     if (this.#pumping) return; // enqueue() sends, and sending pumps
     this.#pumping = true;
     try {
       while (
         !this.#dropped &&
         !this.#reading &&
+        !this.#resting &&
         this.#items.length > 0 &&
-        this.host.queuedMs() < READ_AHEAD_MS
+        this.host.queuedMs() < this.#readAheadMs
       ) {
         const item = this.#items[0]!;
-        if (this.#chunk) this.#queuePiece(item);
-        else this.#read(item);
+        if (!this.#chunk) this.#read(item);
+        else if (!this.#queuePiece(item)) break;
       }
     } finally {
       this.#pumping = false;
@@ -87,15 +128,21 @@ export class Feed {
     return waitingMs;
   }
 
-  #queuePiece(item: Item): void {
+  /** False: there is no memory now, because other streams have queued so much; the next pump() tries again. */
+  #queuePiece(item: Item): boolean {
     const chunk = this.#chunk!;
-    const pieceSamples = Math.round((item.sampleRate * PIECE_MS) / 1000);
-    this.#chunk = chunk.length > pieceSamples ? chunk.subarray(pieceSamples) : undefined;
-    this.host.enqueue(
-      item.playback,
-      chunk.length > pieceSamples ? chunk.subarray(0, pieceSamples) : chunk,
-      item.sampleRate,
-    );
+    const pieceSamples = Math.round((item.sampleRate * this.#pieceMs) / 1000);
+    const isLast = chunk.length <= pieceSamples;
+    // enqueue() may send, and sending may end the stream, which drops what is here.
+    this.#chunk = isLast ? undefined : chunk.subarray(pieceSamples);
+    try {
+      this.host.enqueue(item.playback, isLast ? chunk : chunk.subarray(0, pieceSamples), item.sampleRate);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;
+      this.#chunk = chunk;
+      return false;
+    }
   }
 
   #read(item: Item): void {
@@ -116,13 +163,13 @@ export class Feed {
         this.#reading = false;
         if (this.#dropped) return;
         this.#take(item, result);
-        this.pump();
+        this.#advance();
       },
       error => {
         this.#reading = false;
         if (this.#dropped) return;
         this.#fail(item, error);
-        this.pump();
+        this.#advance();
       },
     );
   }
@@ -133,7 +180,9 @@ export class Feed {
       this.host.close(item.playback);
     } else if (result.value instanceof Int16Array) {
       item.waitingMs = 0;
+      this.#emptyChunks = result.value.length > 0 ? 0 : this.#emptyChunks + 1;
       if (result.value.length > 0) this.#chunk = result.value;
+      this.#resting = this.#emptyChunks > 0 && this.#emptyChunks % EMPTY_CHUNKS_MAX === 0;
     } else {
       stopSource(item.source);
       const kind = Object.prototype.toString.call(result.value).slice(8, -1);

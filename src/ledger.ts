@@ -6,6 +6,7 @@
  * new generation: what was unfinished is settled on the spot, and its marks, when Telnyx sends them back because of
  * the clear, count for nothing.
  */
+import { SidetoneError } from './errors.js';
 import type { PlaybackResult } from './plugin.js';
 
 /** Where the outbound audio of a stream stands. */
@@ -43,6 +44,8 @@ export interface Playback extends PromiseLike<PlaybackResult> {
 const NEVER = Number.POSITIVE_INFINITY;
 /** How long after its audio must have been heard a playback waits for a mark that does not come back. */
 const MARK_GRACE_MS = 2000;
+/** Marks of one stream that are under way: one a frame of 20 ms for 20 s. */
+const MARKS_MAX = 1000;
 
 /** One `play()`: the positions from `start` up to `end`. */
 export class PlaybackEntry implements Playback {
@@ -147,8 +150,22 @@ export class Ledger {
     else this.#placeMark(playback);
   }
 
-  /** A mark behind all audio accepted so far. */
+  /** `playback`, just opened, could not be queued. */
+  forget(playback: PlaybackEntry): void {
+    playback.settle({ playedMs: 0, interrupted: true });
+    this.#playbacks = this.#playbacks.filter(other => other !== playback);
+  }
+
+  /**
+   * A mark behind all audio accepted so far.
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
   mark(name: string, accepted: number): Promise<MarkResult> {
+    const underWay = this.#waiting.length + this.#outstanding.length;
+    if (underWay >= MARKS_MAX) {
+      const problem = `mark: ${name}: ${underWay} marks are under way already: await some of them first`;
+      throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
+    }
     return new Promise(resolve => this.#add({ position: accepted, name, playback: undefined, resolve }));
   }
 
@@ -222,7 +239,8 @@ export class Ledger {
     }
     this.#playbacks = [];
     for (const mark of this.#outstanding) {
-      if (marksComeBack) this.#cleared.push(mark.name);
+      // Where they do not come back, the oldest are forgotten.
+      if (marksComeBack && this.#cleared.push(mark.name) > MARKS_MAX) this.#cleared.shift();
       mark.resolve?.({ name: mark.name, played: false });
     }
     for (const mark of this.#waiting) mark.resolve?.({ name: mark.name, played: false });

@@ -2,12 +2,12 @@
  * The sockets of one reactor: uWebSockets.js on one side, connections on the other. Upgrades are judged here.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { Connection, type ConnectionSetup, type Socket } from './connection.js';
+import { Connection, type ConnectionSetup, type Socket, type WireFault } from './connection.js';
 import { SidetoneError } from './errors.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
-import type { AcceptResult, Plugin, StreamRequest } from './plugin.js';
-import type { Reactor } from './reactor.js';
+import { type AcceptResult, checkFormats, type Plugin, type StreamRequest } from './plugin.js';
+import type { Reactor, ReactorCounter } from './reactor.js';
 import { AUTH_TOKEN_HEADER } from './telnyx/frames.js';
 import { type UWebSockets, uWS } from './uws.js';
 
@@ -28,6 +28,20 @@ export interface ListenerOptions {
 /** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types keep in an enum that does not exist at run time. */
 const EXCLUSIVE_PORT = 1;
 
+/** How long a plugin's accept() may think; Telnyx does not wait much longer either. */
+const ACCEPT_MAX_MS = 10_000;
+/** How long a peer may take to answer the closing handshake when the server ends. */
+const CLOSE_GRACE_MS = 1000;
+
+/** What uWebSockets.js says in the close event (code 1006) when it closed a connection by itself. */
+const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
+  ['WebSocket timed out from inactivity', 'idle'],
+  ['Received invalid WebSocket frame', 'websocket_frame'],
+  ['Received invalid close payload', 'websocket_frame'],
+  ['Received invalid UTF-8', 'websocket_utf8'],
+  ['Received too big message', 'websocket_too_big'],
+]);
+
 interface Upgrade {
   key: string;
   protocol: string;
@@ -45,6 +59,8 @@ export class Listener {
   readonly #tokens: readonly KnownToken[];
   readonly #environment: ListenerOptions;
   #socket: UWebSockets.us_listen_socket | undefined;
+  /** Connections with a whole request that did not become WebSockets (yet). */
+  #requests = 0;
 
   constructor(environment: ListenerOptions) {
     this.#environment = environment;
@@ -61,19 +77,23 @@ export class Listener {
       open: ws => ws.getUserData().connection.open(ws as unknown as Socket),
       message: (ws, message, isBinary) => ws.getUserData().connection.message(message, isBinary),
       drain: ws => ws.getUserData().connection.drained(),
+      ping: ws => ws.getUserData().connection.control(),
+      pong: ws => ws.getUserData().connection.control(),
       close: (ws, code, message) => {
-        // uWebSockets.js reports its own timeout as an abnormal closure with this text.
-        const idle =
-          code === 1006 && Buffer.from(message).toString() === 'WebSocket timed out from inactivity';
-        ws.getUserData().connection.closed(idle);
+        const fault = code === 1006 ? FAULTS.get(Buffer.from(message).toString()) : undefined;
+        ws.getUserData().connection.closed(fault);
       },
     });
     this.#app.any('/*', response => {
-      response
-        .writeStatus('426 Upgrade Required')
-        .writeHeader('upgrade', 'websocket')
-        .end('this is a WebSocket\n');
+      this.#requests++;
+      this.#refuse(response, 'upgradesBad', '426 Upgrade Required', 'this is a WebSocket');
     });
+    // uWebSockets.js gives a request ten seconds; a WebSocket is no HTTP connection any more and not counted here.
+    const httpEnded = (): void => {
+      if (this.#requests > 0) this.#requests--;
+      else environment.reactor.count('upgradesUnfinished');
+    };
+    this.#app.filter((_response, change) => (Number(change) < 0 ? httpEnded() : undefined));
   }
 
   /**
@@ -90,10 +110,12 @@ export class Listener {
     return this.#app.getDescriptor();
   }
 
-  /** Takes no more connections; open ones go on. */
+  /** Takes no more connections. Those whose peer does not close them in its turn are cut off after a second. */
   stopListening(): void {
     if (this.#socket) uWS.us_listen_socket_close(this.#socket);
     this.#socket = undefined;
+    // Open sockets keep the event loop alive by themselves.
+    setTimeout(() => this.#app.close(), CLOSE_GRACE_MS).unref();
   }
 
   /** Closes whatever is open. */
@@ -109,13 +131,19 @@ export class Listener {
     request: UWebSockets.HttpRequest,
     context: UWebSockets.us_socket_context_t,
   ): void {
-    const { reactor, plugins, admits } = this.#environment;
-    const refuse = (status: string, why: string): void => {
-      reactor.count('upgradesRefused');
-      response.writeStatus(status).writeHeader('connection', 'close').end(`${why}\n`, true);
-    };
+    const { plugins, admits } = this.#environment;
+    this.#requests++;
+    const refuse = (counter: ReactorCounter, status: string, why: string): void =>
+      this.#refuse(response, counter, status, why);
+    const full = (): void => refuse('upgradesFull', '503 Service Unavailable', 'no more streams are taken');
     if (!admits()) {
-      refuse('503 Service Unavailable', 'no more streams are taken');
+      full();
+      return;
+    }
+    // RFC 6455, section 4.2.1. The key's presence is what brought the request here.
+    const version = request.getHeader('sec-websocket-version');
+    if (version !== '13' || !/\bwebsocket\b/i.test(request.getHeader('upgrade'))) {
+      refuse('upgradesBad', '426 Upgrade Required', 'this is a WebSocket, version 13');
       return;
     }
 
@@ -123,8 +151,7 @@ export class Listener {
     if (this.#tokens.length > 0) {
       const known = this.#known(request.getHeader(AUTH_TOKEN_HEADER));
       if (!known) {
-        reactor.count('unauthorized');
-        refuse('401 Unauthorized', `${AUTH_TOKEN_HEADER} is missing or wrong`);
+        refuse('unauthorized', '401 Unauthorized', `${AUTH_TOKEN_HEADER} is missing or wrong`);
         return;
       }
       boundCall = known.callControlId;
@@ -132,7 +159,7 @@ export class Listener {
     const path = request.getUrl();
     const plugin = route(plugins, path);
     if (!plugin) {
-      refuse('404 Not Found', `no plugin answers ${path}`);
+      refuse('upgradesBad', '404 Not Found', `no plugin answers ${path}`);
       return;
     }
 
@@ -142,10 +169,6 @@ export class Listener {
       protocol: request.getHeader('sec-websocket-protocol'),
       extensions: request.getHeader('sec-websocket-extensions'),
     };
-    if (upgrade.key === '') {
-      refuse('400 Bad Request', 'sec-websocket-key is missing');
-      return;
-    }
     const setup = (accepted: AcceptResult): ConnectionSetup => ({
       plugin,
       accepted,
@@ -154,7 +177,10 @@ export class Listener {
       checkToken: this.#tokens.length > 0 ? token => this.#known(token) !== undefined : undefined,
     });
     const proceed = (judgement: boolean | AcceptResult): void => {
-      if (judgement === false) refuse('403 Forbidden', `plugin ${plugin.name} refused this stream`);
+      const refusal = `plugin ${plugin.name} refused this stream`;
+      if (judgement === false) refuse('upgradesForbidden', '403 Forbidden', refusal);
+      // Others may have come while accept() was thinking.
+      else if (!admits()) full();
       else this.#complete(response, context, upgrade, setup(judgement === true ? {} : judgement));
     };
     if (!plugin.accept) {
@@ -170,29 +196,56 @@ export class Listener {
     request: StreamRequest,
     response: UWebSockets.HttpResponse,
     proceed: (judgement: boolean | AcceptResult) => void,
-    refuse: (status: string, why: string) => void,
+    refuse: (counter: ReactorCounter, status: string, why: string) => void,
   ): void {
-    const { log } = this.#environment;
-    let aborted = false;
-    response.onAborted(() => {
-      aborted = true;
-    });
+    const { log, reactor } = this.#environment;
+    let over = false;
+    const settle = (answer: () => void): void => {
+      if (over) return;
+      over = true;
+      cancel();
+      response.cork(answer);
+    };
     const failed = (error: unknown): void => {
       log.error({ plugin: plugin.name, err: error }, "a plugin's accept failed");
-      if (!aborted) response.cork(() => refuse('500 Internal Server Error', `plugin ${plugin.name} failed`));
+      reactor.count('handlerFailures');
+      settle(() => refuse('upgradesFailed', '500 Internal Server Error', `plugin ${plugin.name} failed`));
     };
+    const judged = (judgement: boolean | AcceptResult): void => {
+      try {
+        checkJudgement(plugin, judgement);
+      } catch (error) {
+        failed(error);
+        return;
+      }
+      settle(() => proceed(judgement));
+    };
+    const cancel = reactor.clock.after(ACCEPT_MAX_MS, () =>
+      failed(new Error(`accept has not answered for ${ACCEPT_MAX_MS} ms`)),
+    );
+    response.onAborted(() => {
+      over = true;
+      cancel();
+      reactor.count('upgradesAborted');
+    });
     try {
       const judgement = plugin.accept!(request);
-      if (typeof judgement === 'object' && typeof (judgement as PromiseLike<unknown>).then === 'function') {
-        (judgement as Promise<boolean | AcceptResult>).then(result => {
-          if (!aborted) response.cork(() => proceed(result));
-        }, failed);
-      } else {
-        proceed(judgement as boolean | AcceptResult);
-      }
+      if (judgement instanceof Promise) judgement.then(judged, failed);
+      else judged(judgement as boolean | AcceptResult);
     } catch (error) {
       failed(error);
     }
+  }
+
+  #refuse(response: UWebSockets.HttpResponse, counter: ReactorCounter, status: string, why: string): void {
+    const { reactor } = this.#environment;
+    reactor.count('upgradesRefused');
+    reactor.count(counter);
+    response.writeStatus(status).writeHeader('connection', 'close');
+    if (status.startsWith('426')) {
+      response.writeHeader('upgrade', 'websocket').writeHeader('sec-websocket-version', '13');
+    }
+    response.end(`${why}\n`, true);
   }
 
   #complete(
@@ -204,6 +257,7 @@ export class Listener {
     const { reactor } = this.#environment;
     const connection = new Connection(reactor, setup);
     reactor.admit(connection);
+    this.#requests--;
     const userData: UserData = { connection, openedMs: reactor.clock.now() };
     response.upgrade(userData, upgrade.key, upgrade.protocol, upgrade.extensions, context);
   }
@@ -216,6 +270,19 @@ export class Listener {
     }
     return found;
   }
+}
+
+/** @throws SidetoneError SIDETONE_PLUGIN_INVALID */
+function checkJudgement(plugin: Plugin, judgement: unknown): void {
+  if (typeof judgement === 'boolean') return;
+  if (typeof judgement !== 'object' || judgement === null) {
+    throw new SidetoneError(
+      'SIDETONE_PLUGIN_INVALID',
+      `plugin ${plugin.name}: accept gave ${judgement === null ? 'null' : typeof judgement}: give true, false or ` +
+        '{ audio, outbound }',
+    );
+  }
+  checkFormats(judgement, `plugin ${plugin.name}: accept's `);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Every option of a server, with its default, its limits and what it means. The command line builds on the same list. */
 import { z } from 'zod';
 import { CODECS, ENCODINGS } from './codec.js';
-import { SidetoneError } from './errors.js';
+import { SidetoneError, shown } from './errors.js';
 
 const port = z.number().int().min(0).max(65535);
 const ms = (min: number, max: number) => z.number().min(min).max(max);
@@ -59,7 +59,7 @@ export const serverOptionsSchema = z.strictObject({
     .min(8)
     .max(960)
     .default(120)
-    .describe('a connection on which nothing comes for this long is closed (8 to 960)'),
+    .describe('a connection on which no whole message comes for this long is closed (8 to 960)'),
   maxMessageBytes: z
     .number()
     .int()
@@ -144,6 +144,7 @@ export type ReactorOptions = Pick<
   | 'queueMaxMs'
   | 'queueBytesMax'
   | 'l16ByteOrder'
+  | 'idleTimeoutSeconds'
   | 'outboundCodec'
   | 'pool'
   | 'opus'
@@ -167,7 +168,7 @@ function describeIssues(error: z.ZodError, input: unknown): string {
       if (/token/i.test(field)) return `${field}: ${issue.message}`;
       let value: unknown = input;
       for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-      return `${field}: ${JSON.stringify(value)}: ${issue.message}`;
+      return `${field}: ${shown(value)}: ${issue.message}`;
     })
     .join('; ');
 }

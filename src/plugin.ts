@@ -2,8 +2,8 @@
  * What a plugin is: a module whose default export is `definePlugin({ … })`. A plugin makes one handler a stream; the
  * handler hears PCM and plays PCM.
  */
-import type { Encoding } from './codec.js';
-import { SidetoneError } from './errors.js';
+import { CODECS, ENCODINGS, type Encoding, isEncoding, SAMPLE_RATES } from './codec.js';
+import { SidetoneError, shown } from './errors.js';
 import type { Stream } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 
@@ -107,15 +107,56 @@ export interface Plugin {
 export type { StartFrame, Stream };
 
 /**
+ * Checks what a plugin, or its accept(), asks of its streams' audio. `where` stands before the field in messages.
+ * @throws SidetoneError SIDETONE_PLUGIN_INVALID
+ */
+export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin '): void {
+  const check = (ok: boolean, field: string, value: unknown, remedy: string): void => {
+    if (!ok) {
+      throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `${where}${field}: ${shown(value)}: ${remedy}`);
+    }
+  };
+  const isOptionalObject = (value: unknown): boolean =>
+    value === undefined || (typeof value === 'object' && value !== null);
+  check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks }');
+  check(isOptionalObject(outbound), 'outbound', outbound, 'give { encoding, sampleRate }');
+  const { sampleRate, tracks } = audio ?? {};
+  const rates: readonly unknown[] = SAMPLE_RATES;
+  check(
+    sampleRate === undefined || rates.includes(sampleRate),
+    'audio.sampleRate',
+    sampleRate,
+    `use one of ${rates.join(', ')} Hz`,
+  );
+  check(
+    tracks === undefined || ['inbound', 'outbound', 'both'].includes(tracks),
+    'audio.tracks',
+    tracks,
+    'use inbound, outbound or both',
+  );
+  const { encoding, sampleRate: outboundRate } = outbound ?? {};
+  check(
+    encoding === undefined || isEncoding(encoding),
+    'outbound.encoding',
+    encoding,
+    `use one of ${ENCODINGS.join(', ')}`,
+  );
+  const announced = encoding === undefined ? CODECS.L16.announcedRates : CODECS[encoding].announcedRates;
+  check(
+    outboundRate === undefined || announced.includes(outboundRate),
+    'outbound.sampleRate',
+    outboundRate,
+    `use one of ${announced.join(', ')} Hz`,
+  );
+}
+
+/**
  * Checks a plugin and returns it.
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID naming the field, the value and the remedy
  */
 export function definePlugin(plugin: Plugin): Plugin {
   const fail = (field: string, value: unknown, remedy: string): never => {
-    throw new SidetoneError(
-      'SIDETONE_PLUGIN_INVALID',
-      `plugin ${field}: ${JSON.stringify(value)}: ${remedy}`,
-    );
+    throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `plugin ${field}: ${shown(value)}: ${remedy}`);
   };
   if (typeof plugin !== 'object' || plugin === null)
     fail('definition', plugin, 'pass an object to definePlugin');
@@ -130,5 +171,6 @@ export function definePlugin(plugin: Plugin): Plugin {
   if (plugin.accept !== undefined && typeof plugin.accept !== 'function') {
     fail('accept', plugin.accept, 'give a function (request) => boolean or options');
   }
+  checkFormats(plugin);
   return plugin;
 }

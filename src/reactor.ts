@@ -23,9 +23,14 @@ export const REACTOR_COUNTERS = [
   'streamsStarted',
   'streamsStopped',
   'closedBeforeStart',
+  'disconnected',
+  'idleTimeouts',
+  'protocolErrors',
+  'closedByServer',
   'takeOvers',
   'binaryMessages',
   'unknownEvents',
+  'unknownKeys',
   'refusedMessages',
   'mediaParsedFully',
   'earlyMedia',
@@ -35,7 +40,14 @@ export const REACTOR_COUNTERS = [
   'telnyxErrors',
   'handlerFailures',
   'unauthorized',
+  'handlerStalls',
   'upgradesRefused',
+  'upgradesFull',
+  'upgradesBad',
+  'upgradesForbidden',
+  'upgradesFailed',
+  'upgradesAborted',
+  'upgradesUnfinished',
 ] as const;
 export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 
@@ -127,10 +139,14 @@ export class Reactor {
     this.#connections.add(connection);
     this.#onConnections(1);
     this.#counters.connectionsOpened++;
+    this.#stopSweep ??= this.clock.every(SWEEP_MS, () => this.#sweep());
   }
 
   forget(connection: Connection): void {
     if (this.#connections.delete(connection)) this.#onConnections(-1);
+    if (this.#connections.size > 0) return;
+    this.#stopSweep?.();
+    this.#stopSweep = undefined;
   }
 
   /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
@@ -174,7 +190,7 @@ export class Reactor {
     this.#links[slot] = open.link;
     this.#streams++;
     this.#counters.streamsStarted++;
-    if (this.#streams === 1) this.#startTimers();
+    if (this.#streams === 1) this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
     this.#log.debug(
       { stream: start.stream_id, inbound, outbound, plugin: open.link.plugin.name },
       'stream started',
@@ -191,7 +207,7 @@ export class Reactor {
     this.#links[stream.slot] = undefined;
     this.#streams--;
     this.#counters.streamsStopped++;
-    if (this.#streams === 0) this.#stopTimers();
+    if (this.#streams === 0) this.#stopTicking();
   }
 
   expectedOutbound(callControlId: string): OutboundOptions | undefined {
@@ -243,8 +259,8 @@ export class Reactor {
 
   // --- what goes wrong ---
 
-  count(counter: ReactorCounter): void {
-    this.#counters[counter]++;
+  count(counter: ReactorCounter, times = 1): void {
+    this.#counters[counter] += times;
   }
 
   /** A message was refused. */
@@ -257,6 +273,11 @@ export class Reactor {
   handlerFailed(stream: Stream, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
     this.#log.error({ stream: stream.id, where, err: cause }, "a plugin's handler failed");
+  }
+
+  handlerStalled(stream: Stream, where: string, heldMs: number): void {
+    this.#counters.handlerStalls++;
+    this.#log.warn({ stream: stream.id, where, heldMs }, "a plugin's handler held the thread");
   }
 
   // --- figures ---
@@ -315,25 +336,20 @@ export class Reactor {
   }
 
   async close(): Promise<void> {
-    this.#stopTimers();
+    this.#stopTicking();
+    this.#stopSweep?.();
     this.#loopDelay.disable();
     this.engine.native.destroy();
     await this.#pool?.close();
   }
 
-  #startTimers(): void {
-    this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
-    this.#stopSweep = this.clock.every(SWEEP_MS, () => this.#sweep());
-  }
-
-  #stopTimers(): void {
+  #stopTicking(): void {
     this.#stopTick?.();
-    this.#stopSweep?.();
-    this.#stopTick = this.#stopSweep = undefined;
+    this.#stopTick = undefined;
   }
 
   #sweep(): void {
     const now = this.clock.now();
-    for (const connection of this.#connections) connection.stream?.sweep(now);
+    for (const connection of this.#connections) connection.sweep(now);
   }
 }

@@ -1,6 +1,7 @@
 /** A server: its lanes, its listening socket, its life from listen() to the last call's end. */
 import { EventEmitter } from 'node:events';
 import { systemClock } from './clock.js';
+import { streamsByDescriptors } from './descriptors.js';
 import { SidetoneError } from './errors.js';
 import { type Lane, type LaneSetup, LocalLane, ThreadLane } from './lane.js';
 import { Acceptor } from './listener.js';
@@ -18,11 +19,14 @@ export class Server extends EventEmitter {
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
   readonly expectations = new StreamExpectations({ clock: systemClock });
   readonly #plugins: readonly Plugin[];
+  /** `maxStreams`, or fewer where there are not as many file descriptors. */
+  readonly #streamsMax: number;
   readonly #state: SharedState;
   #lanes: Lane[] = [];
   #stopListening: () => void = () => {};
   #port = 0;
   #adminPort = 0;
+  #listening = false;
   #closed: Promise<void> | undefined;
 
   /** @internal Use createServer. */
@@ -31,7 +35,8 @@ export class Server extends EventEmitter {
     this.options = options;
     this.log = log;
     this.#plugins = plugins;
-    this.#state = new SharedState(options.maxStreams);
+    this.#streamsMax = Math.min(options.maxStreams, streamsByDescriptors());
+    this.#state = new SharedState(this.#streamsMax);
   }
 
   /** The port it listens on; 0 before `listen`. */
@@ -63,33 +68,59 @@ export class Server extends EventEmitter {
     return Promise.all(this.#lanes.map(lane => lane.snapshot(withStreams)));
   }
 
-  /** @throws SidetoneError SIDETONE_PORT_IN_USE; with several reactors also what createServer throws */
+  /**
+   * Listens on `options.port`.
+   * @throws SidetoneError SIDETONE_PORT_IN_USE; SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too
+   *   late; with several reactors also what createServer throws
+   */
   async listen(): Promise<this> {
-    const { host, port, reactors } = this.options;
-    if (reactors === 1) {
-      const lane = new LocalLane(
-        { ...this.#laneSetup(0), expectedOutbound: id => this.#expected(id) },
-        this.#plugins,
-      );
-      this.#lanes = [lane];
-      this.#port = await lane.listener.listen(host, port);
-      this.#stopListening = () => lane.listener.stopListening();
-      return this;
+    if (this.#closed) {
+      throw new SidetoneError('SIDETONE_SERVER_CLOSED', 'listen: this server is closed: make another one');
     }
+    if (this.#listening) {
+      const problem = `listen: port ${this.options.port}: this server listens or is about to: make another for another port`;
+      throw new SidetoneError('SIDETONE_SERVER_LISTENING', problem);
+    }
+    this.#listening = true;
+    try {
+      await (this.options.reactors === 1 ? this.#listenHere() : this.#listenInThreads());
+    } catch (error) {
+      this.#listening = false;
+      throw error;
+    }
+    if (this.#streamsMax < this.options.maxStreams) {
+      const problem = 'the file descriptors allow fewer streams than maxStreams: raise `ulimit -n`';
+      this.log.warn({ streams: this.#streamsMax, maxStreams: this.options.maxStreams }, problem);
+    }
+    return this;
+  }
+
+  async #listenHere(): Promise<void> {
+    const lane = new LocalLane(
+      { ...this.#laneSetup(0), expectedOutbound: id => this.#expected(id) },
+      this.#plugins,
+    );
+    this.#lanes = [lane];
+    this.#port = await lane.listener.listen(this.options.host, this.options.port);
+    this.#stopListening = () => lane.listener.stopListening();
+  }
+
+  async #listenInThreads(): Promise<void> {
     const started = await Promise.all(
-      Array.from({ length: reactors }, (_, index) =>
+      Array.from({ length: this.options.reactors }, (_, index) =>
         ThreadLane.start(this.#laneSetup(index), code => this.#laneExited(index, code)),
       ),
     );
     this.#lanes = started.map(({ lane }) => lane);
     const acceptor = new Acceptor(this.options);
-    this.#port = await acceptor.listen(
-      started.map(({ descriptor }) => descriptor),
-      host,
-      port,
-    );
+    const descriptors = started.map(({ descriptor }) => descriptor);
+    try {
+      this.#port = await acceptor.listen(descriptors, this.options.host, this.options.port);
+    } catch (error) {
+      await Promise.all(this.#lanes.map(lane => lane.drain()));
+      throw error;
+    }
     this.#stopListening = () => acceptor.close();
-    return this;
   }
 
   /**

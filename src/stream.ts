@@ -7,7 +7,7 @@
 import { CODECS, SAMPLE_RATES } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
-import { Feed } from './feed.js';
+import { Feed, queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry, type Positions } from './ledger.js';
 import { INFO, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
@@ -63,6 +63,13 @@ export interface StreamSetup {
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 const CLEAR_TEXT = '{"event":"clear"}';
 
+/** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
+const HANDLER_SLOW_MS = 200;
+/** One that held it this long has failed. */
+const HANDLER_STALL_MS = 1000;
+/** Unfinished async callbacks of one handler: 20 s of audio whose work does not get done. */
+const HANDLER_PENDING_MAX = 1000;
+
 export class Stream {
   /** Telnyx's stream_id. */
   readonly id: string;
@@ -91,6 +98,7 @@ export class Stream {
   #hearing: InboundFrame | undefined; // the frame whose callback is running
   #live: PlaybackEntry | undefined;
   #feed: Feed | undefined;
+  #pending = 0; // async callbacks that have not finished
   #bypassed = false;
   #closed = false;
 
@@ -179,8 +187,10 @@ export class Stream {
     if (audio instanceof Int16Array) return this.#playPcm(audio, sampleRate);
     if (audio instanceof InboundFrame) return this.#playPcm(audio.samples, audio.sampleRate);
     const source = toIterator(audio);
+    const feed = this.#feeding();
+    feed.mustHaveRoom();
     const playback = this.#ledger.open();
-    this.#feeding().add(playback, source, sampleRate);
+    feed.add(playback, source, sampleRate);
     return playback;
   }
 
@@ -256,31 +266,35 @@ export class Stream {
     const { info } = this.#reactor.engine;
     frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
     if (this.#handler?.onAudio === undefined || this.#bypassed) return;
+    const beganMs = this.#reactor.clock.now();
     this.#hearing = frame;
     try {
       const result = this.#handler.onAudio(frame);
-      if (result !== undefined) this.#watch(result);
+      if (result !== undefined) this.#watch('onAudio', result);
     } catch (error) {
       this.handlerFailed('onAudio', error);
     } finally {
       this.#hearing = undefined;
     }
+    this.#timed('onAudio', beganMs);
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
   tell(method: 'onDtmf' | 'onMark' | 'onError' | 'onStop', ...values: unknown[]): void {
     const callback = this.#handler?.[method] as ((...values: unknown[]) => unknown) | undefined;
     if (callback === undefined || (this.#bypassed && method !== 'onStop')) return;
+    const beganMs = this.#reactor.clock.now();
     try {
-      this.#watch(callback.apply(this.#handler, values));
+      this.#watch(method, callback.apply(this.#handler, values));
     } catch (error) {
       this.handlerFailed(method, error);
     }
+    this.#timed(method, beganMs);
   }
 
   /** @internal */
   handlerFailed(where: string, cause: unknown): void {
-    if (this.#bypassed) return;
+    if (this.#bypassed && where !== 'onStop') return;
     this.#reactor.handlerFailed(this, where, cause);
     const bypass = this.#reactor.options.handlerErrors === 'bypass';
     if (where !== 'onError' && where !== 'onStop') {
@@ -293,15 +307,31 @@ export class Stream {
     if (!bypass && where !== 'onStop') this.#link.end('handler_failed');
   }
 
-  #watch(result: unknown): void {
-    if (
-      result === null ||
-      typeof result !== 'object' ||
-      typeof (result as PromiseLike<unknown>).then !== 'function'
-    ) {
-      return;
+  /** Only true promises: a playback is thenable too, and awaiting it would ask Telnyx for a mark. */
+  #watch(where: string, result: unknown): void {
+    if (!(result instanceof Promise)) return;
+    if (++this.#pending === HANDLER_PENDING_MAX) {
+      const problem = `${HANDLER_PENDING_MAX} calls of an async ${where} have not finished: do the work in one task behind a queue`;
+      this.handlerFailed(where, new SidetoneError('SIDETONE_HANDLER_FAILED', problem));
     }
-    if (result instanceof Promise) result.catch(error => this.handlerFailed('async callback', error));
+    result.then(
+      () => {
+        this.#pending--;
+      },
+      error => {
+        this.#pending--;
+        this.handlerFailed(where, error);
+      },
+    );
+  }
+
+  #timed(where: string, beganMs: number): void {
+    const heldMs = this.#reactor.clock.now() - beganMs;
+    if (heldMs < HANDLER_SLOW_MS) return;
+    this.#reactor.handlerStalled(this, where, heldMs);
+    if (heldMs < HANDLER_STALL_MS) return;
+    const problem = `${where} held the thread, and with it every stream of it, for ${Math.round(heldMs)} ms: hand such work to a worker`;
+    this.handlerFailed(where, new SidetoneError('SIDETONE_HANDLER_FAILED', problem));
   }
 
   /** @internal A mark came back from Telnyx. */
@@ -353,17 +383,17 @@ export class Stream {
   #playPcm(samples: Int16Array, sampleRate: number): Playback {
     this.#endLive();
     const playback = this.#ledger.open();
-    if (this.#feed) {
-      this.#feed.addPcm(playback, samples, sampleRate);
-    } else {
-      try {
-        this.enqueue(playback, samples, sampleRate);
-      } catch (error) {
-        playback.settle({ playedMs: 0, interrupted: true });
-        throw error;
+    try {
+      if (this.#feed) {
+        this.#feed.addPcm(playback, samples, sampleRate);
+        return playback;
       }
-      this.#ledger.close(playback, this.#positions().accepted);
+      this.enqueue(playback, samples, sampleRate);
+    } catch (error) {
+      this.#ledger.forget(playback);
+      throw error;
     }
+    this.#ledger.close(playback, this.#positions().accepted);
     return playback;
   }
 
@@ -383,12 +413,8 @@ export class Stream {
     const reactor = this.#reactor;
     const accepted = reactor.play(this.#slot, samples, sampleRate);
     if (accepted < 0) {
-      throw new SidetoneError(
-        'SIDETONE_QUEUE_FULL',
-        `play: ${Math.round((samples.length * 1000) / sampleRate)} ms of audio do not fit behind the ` +
-          `${Math.round(this.queuedMs)} ms that are queued (queueMaxMs ${reactor.options.queueMaxMs}); ` +
-          'await the playback, or play an async iterable, which is read as there is room',
-      );
+      const ms = (samples.length * 1000) / sampleRate;
+      throw queueFull(ms, this.queuedMs, reactor.options.queueMaxMs);
     }
     const due = reactor.engine.info[INFO.sendCount]!;
     if (due > 0) this.#link.sendDue(due);
@@ -398,6 +424,7 @@ export class Stream {
   #feeding(): Feed {
     this.#endLive();
     this.#feed ??= new Feed({
+      queueMaxMs: this.#reactor.options.queueMaxMs,
       // Read ahead of what Telnyx has, not of what has been heard.
       queuedMs: () => {
         const { accepted, sent } = this.#positions();

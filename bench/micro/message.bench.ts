@@ -83,7 +83,7 @@ export async function define(bench: Bench): Promise<void> {
   bench
     .add('message to PCM frame in the handler: sidetone', () => {
       if (next === MESSAGES) {
-        connection.closed(false);
+        connection.closed(undefined);
         connection = openCall();
         next = 0;
       }
@@ -101,6 +101,6 @@ export async function define(bench: Bench): Promise<void> {
   if (heardSamples < before + BYTES) throw new Error('the handler did not hear the message');
   // After the last task the process ends; the reactor's timers must not keep it.
   bench.addEventListener('complete', () => {
-    connection.closed(false);
+    connection.closed(undefined);
   });
 }

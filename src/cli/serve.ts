@@ -99,6 +99,9 @@ async function run(flags: ServeFlags): Promise<void> {
     { host: server.options.host, port: server.port, adminPort: server.adminPort, pid: process.pid },
     'listening',
   );
+  // A plugin's own promise or timer that nobody watches must not end the other calls.
+  process.on('unhandledRejection', err => server.log.error({ err }, 'unhandled rejection'));
+  process.on('uncaughtException', err => server.log.error({ err }, 'uncaught exception'));
   const stop = (signal: string): void => {
     server.log.info({ signal, connections: server.connections }, 'draining');
     server.close().then(() => {

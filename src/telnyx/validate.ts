@@ -47,7 +47,8 @@ export interface RefusedFrame {
 }
 
 export type ParsedFrame =
-  | { kind: 'frame'; frame: TelnyxFrame }
+  /** `unknownKeys`: how many keys were ignored; absent when there were none. */
+  | { kind: 'frame'; frame: TelnyxFrame; unknownKeys?: number }
   /** A well-formed message with an event that version 1.0.0 does not have; `event` is cut to 64 characters. */
   | { kind: 'unknown'; event: string }
   | RefusedFrame;
@@ -317,6 +318,19 @@ const kReaders: ReadonlyMap<string, (message: Fields, read: FieldReader) => Teln
   ['error', readError],
 ]);
 
+/** Keys with a value that `frame`, which was read from `message`, does not have. Goes only as deep as `frame` does. */
+function countUnknownKeys(message: Fields, frame: Fields): number {
+  let count = 0;
+  for (const [key, value] of Object.entries(message)) {
+    if (value === null) continue;
+    if (!Object.hasOwn(frame, key)) count++;
+    else if (key !== 'custom_parameters' && isObject(value)) {
+      count += countUnknownKeys(value, frame[key] as Fields);
+    }
+  }
+  return count;
+}
+
 /**
  * Reads one text message from Telnyx (Media Streaming 1.0.0, messages telnyxConnected … telnyxError). Never throws. The
  * frame is a fresh object that holds only the fields of its type, each checked; nothing of the parsed text is kept in it.
@@ -344,5 +358,7 @@ export function parseFrame(text: string): ParsedFrame {
   const readFrame = kReaders.get(event);
   if (!readFrame) return { kind: 'unknown', event: event.slice(0, kEventMax) };
   const frame = readFrame(message, read);
-  return read.refused ?? { kind: 'frame', frame };
+  if (read.refused) return read.refused;
+  const unknownKeys = countUnknownKeys(message, frame as unknown as Fields);
+  return unknownKeys > 0 ? { kind: 'frame', frame, unknownKeys } : { kind: 'frame', frame };
 }
