@@ -20,6 +20,7 @@ enum class Counter : uint8_t {
   Resyncs,
   Pauses,
   BadPayloads,
+  EmptyPayloads,
   UnwantedTrack,
   MediaSent,
   BytesSent,  // payload bytes, before base64
@@ -31,10 +32,10 @@ enum class Counter : uint8_t {
 constexpr size_t kCounters = static_cast<size_t>(Counter::Count);
 
 constexpr std::array<const char*, kCounters> kCounterNames = {
-    "mediaReceived",   "bytesReceived",  "framesHeard",     "framesConcealed",  "framesLost",
-    "framesReordered", "framesLate",     "framesDuplicate", "reorderOverflows", "resyncs",
-    "pauses",          "badPayloads",    "unwantedTrack",   "mediaSent",        "bytesSent",
-    "underruns",       "paddedMessages", "playsRefused",
+    "mediaReceived",   "bytesReceived", "framesHeard",     "framesConcealed",  "framesLost",
+    "framesReordered", "framesLate",    "framesDuplicate", "reorderOverflows", "resyncs",
+    "pauses",          "badPayloads",   "emptyPayloads",   "unwantedTrack",    "mediaSent",
+    "bytesSent",       "underruns",     "paddedMessages",  "playsRefused",
 };
 
 using CounterValues = std::array<double, kCounters>;

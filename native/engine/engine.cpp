@@ -114,6 +114,7 @@ int Engine::accept(Stream& stream, const MediaMessage& message, double nowMs) {
     return kNothing;
   }
   stream.bytesReceived += bytes;
+  if (bytes == 0) stream.emptyPayloads++;
   inbound->push({message.chunk, message.timestamp, buffers_.payload, bytes}, arrival.fresh,
                 arrival.nothingMissing, nowMs);
   return deliver(stream, message.track, nowMs);
@@ -326,6 +327,7 @@ void Engine::totals(CounterValues& values) const {
 void Engine::addCounters(const Stream& stream, CounterValues& values) const {
   value(values, Counter::MediaReceived) += stream.mediaReceived;
   value(values, Counter::BytesReceived) += static_cast<double>(stream.bytesReceived);
+  value(values, Counter::EmptyPayloads) += stream.emptyPayloads;
   value(values, Counter::UnwantedTrack) += stream.unwantedTrack;
   for (const auto& track : stream.tracks) {
     if (!track) continue;

@@ -149,6 +149,7 @@ class Engine {
     bool inG722Batch = false;
     uint32_t mediaReceived = 0;
     uint64_t bytesReceived = 0;
+    uint32_t emptyPayloads = 0;
     uint32_t unwantedTrack = 0;
   };
 
