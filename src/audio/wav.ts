@@ -129,6 +129,7 @@ export interface WavWriterOptions {
   queueBytesMax?: number;
 }
 
+const NO_SAMPLES = new Int16Array(0);
 const writeAt = promisify(write);
 const truncate = promisify(ftruncate);
 /** The disk is written in pieces of this size: half a second of 16 kHz stereo. */
@@ -190,6 +191,7 @@ export class WavWriter {
     if (!(Number.isInteger(atSample) && atSample >= 0)) {
       throw bad('append', 'atSample', atSample, 'give a whole number, 0 or more');
     }
+    if (samples.length === 0) this.#ends[channel] = Math.max(this.#ends[channel]!, atSample);
     const lateSamples = Math.max(0, Math.min(samples.length, this.#base - atSample));
     const sampleMax = Math.floor(DATA_BYTES_MAX / (2 * channels));
     const fitting = Math.max(lateSamples, Math.min(samples.length, sampleMax - atSample));
@@ -208,6 +210,14 @@ export class WavWriter {
     }
     const complete = Math.min(...this.#ends);
     if ((complete - this.#base) * channels * 2 >= BLOCK_BYTES) this.#flush(complete);
+  }
+
+  /**
+   * Nothing will come for `channel` before `sample`: up to there the file need not wait for it. Without this a channel
+   * that stays silent holds the other one back for `windowMsMax`.
+   */
+  advance(channel: number, sample: number): void {
+    this.append(NO_SAMPLES, channel, Math.max(this.length(channel), sample));
   }
 
   /** Writes what is left and the lengths. Rejects where the disk failed. */
@@ -262,6 +272,9 @@ export class WavWriter {
     this.#queuedBytes += block.length;
     this.#tail = this.#tail
       .then(() => writeAt(this.#fd, block, 0, block.length, position))
+      .then(({ bytesWritten }) => {
+        if (bytesWritten < block.length) throw new Error(`only ${bytesWritten} of ${block.length} bytes fit`);
+      })
       .catch(this.#fail)
       .finally(() => {
         this.#queuedBytes -= block.length;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -173,4 +173,27 @@ test('a file that cannot be made and a wrong option say so', () => {
   assert.throws(() => writer.append(ramp(1), 1), /channel is 1: give 0 to 0/);
   assert.throws(() => writer.append(ramp(1), 0, 0.5), /atSample is 0.5/);
   return writer.close();
+});
+
+test('a channel that is told to stay silent does not hold the other one back', async () => {
+  const path = join(dir, 'silent.wav');
+  const writer = new WavWriter(path, { sampleRate: 8000, channels: 2 });
+  for (let i = 0; i < 100; i++) {
+    writer.append(ramp(800), 0);
+    writer.advance(1, writer.length(0) - 80);
+  }
+  while (statSync(path).size < 250_000) await new Promise(resolve => setImmediate(resolve));
+  writer.append(ramp(80, 7), 1);
+  writer.advance(1, 5); // back is nowhere
+  await writer.close();
+  const { channels } = await readWav(path);
+  assert.equal(channels[0]!.length, 80_000);
+  assert.deepEqual(channels[1]!.subarray(79_920), ramp(80, 7));
+  assert.ok(channels[1]!.subarray(0, 79_920).every(sample => sample === 0));
+});
+
+test('a full disk is told when the file is closed', { skip: !existsSync('/dev/full') }, async () => {
+  const writer = new WavWriter('/dev/full', { sampleRate: 8000, channels: 1 });
+  for (let i = 0; i < 10; i++) writer.append(ramp(8000));
+  await assert.rejects(writer.close(), /ENOSPC|EINVAL/);
 });
