@@ -185,7 +185,9 @@ export class Connection implements StreamLink {
 
   /** One media message out of the send slab. */
   sendMedia(message: Uint8Array): void {
-    if (this.#socket) this.#sent(this.#socket.send(message, false, false));
+    if (!this.#socket) return;
+    this.#sent(this.#socket.send(message, false, false));
+    this.#stream?.mediaSent(message);
   }
 
   drained(): void {
@@ -306,6 +308,7 @@ export class Connection implements StreamLink {
       outbound,
       handlerRate,
       tracks,
+      query: this.setup.query,
     });
     if (!opened) {
       this.end('protocol_error');
@@ -331,7 +334,7 @@ export class Connection implements StreamLink {
             'asynchronous inside it',
         );
       }
-      if (handler) stream.attach(handler);
+      stream.attach(handler);
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }

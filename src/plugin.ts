@@ -22,6 +22,12 @@ export interface AudioFrame {
   copy(): Int16Array;
 }
 
+/**
+ * Audio that the handler played, as the caller heard it: in order, after the codec, and only what a clear did not cut
+ * off. Its `timestampMs` lies on the axis of the caller's frames, below 0 for what was heard before the first of them.
+ */
+export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed'>;
+
 /** What `await playback` gives. */
 export interface PlaybackResult {
   /** How much of it was heard in the call, in ms. */
@@ -54,6 +60,11 @@ export interface StreamHandler {
   onAudio?(frame: AudioFrame): unknown;
   /** `at` is the telephony engine's time of the key, or the time of arrival where it gave none. */
   onDtmf?(digit: string, at: Date): unknown;
+  /**
+   * What the caller has heard of this handler, told when it has been heard: for recording and for echo cancellation.
+   * A handler that has it pays for decoding its own audio. Not in MP3 mode.
+   */
+  onPlayed?(frame: PlayedFrame): unknown;
   /** A mark set with `stream.mark(name)` whose audio has been heard. Not called for marks that a clear sent back. */
   onMark?(name: string): unknown;
   /** An error frame from Telnyx, audio that had to be dropped, or a failure of this handler. */

@@ -62,6 +62,7 @@ interface OpenStream {
   outbound: Format;
   handlerRate: number;
   tracks: readonly Track[];
+  query: URLSearchParams;
 }
 
 export interface ReactorEnvironment {

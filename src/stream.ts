@@ -11,6 +11,7 @@ import { Feed, queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry, type Positions } from './ledger.js';
 import { INFO, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
+import { PlayedTap } from './played.js';
 import type { AudioFrame, StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
@@ -58,6 +59,7 @@ export interface StreamSetup {
   outbound: Format;
   handlerRate: number;
   tracks: readonly Track[];
+  query: URLSearchParams;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
@@ -77,6 +79,8 @@ export class Stream {
   readonly call: CallInfo;
   /** The start frame as it came. */
   readonly start: StartFrame['start'];
+  /** What stands behind the `?` of the stream_url. */
+  readonly query: URLSearchParams;
   /** What comes in. */
   readonly inbound: Format;
   /** What goes out. */
@@ -99,6 +103,7 @@ export class Stream {
   #live: PlaybackEntry | undefined;
   #feed: Feed | undefined;
   #pending = 0; // async callbacks that have not finished
+  #played: PlayedTap | undefined;
   #bypassed = false;
   #closed = false;
 
@@ -117,6 +122,7 @@ export class Stream {
       clientState: start.start.client_state,
       customParameters: start.start.custom_parameters ?? {},
     };
+    this.query = setup.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
     this.sampleRate = setup.handlerRate;
@@ -140,6 +146,13 @@ export class Stream {
         report: error => this.tell('onError', error),
       });
     }
+    // A handler may play before it is known whether it has onPlayed: attach() decides.
+    this.#played = new PlayedTap({
+      outbound: setup.outbound,
+      sampleRate: setup.handlerRate,
+      codec: { l16ByteOrder: setup.reactor.options.l16ByteOrder },
+      deliver: frame => this.tell('onPlayed', frame),
+    });
     this.#ledger = new Ledger({
       positions: () => this.#positions(),
       sendMark: name => this.#link.sendText(JSON.stringify({ event: 'mark', mark: { name } })),
@@ -218,6 +231,7 @@ export class Stream {
     const now = this.#reactor.clock.now();
     const waitingMs = this.#feed?.drop() ?? 0;
     this.#feed = undefined;
+    this.#played?.cleared(now);
     const positions = this.#positions();
     const playedMs = this.#ledger.clear(positions, true);
     this.#live = undefined;
@@ -240,8 +254,9 @@ export class Stream {
   }
 
   /** @internal */
-  attach(handler: StreamHandler): void {
+  attach(handler: StreamHandler | undefined): void {
     this.#handler = handler;
+    if (!handler?.onPlayed) this.#played = undefined;
   }
 
   /**
@@ -265,6 +280,13 @@ export class Stream {
     const frame = this.#frames[track]!;
     const { info } = this.#reactor.engine;
     frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
+    if (this.#played) {
+      const now = this.#reactor.clock.now();
+      if (track === 0 || !this.#frames[0]) {
+        this.#played.anchor(now, frame.timestampMs, (samples * 1000) / frame.sampleRate);
+      }
+      this.#played.heard(now);
+    }
     if (this.#handler?.onAudio === undefined || this.#bypassed) return;
     const beganMs = this.#reactor.clock.now();
     this.#hearing = frame;
@@ -280,7 +302,7 @@ export class Stream {
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
-  tell(method: 'onDtmf' | 'onMark' | 'onError' | 'onStop', ...values: unknown[]): void {
+  tell(method: 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop', ...values: unknown[]): void {
     const callback = this.#handler?.[method] as ((...values: unknown[]) => unknown) | undefined;
     if (callback === undefined || (this.#bypassed && method !== 'onStop')) return;
     const beganMs = this.#reactor.clock.now();
@@ -339,8 +361,19 @@ export class Stream {
     if (this.#ledger.returned(name)) this.tell('onMark', name);
   }
 
+  /** @internal One media message of this stream was sent. */
+  mediaSent(message: Uint8Array): void {
+    this.#played?.sent(message);
+  }
+
   /** @internal Messages of this stream were sent: marks and sources may go on. */
   afterSend(): void {
+    if (this.#played) {
+      const { native, info } = this.#reactor.engine;
+      const now = this.#reactor.clock.now();
+      native.position(this.#slot, now);
+      this.#played.placed(now + info[INFO.aheadMs]!);
+    }
     if (!this.#ledger.marksWaiting && !this.#feed) return;
     this.#ledger.sent(this.#positions().sent);
     this.#feed?.pump();
@@ -354,6 +387,7 @@ export class Stream {
   /** @internal Called a few times a second. */
   sweep(nowMs: number): void {
     if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
+    this.#played?.heard(nowMs);
     this.#feed?.pump();
   }
 
@@ -363,7 +397,10 @@ export class Stream {
     this.#feed?.drop();
     this.#feed = undefined;
     this.#ledger.clear(this.#positions(), false);
+    const played = this.#played;
+    this.#played = undefined;
     this.#closed = true;
+    played?.close(this.#reactor.clock.now());
     this.#pooled?.close();
     this.tell('onStop', reason);
     this.#handler = undefined;
