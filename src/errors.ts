@@ -17,7 +17,8 @@ export type ErrorCode =
   | 'SIDETONE_SERVER_CLOSED'
   | 'SIDETONE_SERVER_LISTENING'
   | 'SIDETONE_TELNYX_ERROR'
-  | 'SIDETONE_CALL_FAILED';
+  | 'SIDETONE_CALL_FAILED'
+  | 'SIDETONE_RECORDING_FAILED';
 
 /** A value as it stands in a message: JSON where it has any, cut to a line. */
 export function shown(value: unknown): string {

@@ -19,11 +19,16 @@ export {
   definePlugin,
   type OutboundOptions,
   type PlaybackResult,
+  type PlayedFrame,
   type Plugin,
   type StopReason,
   type StreamHandler,
   type StreamRequest,
 } from './plugin.js';
+export { default as echo } from './plugins/echo.js';
+export { type RecordOptions, record } from './plugins/record.js';
+export { type SpeakOptions, speak } from './plugins/speak.js';
+export { tone } from './plugins/tone.js';
 export { createServer, type Server } from './server.js';
 export type { CallOptions as SimulatedCallOptions } from './simulator/options.js';
 export type { CallResult } from './simulator/result.js';

@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseWav } from '../audio/wav.js';
+import { CODECS, SAMPLE_RATES } from '../codec.js';
+import { resample } from '../codecs.js';
+import { SidetoneError } from '../errors.js';
+import { definePlugin, type Plugin } from '../plugin.js';
+
+export interface SpeakOptions {
+  /** A WAV file: 16 bit, at one of SAMPLE_RATES; of stereo the left channel is played. Default: a built-in phrase. */
+  file?: string;
+  /** Silence before the file is played again, in ms. Default 500. */
+  pauseMs?: number;
+}
+
+const PHRASE = fileURLToPath(new URL('../../../assets/speech.wav', import.meta.url));
+
+/**
+ * Plays a file again and again; a key that the caller presses cuts it off and begins anew. The queue takes what it has
+ * room for, about two seconds ahead of what the caller hears. The file is read once and resampled once a rate; all
+ * calls play the same memory.
+ *
+ * @throws SidetoneError SIDETONE_BAD_ARGUMENT where the file cannot be read or used
+ */
+export function speak(options: SpeakOptions = {}): Plugin {
+  const { file, pauseMs = 500 } = options;
+  const atRate = new Map<number, Int16Array>();
+  // A wrong file must not wait for the first call to show.
+  let original = file === undefined ? undefined : read(file);
+
+  const phrase = (sampleRate: number): Int16Array => {
+    let pcm = atRate.get(sampleRate);
+    if (!pcm) {
+      original ??= read(PHRASE);
+      pcm = resample(original.samples, original.sampleRate, sampleRate);
+      atRate.set(sampleRate, pcm);
+    }
+    return pcm;
+  };
+
+  return definePlugin({
+    name: 'speak',
+    onStart(stream) {
+      const { encoding, sampleRate: announced } = stream.outbound;
+      const sampleRate = CODECS[encoding].sampleRate(announced);
+      const spoken = phrase(sampleRate);
+      const pause = new Int16Array(Math.round((sampleRate * pauseMs) / 1000));
+      const begin = () => stream.play(again(spoken, pause), { sampleRate });
+      begin();
+      return {
+        async onDtmf() {
+          await stream.clear();
+          begin();
+        },
+      };
+    },
+  });
+}
+
+function* again(spoken: Int16Array, pause: Int16Array): Generator<Int16Array> {
+  for (;;) {
+    yield spoken;
+    yield pause;
+  }
+}
+
+function read(file: string): { samples: Int16Array; sampleRate: number } {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `speak file: ${file}: cannot be read: ${why}`, {
+      cause,
+    });
+  }
+  const { channels, sampleRate } = parseWav(bytes, `speak file: ${file}`);
+  const samples = channels[0]!;
+  if (samples.length === 0) {
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `speak file: ${file}: holds no sound: give another`);
+  }
+  if (!SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) {
+    throw new SidetoneError(
+      'SIDETONE_BAD_ARGUMENT',
+      `speak file: ${file}: its rate is ${sampleRate} Hz: resample it to one of ${SAMPLE_RATES.join(', ')} Hz`,
+    );
+  }
+  return { samples, sampleRate };
+}
+
+/** Which file is the server's business, never that of a stream_url. */
+const file = process.env.SIDETONE_SPEAK_FILE;
+export default speak(file ? { file } : {});
