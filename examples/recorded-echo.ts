@@ -1,0 +1,8 @@
+/**
+ * Any plugin can be recorded: caller on the left, what the caller heard on the right.
+ *
+ *     SIDETONE_RECORD_DIR=recordings sidetone serve --plugin ./examples/recorded-echo.ts
+ */
+import { echo, record } from 'sidetone';
+
+export default { ...record(echo), name: 'recorded-echo' };
