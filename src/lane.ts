@@ -51,6 +51,7 @@ export class LocalLane implements Lane {
       expectedOutbound: setup.expectedOutbound,
       onCall: setup.onCall,
       onConnections: change => state.connections(change),
+      onStreams: change => state.streams(change),
     });
     this.listener = new Listener({
       options,

@@ -75,6 +75,8 @@ export interface ReactorEnvironment {
   onCall?: (callControlId: string) => void;
   /** A connection came (+1) or went (-1). */
   onConnections?: (change: number) => void;
+  /** A stream started (+1) or ended (-1). */
+  onStreams?: (change: number) => void;
 }
 
 export class Reactor {
@@ -85,6 +87,7 @@ export class Reactor {
   readonly #expectedOutbound: ReactorEnvironment['expectedOutbound'];
   readonly #onCall: (callControlId: string) => void;
   readonly #onConnections: (change: number) => void;
+  readonly #onStreams: (change: number) => void;
   readonly #connections = new Set<Connection>();
   /** By engine slot. */
   readonly #links: (Connection | undefined)[] = [];
@@ -107,6 +110,7 @@ export class Reactor {
     this.#expectedOutbound = environment.expectedOutbound;
     this.#onCall = environment.onCall ?? (() => {});
     this.#onConnections = environment.onConnections ?? (() => {});
+    this.#onStreams = environment.onStreams ?? (() => {});
     this.engine = new Engine(environment.options);
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
@@ -190,6 +194,7 @@ export class Reactor {
     const setup: StreamSetup = { reactor: this, slot, ...open };
     this.#links[slot] = open.link;
     this.#streams++;
+    this.#onStreams(1);
     this.#counters.streamsStarted++;
     if (this.#streams === 1) this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
     this.#log.debug(
@@ -207,6 +212,7 @@ export class Reactor {
     this.engine.native.close(stream.slot);
     this.#links[stream.slot] = undefined;
     this.#streams--;
+    this.#onStreams(-1);
     this.#counters.streamsStopped++;
     if (this.#streams === 0) this.#stopTicking();
   }

@@ -51,7 +51,12 @@ export class Server extends EventEmitter {
 
   /** Connections that are open. */
   get connections(): number {
-    return this.#state.count;
+    return this.#state.connectionCount;
+  }
+
+  /** Streams that are running. */
+  get streams(): number {
+    return this.#state.streamCount;
   }
 
   /** Whether a new stream would be taken. */

@@ -7,7 +7,7 @@ export class SharedState {
     private readonly streamsMax: number,
     memory?: SharedArrayBuffer,
   ) {
-    this.memory = memory ?? new SharedArrayBuffer(8);
+    this.memory = memory ?? new SharedArrayBuffer(WORDS * 4);
     this.#words = new Int32Array(this.memory);
   }
 
@@ -16,8 +16,17 @@ export class SharedState {
     Atomics.add(this.#words, CONNECTIONS, change);
   }
 
-  get count(): number {
+  get connectionCount(): number {
     return Atomics.load(this.#words, CONNECTIONS);
+  }
+
+  /** A stream started (+1) or ended (-1). */
+  streams(change: number): void {
+    Atomics.add(this.#words, STREAMS, change);
+  }
+
+  get streamCount(): number {
+    return Atomics.load(this.#words, STREAMS);
   }
 
   /** From now on no lane takes a connection. */
@@ -31,9 +40,11 @@ export class SharedState {
 
   /** Whether another connection may come. */
   admits(): boolean {
-    return !this.draining && this.count < this.streamsMax;
+    return !this.draining && this.connectionCount < this.streamsMax;
   }
 }
 
 const CONNECTIONS = 0;
 const DRAINING = 1;
+const STREAMS = 2;
+const WORDS = 3;

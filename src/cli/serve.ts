@@ -103,7 +103,7 @@ async function run(flags: ServeFlags): Promise<void> {
   process.on('unhandledRejection', err => server.log.error({ err }, 'unhandled rejection'));
   process.on('uncaughtException', err => server.log.error({ err }, 'uncaught exception'));
   const stop = (signal: string): void => {
-    server.log.info({ signal, connections: server.connections }, 'draining');
+    server.log.info({ signal, streams: server.streams }, 'draining');
     server.close().then(() => {
       server.log.info('closed');
       process.exitCode = 0;

@@ -246,7 +246,7 @@ test("fault 11: without stop, onStop runs exactly once and says 'disconnected'; 
       end(socket, call);
       await eventually(() => stops.length > 0, 'onStop');
       socket.destroy();
-      await eventually(() => server.reactor.connections.size === 1, 'the end of the connection');
+      await eventually(() => server.connections === 1, 'the end of the connection');
       assert.deepEqual(stops, [reason]);
     }
   });

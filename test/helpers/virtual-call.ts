@@ -57,7 +57,7 @@ export class VirtualServer {
     });
     application.onText = text =>
       connection.message(new Uint8Array(Buffer.from(text, 'utf8')).buffer as ArrayBuffer, false);
-    application.onClose = () => connection.closed(false);
+    application.onClose = () => connection.closed();
     open();
     return { call, connection, sent };
   }
