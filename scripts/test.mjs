@@ -17,8 +17,14 @@ const files = readdirSync(new URL('../dist/test', import.meta.url), { recursive:
   .sort();
 
 if (names.length === 0) {
-  const native = spawnSync(process.execPath, ['scripts/test-native.mjs'], { cwd: root, stdio: 'inherit' });
-  if (native.status !== 0) process.exit(native.status ?? 1);
+  // The native tests as they ship, and once more under AddressSanitizer and UndefinedBehaviorSanitizer.
+  for (const args of [[], ['--sanitize']]) {
+    const native = spawnSync(process.execPath, ['scripts/test-native.mjs', ...args], {
+      cwd: root,
+      stdio: 'inherit',
+    });
+    if (native.status !== 0) process.exit(native.status ?? 1);
+  }
 }
 if (files.length === 0) {
   console.error(`no test file matches ${names.join(', ')}`);
