@@ -8,7 +8,20 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24', '26'];
-const COPIED = ['package.json', 'package-lock.json', 'dist', 'build', 'src', 'test', 'assets', 'examples', 'scripts', 'docs', 'native', 'bench'];
+const COPIED = [
+  'package.json',
+  'package-lock.json',
+  'dist',
+  'build',
+  'src',
+  'test',
+  'assets',
+  'examples',
+  'scripts',
+  'docs',
+  'native',
+  'bench',
+];
 const results = [];
 
 function run(command, args, options) {
@@ -27,7 +40,15 @@ for (const version of versions) {
       if (error.code !== 'ENOENT') throw error;
     }
   }
-  const installed = run('npm', ['install', '--prefix', home, '--no-save', '--no-audit', '--no-fund', `node@${version}`]);
+  const installed = run('npm', [
+    'install',
+    '--prefix',
+    home,
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    `node@${version}`,
+  ]);
   const node = join(home, 'node_modules', 'node', 'bin');
   const env = { ...process.env, PATH: `${node}${delimiter}${process.env.PATH}` };
   env.SIDETONE_VECTORS ??= join(root, '../shared/vectors');

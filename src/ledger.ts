@@ -20,6 +20,8 @@ export interface Positions {
 export interface LedgerHost {
   positions(): Positions;
   sendMark(name: string): void;
+  /** A mark goes behind this position: a message should end there. */
+  cutAt(position: number): void;
   /** Somebody awaits a playback that is still growing with live audio: it ends here. */
   endLive(playback: PlaybackEntry): void;
 }
@@ -146,8 +148,13 @@ export class Ledger {
 
   /** Somebody awaits `playback`: a mark behind it will tell when it has been heard. */
   watch(playback: PlaybackEntry): void {
-    if (playback.end === NEVER) this.host.endLive(playback);
-    else this.#placeMark(playback);
+    if (playback.end === NEVER) {
+      this.host.endLive(playback);
+      return;
+    }
+    const { played, samplesPerMs } = this.host.positions();
+    if (playback.end > played) this.#placeMark(playback);
+    else playback.settle({ playedMs: lengthMs(playback, samplesPerMs), interrupted: false });
   }
 
   /** `playback`, just opened, could not be queued. */
@@ -263,6 +270,7 @@ export class Ledger {
     let at = this.#waiting.length;
     while (at > 0 && this.#waiting[at - 1]!.position > mark.position) at--;
     this.#waiting.splice(at, 0, mark);
+    this.host.cutAt(mark.position);
     this.sent(this.host.positions().sent);
   }
 

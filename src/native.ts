@@ -102,6 +102,7 @@ export interface NativeEngine {
   packetsLost(stream: number, frames: number): void;
   noteSequence(stream: number, sequence: number): void;
   clear(stream: number, nowMs: number): void;
+  cutAt(stream: number, position: number): void;
   position(stream: number, nowMs: number): void;
   streamCounters(stream: number, values: Float64Array): void;
   totals(values: Float64Array): void;

@@ -156,6 +156,7 @@ export class Stream {
     this.#ledger = new Ledger({
       positions: () => this.#positions(),
       sendMark: name => this.#link.sendText(JSON.stringify({ event: 'mark', mark: { name } })),
+      cutAt: position => this.#reactor.engine.native.cutAt(this.#slot, position),
       endLive: playback => {
         if (playback === this.#live) this.#endLive();
       },

@@ -177,6 +177,12 @@ napi_value Clear(napi_env env, napi_callback_info callback) {
   return nullptr;
 }
 
+napi_value CutAt(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->cutAt(call.stream, call.number(1));
+  return nullptr;
+}
+
 napi_value Position(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (!call.open) return nullptr;
@@ -364,6 +370,7 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   fast("packetsLost", PacketsLost);
   fast("noteSequence", NoteSequence);
   fast("clear", Clear);
+  fast("cutAt", CutAt);
   fast("position", Position);
   const auto slow = [&](const char* name, Napi::Value (*callback)(const Napi::CallbackInfo&)) {
     engine.Set(name, Napi::Function::New(env, callback, name, handle));

@@ -101,6 +101,8 @@ class Engine {
    */
   double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow);
   void clear(int stream, double nowMs);
+  /** A mark goes behind this position: see Outbound::cutAt(). */
+  void cutAt(int stream, double position) { streams_[static_cast<size_t>(stream)]->outbound.cutAt(position); }
 
   /** Fills the slab with what is due; call again at once while `tickHasMore()`. Returns sendCount(). */
   size_t tick(double nowMs);

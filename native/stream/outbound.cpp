@@ -132,6 +132,29 @@ size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
   return samples + padding;
 }
 
+/** Samples up to the first cut, if it lies within the next `samples` and leaves no message too short; else 0.
+ */
+size_t Outbound::untilCut(size_t samples) const {
+  for (size_t i = 0; i < cutCount_; i++) {
+    const double distance = cuts_[i] - sent_;
+    if (distance > static_cast<double>(samples)) break;
+    const auto whole = static_cast<size_t>(std::max(distance, 0.0));
+    if (whole >= minSamples_ && (!g722_ || whole % 2 == 0)) return whole;
+  }
+  return 0;
+}
+
+void Outbound::cutAt(double position) {
+  if (position <= sent_ || cutCount_ == kCuts) return;
+  size_t at = cutCount_;
+  while (at > 0 && cuts_[at - 1] > position) at--;
+  if (at > 0 && cuts_[at - 1] == position) return;
+  std::copy_backward(cuts_.begin() + static_cast<long>(at), cuts_.begin() + static_cast<long>(cutCount_),
+                     cuts_.begin() + static_cast<long>(cutCount_ + 1));
+  cuts_[at] = position;
+  cutCount_++;
+}
+
 size_t Outbound::paddingFor(size_t samples) const {
   return samples < minSamples_ ? minSamples_ - samples : 0;
 }
@@ -162,6 +185,7 @@ size_t Outbound::dueSamples(double nowMs) {
   if (nowMs < leadDueMs()) return 0;
   if (playout_.aheadMs(nowMs) == 0) chunkMs_ = kMessageMinMs;
   const auto chunk = static_cast<size_t>(chunkMs_ * samplesPerMs_);
+  if (const size_t cut = untilCut(std::min(queued, chunk + minSamples_))) return cut;
   if (queued < chunk + minSamples_) {
     // All of it, rather than leaving a tail behind; G.722 makes a byte of two samples.
     return g722_ ? queued - queued % 2 : queued;
@@ -238,6 +262,11 @@ void Outbound::sent(size_t samples, size_t padding, size_t bytes, double nowMs) 
   if (playout_.dryAtMs() < nowMs && lastEnqueueMs_ < playout_.dryAtMs()) counters_.underruns++;
   playout_.sent(sent_, static_cast<double>(samples), static_cast<double>(padding), nowMs);
   sent_ += static_cast<double>(samples);
+  size_t passed = 0;
+  while (passed < cutCount_ && cuts_[passed] <= sent_) passed++;
+  std::copy(cuts_.begin() + static_cast<long>(passed), cuts_.begin() + static_cast<long>(cutCount_),
+            cuts_.begin());
+  cutCount_ -= passed;
   counters_.messages++;
   counters_.payloadBytes += bytes;
   if (padding > 0 && !pooled_) counters_.padded++;
@@ -246,6 +275,7 @@ void Outbound::sent(size_t samples, size_t padding, size_t bytes, double nowMs) 
 
 void Outbound::clear(double nowMs) {
   queue_.clear();
+  cutCount_ = 0;
   if (packets_) packets_->clear();
   encoding_ = 0;
   staleWithEncoder_ = withEncoder_;

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -87,6 +88,13 @@ class Outbound {
   /** Pool encodings: a frame of 20 ms whose packet will never come; its time is passed over. */
   void packetLost();
 
+  /**
+   * A message should end at this position (of accepted samples), because a mark goes behind it: a mark comes
+   * back when the whole message before it has been played. Kept unless it would make a message of less than
+   * 20 ms.
+   */
+  void cutAt(double position);
+
   /** Drops what is queued; the far end drops what it has not played. */
   void clear(double nowMs);
 
@@ -110,6 +118,7 @@ class Outbound {
   size_t takePacket(double nowMs, uint8_t* payload);
   double tailDueMs() const;
   double leadDueMs() const { return playout_.dryAtMs() - config_.leadMs - kTickSlackMs; }
+  size_t untilCut(size_t samples) const;
   size_t paddingFor(size_t samples) const;
   void sent(size_t samples, size_t padding, size_t bytes, double nowMs);
 
@@ -126,6 +135,11 @@ class Outbound {
   double encoding_ = 0;            // pool: samples with the encoder or waiting as packets
   uint32_t withEncoder_ = 0;       // pool: frames of 20 ms that have not come back
   uint32_t staleWithEncoder_ = 0;  // pool: of those, the ones from before a clear()
+  // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
+  // come back a message late.
+  static constexpr size_t kCuts = 8;
+  std::array<double, kCuts> cuts_{};
+  size_t cutCount_ = 0;
   BlockQueue queue_;
   std::optional<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
   std::unique_ptr<Resampler> resampler_;

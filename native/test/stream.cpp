@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -158,6 +159,24 @@ TEST_CASE("clear drops what is queued and remembers what was heard") {
   CHECK(call.outbound.playout().aheadMs(700) == 0);
   CHECK(call.outbound.playout().playedPosition(5000) == doctest::Approx(700 * 8));
   CHECK(call.outbound.take(700, call.payload.data()) == 0);
+}
+
+TEST_CASE("a message ends where a mark goes behind it, unless it would be too short") {
+  Call call;
+  const auto pcm = ramp(8000 * 2);
+  call.outbound.enqueue(pcm.data(), pcm.size(), 8000, nullptr, 0);
+  const std::vector<double> marks = {8000, 2400, 2450, 15999};
+  for (const double mark : marks) call.outbound.cutAt(mark);
+  std::vector<double> ends;
+  double sent = 0;
+  for (double now = 0; now < 2000; now += kTickMs) {
+    for (const size_t bytes : call.pump(now)) ends.push_back(sent += static_cast<double>(bytes));
+  }
+  const auto cut = [&](double at) { return std::find(ends.begin(), ends.end(), at) != ends.end(); };
+  CHECK(cut(2400));
+  CHECK_FALSE(cut(2450));
+  CHECK(cut(8000));
+  CHECK(call.far.gapMs == 0);
 }
 
 TEST_CASE("any rate into any encoding: as much comes out as went in") {
