@@ -130,7 +130,12 @@ const parts: Record<(typeof PARTS)[number], () => Promise<void>> = {
     console.log('by number of streams, frames of 100 ms');
     const span = Math.min(seconds, 5);
     for (const count of quick ? [100, 1000, 4000] : [100, 250, 500, 1000, 2000, 3000, 4000]) {
-      await collect(findings.scaling, 'sidetone', 'speech', { streams: count, seconds: span, ptimeMs: 100 });
+      await collect(findings.scaling, 'sidetone', 'speech', {
+        streams: count,
+        seconds: span,
+        ptimeMs: 100,
+        warmupSeconds: 4,
+      });
     }
     if (quick) return;
     console.log('by number of streams, frames of 20 ms');

@@ -91,6 +91,8 @@ class Generator final : public Receiver {
   void step(int64_t now);
   void enter(Phase phase, int64_t untilUs);
   bool allReturned();
+  void takeRate(Stream& stream, int64_t ticks, int64_t arrivedUs);
+  double audioRate(const Stream& stream, int64_t now) const;
   void beginWindow(int64_t now);
   void endWindow(int64_t now);
   void sendDue(int64_t now);
@@ -224,6 +226,15 @@ bool Generator::allReturned() {
   return true;
 }
 
+double Generator::audioRate(const Stream& stream, int64_t now) const {
+  if (stream.firstUs == 0) return 0;
+  const bool silent = now - stream.lastUs > std::max(kSilentUs, ticksToUs(stream.lastTicks));
+  const bool whole = !silent && stream.early.latenessUs != INT64_MAX && stream.late.latenessUs != INT64_MAX;
+  const int64_t ticks = whole ? stream.late.ticksBefore - stream.early.ticksBefore : stream.windowTicks;
+  const int64_t spanUs = whole ? stream.late.arrivedUs - stream.early.arrivedUs : now - stream.firstUs;
+  return spanUs <= 0 ? 0 : static_cast<double>(ticks) * 125 / 6 / static_cast<double>(spanUs);
+}
+
 void Generator::beginWindow(int64_t now) {
   windowUs_ = now;
   measuring_ = true;
@@ -244,12 +255,7 @@ void Generator::endWindow(int64_t now) {
     const Stream& stream = connections_.stream(i);
     if (stream.underran) result_.streamsWithUnderrun++;
     if (stream.state != Stream::State::Open) continue;
-    const bool silent = now - stream.lastUs > std::max(kSilentUs, ticksToUs(stream.lastTicks));
-    const int64_t spanUs = (silent ? now : stream.lastUs) - stream.firstUs;
-    const int64_t ticks = stream.rateTicks + (silent ? stream.lastTicks : 0);
-    const bool any = stream.firstUs > 0 && spanUs > 0;
-    result_.audioRates.push_back(any ? static_cast<double>(ticks) * 125 / 6 / static_cast<double>(spanUs)
-                                     : 0);
+    result_.audioRates.push_back(audioRate(stream, now));
   }
 }
 
@@ -400,11 +406,19 @@ void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, i
     result_.underrunLength.record(arrival.gapUs);
     stream.underran = true;
   }
-  if (stream.firstUs == 0) {
-    stream.firstUs = arrivedUs;
-  } else {
-    stream.rateTicks += stream.lastTicks;
+  takeRate(stream, ticks, arrivedUs);
+}
+
+void Generator::takeRate(Stream& stream, int64_t ticks, int64_t arrivedUs) {
+  const int64_t quarterUs = int64_t{options_.measureMs} * 1000 / 4;
+  const Stream::RatePoint point{arrivedUs, stream.windowTicks, arrivedUs - ticksToUs(stream.windowTicks)};
+  if (arrivedUs < windowUs_ + quarterUs) {
+    if (point.latenessUs < stream.early.latenessUs) stream.early = point;
+  } else if (arrivedUs >= windowUs_ + 3 * quarterUs) {
+    if (point.latenessUs < stream.late.latenessUs) stream.late = point;
   }
+  if (stream.firstUs == 0) stream.firstUs = arrivedUs;
+  stream.windowTicks += ticks;
   stream.lastUs = arrivedUs;
   stream.lastTicks = ticks;
 }
