@@ -36,6 +36,7 @@ export const REACTOR_COUNTERS = [
   'earlyMedia',
   'lateMedia',
   'messagesDropped',
+  'liveDropped',
   'poolRefused',
   'telnyxErrors',
   'handlerFailures',

@@ -101,6 +101,7 @@ export class Stream {
   #handler: StreamHandler | undefined;
   #hearing: InboundFrame | undefined; // the frame whose callback is running
   #live: PlaybackEntry | undefined;
+  #liveFull = false; // some of it had to be dropped
   #feed: Feed | undefined;
   #pending = 0; // async callbacks that have not finished
   #played: PlayedTap | undefined;
@@ -185,7 +186,7 @@ export class Stream {
    *
    * PCM is copied before this returns. Sources are read as there is room, about two seconds ahead. Playing the frame
    * that is being heard, inside its callback, is the live path: it allocates nothing and returns the stream's one live
-   * playback, which stands for everything played so.
+   * playback, which stands for everything played so; where the queue is full, the frame is dropped and `onError` told.
    *
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong type or rate; SIDETONE_QUEUE_FULL when the queue has no
    *   room for all of it (nothing is queued then); SIDETONE_STREAM_CLOSED after the stream's end
@@ -413,8 +414,17 @@ export class Stream {
     if (!this.#live || this.#live.finished) {
       this.#live = this.#ledger.open();
       this.#live.start = this.#positions().accepted;
+      this.#liveFull = false;
     }
-    this.#enqueue(frame.samples, frame.sampleRate);
+    try {
+      this.#enqueue(frame.samples, frame.sampleRate);
+    } catch (error) {
+      // Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on.
+      this.#reactor.count('liveDropped');
+      const told = this.#liveFull;
+      this.#liveFull = true;
+      if (!told) this.tell('onError', error);
+    }
     return this.#live;
   }
 

@@ -10,6 +10,8 @@ export interface WireCallOptions {
   streamId?: string;
 }
 
+const WIDEBAND: readonly Encoding[] = ['L16', 'OPUS', 'AMR-WB'];
+
 /** One call's messages: sequence, chunk and timestamp count by themselves. */
 export class WireCall {
   readonly streamId: string;
@@ -24,7 +26,7 @@ export class WireCall {
     this.streamId = options.streamId ?? randomUUID();
     this.callControlId = options.callControlId ?? `v2:${randomUUID()}`;
     this.encoding = options.encoding ?? 'PCMU';
-    this.sampleRate = options.sampleRate ?? (this.encoding === 'L16' ? 16000 : 8000);
+    this.sampleRate = options.sampleRate ?? (WIDEBAND.includes(this.encoding) ? 16000 : 8000);
   }
 
   connected(token?: string) {
@@ -47,9 +49,8 @@ export class WireCall {
   }
 
   media(payload: Uint8Array, track: Track = 'inbound') {
-    const samples = this.encoding === 'L16' ? payload.length >> 1 : payload.length;
     const timestamp = this.#timestamps[track];
-    this.#timestamps[track] += samples;
+    this.#timestamps[track] += this.#clockUnits(payload.length);
     return {
       event: 'media',
       sequence_number: this.next(),
@@ -61,6 +62,12 @@ export class WireCall {
         payload: Buffer.from(payload).toString('base64'),
       },
     };
+  }
+
+  /** Packets of OPUS and AMR-WB are taken for 20 ms. */
+  #clockUnits(bytes: number): number {
+    if (this.encoding === 'L16') return bytes >> 1;
+    return WIDEBAND.includes(this.encoding) ? this.sampleRate / 50 : bytes;
   }
 
   dtmf(digit: string) {
