@@ -41,13 +41,19 @@ export interface Socket {
   getBufferedAmount(): number;
 }
 
+/** A token that the server knows. */
+export interface KnownToken {
+  /** The only call it is good for. */
+  readonly callControlId: string | undefined;
+}
+
 /** What the upgrade settled. */
 export interface ConnectionSetup {
   plugin: Plugin;
   accepted: AcceptResult;
   query: URLSearchParams;
   /** Judges the token of the `connected` frame; absent when the server wants none. */
-  checkToken: ((token: string, callControlId?: string) => boolean) | undefined;
+  knownToken: ((token: string) => KnownToken | undefined) | undefined;
   /** The call that the upgrade's token is bound to. */
   boundCall: string | undefined;
 }
@@ -87,6 +93,7 @@ export class Connection implements StreamLink {
   #slot = -1;
   #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
   #early: ArrayBuffer[] = [];
+  readonly #goodFor: string[]; // calls that this connection's tokens are bound to
   #earlyBytes = 0;
   #malformed = 0;
   #messageMs: number; // when the last whole message came
@@ -100,6 +107,7 @@ export class Connection implements StreamLink {
     private readonly setup: ConnectionSetup,
   ) {
     this.#messageMs = reactor.clock.now();
+    this.#goodFor = setup.boundCall === undefined ? [] : [setup.boundCall];
   }
 
   /** The WebSocket is open. */
@@ -275,10 +283,22 @@ export class Connection implements StreamLink {
 
   #connected(frame: ConnectedFrame): void {
     const token = frame.connected?.[AUTH_TOKEN_HEADER];
-    if (token !== undefined && this.setup.checkToken && !this.setup.checkToken(token)) {
-      this.reactor.count('unauthorized');
-      this.end('protocol_error');
+    if (token === undefined || !this.setup.knownToken) return;
+    const known = this.setup.knownToken(token);
+    if (known?.callControlId !== undefined && !this.#goodFor.includes(known.callControlId)) {
+      this.#goodFor.push(known.callControlId);
     }
+    if (!known || (this.#stream && !this.#isAllowed(this.#stream.call.callControlId))) this.#unauthorized();
+  }
+
+  /** Tokens of the upgrade and of `connected` must both be good for the call. */
+  #isAllowed(callControlId: string): boolean {
+    return this.#goodFor.every(call => call === callControlId);
+  }
+
+  #unauthorized(): void {
+    this.reactor.count('unauthorized');
+    this.end('protocol_error');
   }
 
   #start(frame: StartFrame): void {
@@ -286,10 +306,8 @@ export class Connection implements StreamLink {
       this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
       return;
     }
-    const { boundCall } = this.setup;
-    if (boundCall !== undefined && boundCall !== frame.start.call_control_id) {
-      this.reactor.count('unauthorized');
-      this.end('protocol_error');
+    if (!this.#isAllowed(frame.start.call_control_id)) {
+      this.#unauthorized();
       return;
     }
     const audio: AudioOptions = { ...this.setup.plugin.audio, ...this.setup.accepted.audio };

@@ -2,7 +2,13 @@
  * The sockets of one reactor: uWebSockets.js on one side, connections on the other. Upgrades are judged here.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { Connection, type ConnectionSetup, type Socket, type WireFault } from './connection.js';
+import {
+  Connection,
+  type ConnectionSetup,
+  type KnownToken,
+  type Socket,
+  type WireFault,
+} from './connection.js';
 import { SidetoneError } from './errors.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
@@ -49,14 +55,13 @@ interface Upgrade {
 }
 
 /** A token the server knows, as a digest: comparing digests takes the same time whatever the guess. */
-interface KnownToken {
+interface TokenDigest extends KnownToken {
   digest: Buffer;
-  callControlId: string | undefined;
 }
 
 export class Listener {
   readonly #app: UWebSockets.TemplatedApp;
-  readonly #tokens: readonly KnownToken[];
+  readonly #tokens: readonly TokenDigest[];
   readonly #environment: ListenerOptions;
   #socket: UWebSockets.us_listen_socket | undefined;
   /** Connections with a whole request that did not become WebSockets (yet). */
@@ -65,7 +70,7 @@ export class Listener {
   constructor(environment: ListenerOptions) {
     this.#environment = environment;
     const { options } = environment;
-    this.#tokens = knownTokens(options.authToken);
+    this.#tokens = tokenDigests(options.authToken);
     this.#app = makeApp(options);
     this.#app.ws<UserData>('/*', {
       compression: uWS.DISABLED,
@@ -174,7 +179,7 @@ export class Listener {
       accepted,
       query,
       boundCall,
-      checkToken: this.#tokens.length > 0 ? token => this.#known(token) !== undefined : undefined,
+      knownToken: this.#tokens.length > 0 ? token => this.#known(token) : undefined,
     });
     const proceed = (judgement: boolean | AcceptResult): void => {
       const refusal = `plugin ${plugin.name} refused this stream`;
@@ -352,7 +357,7 @@ function streamRequest(
   return { path, query, headers, remoteAddress: Buffer.from(response.getRemoteAddressAsText()).toString() };
 }
 
-function knownTokens(configured: ResolvedOptions['authToken']): KnownToken[] {
+function tokenDigests(configured: ResolvedOptions['authToken']): TokenDigest[] {
   if (configured === undefined) return [];
   return (Array.isArray(configured) ? configured : [configured]).map(entry =>
     typeof entry === 'string'

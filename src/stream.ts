@@ -106,6 +106,7 @@ export class Stream {
   #pending = 0; // async callbacks that have not finished
   #played: PlayedTap | undefined;
   #bypassed = false;
+  #stopReason: StopReason | undefined;
   #closed = false;
 
   /** @internal Made by a connection at `start`. */
@@ -259,6 +260,7 @@ export class Stream {
   attach(handler: StreamHandler | undefined): void {
     this.#handler = handler;
     if (!handler?.onPlayed) this.#played = undefined;
+    if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
   }
 
   /**
@@ -404,6 +406,11 @@ export class Stream {
     this.#closed = true;
     played?.close(this.#reactor.clock.now());
     this.#pooled?.close();
+    this.#stopReason = reason;
+    this.#tellStop(reason);
+  }
+
+  #tellStop(reason: StopReason): void {
     this.tell('onStop', reason);
     this.#handler = undefined;
   }

@@ -39,7 +39,7 @@ export class VirtualReactor {
       accepted: {},
       query: new URLSearchParams(),
       boundCall: undefined,
-      checkToken: undefined,
+      knownToken: undefined,
     });
     const alive = (): void => {
       if (socket.ended !== undefined) throw new Error('Invalid access of closed uWS.WebSocket/SSLWebSocket.');

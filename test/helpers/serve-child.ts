@@ -1,0 +1,91 @@
+/** `sidetone serve` in a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root } from './paths.js';
+
+const MAIN = join(root, 'dist/src/cli/main.js');
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface ServeChild {
+  readonly port: number;
+  readonly process: ChildProcess;
+  /** Resolves when the process has ended. */
+  readonly exit: Promise<Exit>;
+  /** Everything written so far, both streams. */
+  output(): string;
+  /** SIGTERM, then the exit. */
+  stop(): Promise<Exit>;
+  /** The end, whatever it takes. */
+  kill(): Promise<void>;
+}
+
+/** Runs the command line without waiting for anything. `descriptors`: its `ulimit -n`. */
+export function runCli(
+  args: readonly string[],
+  options: { descriptors?: number; nodeArgs?: readonly string[]; environment?: NodeJS.ProcessEnv } = {},
+): { process: ChildProcess; exit: Promise<Exit>; output(): string } {
+  const command = [process.execPath, ...(options.nodeArgs ?? []), MAIN, ...args];
+  const [file, ...rest] =
+    options.descriptors === undefined
+      ? command
+      : ['bash', '-c', `ulimit -n ${options.descriptors}; exec "$@"`, 'bash', ...command];
+  const child = spawn(file!, rest, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.environment },
+  });
+  let output = '';
+  child.stdout.on('data', data => {
+    output += data;
+  });
+  child.stderr.on('data', data => {
+    output += data;
+  });
+  const exit = new Promise<Exit>(resolve => {
+    child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  return { process: child, exit, output: () => output };
+}
+
+/** Starts a server on a free port and waits until it listens. */
+export async function serveChild(
+  args: readonly string[] = [],
+  options: Parameters<typeof runCli>[1] = {},
+): Promise<ServeChild> {
+  const level = args.includes('--log-level') ? [] : ['--log-level', 'info'];
+  const child = runCli(['serve', '--port', '0', '--no-admin', ...level, ...args], options);
+  const port = await listeningPort(child).catch(error => {
+    child.process.kill('SIGKILL');
+    throw error;
+  });
+  return {
+    ...child,
+    port,
+    stop() {
+      child.process.kill('SIGTERM');
+      return child.exit;
+    },
+    async kill() {
+      child.process.kill('SIGKILL');
+      await child.exit;
+    },
+  };
+}
+
+async function listeningPort(child: ReturnType<typeof runCli>): Promise<number> {
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    const line = child
+      .output()
+      .split('\n')
+      .find(text => text.includes('"msg":"listening"'));
+    if (line) return (JSON.parse(line) as { port: number }).port;
+    if (child.process.exitCode !== null || performance.now() > deadline) {
+      throw new Error(`the server does not listen: ${child.output()}`);
+    }
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
