@@ -106,7 +106,7 @@ export interface NativeEngine {
   position(stream: number, nowMs: number): void;
   streamCounters(stream: number, values: Float64Array): void;
   totals(values: Float64Array): void;
-  lateness(): Uint32Array;
+  lateness(): Float64Array;
   queueBytes(): number;
   destroy(): void;
 }

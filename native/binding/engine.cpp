@@ -285,8 +285,9 @@ Napi::Value Totals(const Napi::CallbackInfo& info) {
 
 Napi::Value Lateness(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
-  auto out = Napi::Uint32Array::New(info.Env(), Engine::kLatenessBins);
-  for (size_t i = 0; handle.engine && i < Engine::kLatenessBins; i++) out[i] = handle.engine->lateness()[i];
+  auto out = Napi::Float64Array::New(info.Env(), Engine::kLatenessBins);
+  for (size_t i = 0; handle.engine && i < Engine::kLatenessBins; i++)
+    out[i] = static_cast<double>(handle.engine->lateness()[i]);
   return out;
 }
 

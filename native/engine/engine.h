@@ -127,7 +127,7 @@ class Engine {
 
   /** How late messages were sent, in quarters of a millisecond; the last bin holds the rest. */
   static constexpr size_t kLatenessBins = 256;
-  const std::array<uint32_t, kLatenessBins>& lateness() const { return lateness_; }
+  const std::array<uint64_t, kLatenessBins>& lateness() const { return lateness_; }
 
   size_t openStreams() const { return openStreams_; }
   const BlockPool& blocks() const { return pool_; }
@@ -201,7 +201,7 @@ class Engine {
   bool tickHasMore_ = false;
   size_t gapCount_ = 0;
   size_t encodeCount_ = 0;
-  std::array<uint32_t, kLatenessBins> lateness_{};
+  std::array<uint64_t, kLatenessBins> lateness_{};
   CounterValues closedTotals_{};
 };
 
