@@ -55,6 +55,8 @@ export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 /** Messages are looked for this often; the lead covers what a late tick costs. */
 const TICK_MS = 2;
 const SWEEP_MS = 500;
+/** The event loop is asked this often how late it is. */
+const LOOP_SAMPLE_MS = 10;
 
 interface OpenStream {
   link: Connection;
@@ -100,7 +102,7 @@ export class Reactor {
   #sending = false;
   #markNumber = 0;
   // Its own sampling timer does not keep the process alive.
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   #stopTick: (() => void) | undefined;
   #stopSweep: (() => void) | undefined;
 
@@ -316,9 +318,9 @@ export class Reactor {
       lateness: [...this.engine.native.lateness()],
       queueBytes: this.engine.native.queueBytes(),
       eventLoopDelayMs: {
-        p50: delay.percentile(50) / 1e6,
-        p99: delay.percentile(99) / 1e6,
-        max: delay.max / 1e6,
+        p50: beyondSampling(delay.percentile(50)),
+        p99: beyondSampling(delay.percentile(99)),
+        max: beyondSampling(delay.max),
       },
     };
     delay.reset();
@@ -360,4 +362,9 @@ export class Reactor {
     const now = this.clock.now();
     for (const connection of this.#connections) connection.sweep(now);
   }
+}
+
+/** Node's histogram holds whole intervals between two samples, in ns: the delay is what they have too much. */
+function beyondSampling(intervalNs: number): number {
+  return Math.max(0, intervalNs / 1e6 - LOOP_SAMPLE_MS);
 }
