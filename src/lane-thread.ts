@@ -24,10 +24,11 @@ try {
   port.on('message', async (message: ToLane) => {
     switch (message.kind) {
       case 'snapshot':
-        post({ kind: 'snapshot', id: message.id, snapshot: await lane.snapshot(message.withStreams) });
+        post({ kind: 'snapshot', id: message.id, snapshot: await lane.snapshot(message.streamsMax) });
         break;
       case 'drain':
         await lane.drain();
+        post({ kind: 'last', snapshot: await lane.snapshot(0) });
         // Nothing holds the thread's loop any more, so it ends by itself: ending it by force while a socket of
         // uWebSockets.js is open would abort the whole process.
         port.close();

@@ -16,7 +16,8 @@ import type { ReactorSnapshot } from './snapshot.js';
 import type { UWebSockets } from './uws.js';
 
 export interface Lane {
-  snapshot(withStreams: boolean): Promise<ReactorSnapshot>;
+  /** With up to `streamsMax` streams one by one. Of a lane that has ended: what it told last. */
+  snapshot(streamsMax: number): Promise<ReactorSnapshot>;
   /** Resolves when its last connection has closed and everything of it is gone. */
   drain(): Promise<void>;
   hurry(): void;
@@ -40,6 +41,7 @@ export class LocalLane implements Lane {
   readonly listener: Listener;
   readonly #setup: LaneSetup;
   #hurry = (): void => {};
+  #last: ReactorSnapshot | undefined;
 
   constructor(setup: LaneSetup, plugins: readonly Plugin[]) {
     this.#setup = setup;
@@ -62,8 +64,8 @@ export class LocalLane implements Lane {
     });
   }
 
-  async snapshot(withStreams: boolean): Promise<ReactorSnapshot> {
-    return this.reactor.snapshot(this.#setup.index, withStreams);
+  async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
+    return this.#last ?? this.reactor.snapshot(this.#setup.index, streamsMax);
   }
 
   async drain(): Promise<void> {
@@ -71,6 +73,7 @@ export class LocalLane implements Lane {
     this.#hurry = draining.hurry;
     await draining.done;
     this.listener.close();
+    this.#last = this.reactor.snapshot(this.#setup.index, 0);
     await this.reactor.close();
   }
 
@@ -91,7 +94,7 @@ export interface LaneThreadData {
 }
 
 export type ToLane =
-  | { kind: 'snapshot'; id: number; withStreams: boolean }
+  | { kind: 'snapshot'; id: number; streamsMax: number }
   | { kind: 'drain' }
   | { kind: 'hurry' }
   | { kind: 'replace'; callControlId: string };
@@ -100,6 +103,7 @@ export type FromLane =
   | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'snapshot'; id: number; snapshot: ReactorSnapshot }
+  | { kind: 'last'; snapshot: ReactorSnapshot }
   | { kind: 'call'; callControlId: string };
 
 /** A lane in a thread of its own (lane-thread.ts). */
@@ -107,6 +111,7 @@ export class ThreadLane implements Lane {
   readonly #worker: Worker;
   readonly #asked = new Map<number, (snapshot: ReactorSnapshot) => void>();
   readonly #exited: Promise<void>;
+  #last: ReactorSnapshot | undefined;
   #nextId = 0;
 
   private constructor(worker: Worker, setup: LaneSetup, onExit: (code: number) => void) {
@@ -117,6 +122,7 @@ export class ThreadLane implements Lane {
         this.#asked.get(message.id)?.(message.snapshot);
         this.#asked.delete(message.id);
       }
+      if (message.kind === 'last') this.#ended(message.snapshot);
     });
     this.#exited = new Promise(resolve => {
       worker.once('exit', code => {
@@ -147,12 +153,19 @@ export class ThreadLane implements Lane {
     return { lane, descriptor };
   }
 
-  snapshot(withStreams: boolean): Promise<ReactorSnapshot> {
+  snapshot(streamsMax: number): Promise<ReactorSnapshot> {
+    if (this.#last) return Promise.resolve(this.#last);
     return new Promise(resolve => {
       const id = this.#nextId++;
       this.#asked.set(id, resolve);
-      this.#post({ kind: 'snapshot', id, withStreams });
+      this.#post({ kind: 'snapshot', id, streamsMax });
     });
+  }
+
+  #ended(last: ReactorSnapshot): void {
+    this.#last = last;
+    for (const answer of this.#asked.values()) answer(last);
+    this.#asked.clear();
   }
 
   drain(): Promise<void> {

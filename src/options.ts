@@ -19,11 +19,17 @@ const outboundCodec = z
 
 const token = z.string().min(1).max(4000);
 
+const ADMIN_PORT = 9090;
+
 export const serverOptionsSchema = z.strictObject({
   host: z.string().default('127.0.0.1').describe('address to listen on'),
   port: port.default(8080).describe('port to listen on; 0 picks a free one'),
   adminHost: z.string().default('127.0.0.1').describe('address of the admin port'),
-  adminPort: port.default(9090).describe('port for health, metrics and dashboard; 0 picks a free one'),
+  adminPort: port
+    .optional()
+    .describe(
+      'port for health, metrics and dashboard; 0 picks a free one. Default: 9090, or 0 where `port` is 0',
+    ),
   admin: z.boolean().default(true).describe('whether there is an admin port'),
   plugins: z.array(z.any()).default([]).describe('plugins: definitions, names of built-in ones, or files'),
   reactors: z.number().int().min(1).max(256).default(1).describe('threads that carry streams'),
@@ -128,7 +134,7 @@ export const serverOptionsSchema = z.strictObject({
 
 /** What `createServer` takes; everything has a default. */
 export type ServerOptions = z.input<typeof serverOptionsSchema>;
-export type ResolvedOptions = z.output<typeof serverOptionsSchema>;
+export type ResolvedOptions = z.output<typeof serverOptionsSchema> & { adminPort: number };
 /** The options that a reactor reads. */
 export type ReactorOptions = Pick<
   ResolvedOptions,
@@ -157,7 +163,10 @@ export type ReactorOptions = Pick<
  */
 export function resolveOptions(options: ServerOptions): ResolvedOptions {
   const result = serverOptionsSchema.safeParse(options);
-  if (result.success) return result.data;
+  if (result.success) {
+    const { data } = result;
+    return { ...data, adminPort: data.adminPort ?? (data.port === 0 ? 0 : ADMIN_PORT) };
+  }
   throw new SidetoneError('SIDETONE_BAD_OPTION', describeIssues(result.error, options));
 }
 

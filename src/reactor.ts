@@ -13,7 +13,7 @@ import { INFO } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
-import type { ReactorSnapshot, StreamSummary } from './snapshot.js';
+import type { ReactorSnapshot, StreamGroup, StreamSummary } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 
@@ -306,17 +306,19 @@ export class Reactor {
     return Object.fromEntries(this.#refusals);
   }
 
-  /** Everything at once; `withStreams` false leaves the streams out. */
-  snapshot(reactor: number, withStreams = true): ReactorSnapshot {
+  /** Everything at once, with up to `streamsMax` streams one by one. */
+  snapshot(reactor: number, streamsMax = Number.POSITIVE_INFINITY): ReactorSnapshot {
     const delay = this.#loopDelay;
     const snapshot: ReactorSnapshot = {
       reactor,
-      streams: withStreams ? this.#summaries() : [],
+      groups: this.#groups(),
+      streams: this.#summaries(streamsMax),
       connections: this.#connections.size,
       counters: this.counters(),
       refusals: this.refusals(),
       lateness: [...this.engine.native.lateness()],
       queueBytes: this.engine.native.queueBytes(),
+      pool: this.#pool?.stats,
       eventLoopDelayMs: {
         p50: beyondSampling(delay.percentile(50)),
         p99: beyondSampling(delay.percentile(99)),
@@ -327,10 +329,25 @@ export class Reactor {
     return snapshot;
   }
 
-  #summaries(): StreamSummary[] {
+  #groups(): StreamGroup[] {
+    const groups = new Map<string, StreamGroup>();
+    for (const { stream, plugin } of this.#connections) {
+      if (!stream || stream.closed) continue;
+      const inbound = stream.inbound.encoding;
+      const outbound = stream.outbound.encoding;
+      const key = `${inbound} ${outbound} ${plugin.name}`;
+      const group = groups.get(key);
+      if (group) group.streams++;
+      else groups.set(key, { plugin: plugin.name, inbound, outbound, streams: 1 });
+    }
+    return [...groups.values()];
+  }
+
+  #summaries(streamsMax: number): StreamSummary[] {
     const now = this.clock.now();
     const summaries: StreamSummary[] = [];
     for (const { stream, plugin } of this.#connections) {
+      if (summaries.length >= streamsMax) break;
       if (!stream || stream.closed) continue;
       summaries.push({
         id: stream.id,

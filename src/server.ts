@@ -1,5 +1,6 @@
 /** A server: its lanes, its listening socket, its life from listen() to the last call's end. */
 import { EventEmitter } from 'node:events';
+import { type Admin, createAdmin } from './admin/admin.js';
 import { systemClock } from './clock.js';
 import { streamsByDescriptors } from './descriptors.js';
 import { SidetoneError } from './errors.js';
@@ -19,13 +20,12 @@ export class Server extends EventEmitter {
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
   readonly expectations = new StreamExpectations({ clock: systemClock });
   readonly #plugins: readonly Plugin[];
-  /** `maxStreams`, or fewer where there are not as many file descriptors. */
   readonly #streamsMax: number;
   readonly #state: SharedState;
   #lanes: Lane[] = [];
   #stopListening: () => void = () => {};
+  #admin: Admin | undefined;
   #port = 0;
-  #adminPort = 0;
   #listening = false;
   #closed: Promise<void> | undefined;
 
@@ -46,7 +46,7 @@ export class Server extends EventEmitter {
 
   /** The admin port; 0 before `listen` or without one. */
   get adminPort(): number {
-    return this.#adminPort;
+    return this.#admin?.port ?? 0;
   }
 
   /** Connections that are open. */
@@ -59,6 +59,11 @@ export class Server extends EventEmitter {
     return this.#state.streamCount;
   }
 
+  /** Streams beyond which upgrades are refused: `maxStreams`, or fewer where there are not as many descriptors. */
+  get streamsMax(): number {
+    return this.#streamsMax;
+  }
+
   /** Whether a new stream would be taken. */
   get ready(): boolean {
     return this.#port !== 0 && this.#state.admits();
@@ -68,13 +73,13 @@ export class Server extends EventEmitter {
     return this.#state.draining;
   }
 
-  /** What each reactor tells of itself; the streams one by one only if asked for. */
-  snapshot(withStreams = true): Promise<ReactorSnapshot[]> {
-    return Promise.all(this.#lanes.map(lane => lane.snapshot(withStreams)));
+  /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
+  snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
+    return Promise.all(this.#lanes.map(lane => lane.snapshot(streamsMax)));
   }
 
   /**
-   * Listens on `options.port`.
+   * Listens on `options.adminPort` and `options.port`; neither stays open when the other cannot be had.
    * @throws SidetoneError SIDETONE_PORT_IN_USE; SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too
    *   late; with several reactors also what createServer throws
    */
@@ -87,9 +92,12 @@ export class Server extends EventEmitter {
       throw new SidetoneError('SIDETONE_SERVER_LISTENING', problem);
     }
     this.#listening = true;
+    const { admin, adminHost, adminPort } = this.options;
     try {
+      if (admin) this.#admin = await createAdmin(this, { host: adminHost, port: adminPort });
       await (this.options.reactors === 1 ? this.#listenHere() : this.#listenInThreads());
     } catch (error) {
+      await this.#closeAdmin();
       this.#listening = false;
       throw error;
     }
@@ -142,7 +150,14 @@ export class Server extends EventEmitter {
     this.#state.drain();
     await Promise.all(this.#lanes.map(lane => lane.drain()));
     this.#stopListening();
+    // Last: until now it has answered that the server is draining.
+    await this.#closeAdmin();
     this.emit('close');
+  }
+
+  async #closeAdmin(): Promise<void> {
+    await this.#admin?.close();
+    this.#admin = undefined;
   }
 
   #laneSetup(index: number): LaneSetup {

@@ -1,5 +1,7 @@
 /** What a server tells of itself: the admin port shows it, threads send it to each other (plain data only). */
+import type { Encoding } from './codec.js';
 import type { Format } from './engine.js';
+import type { CodecPoolStats } from './pool/pool.js';
 
 export interface StreamSummary {
   id: string;
@@ -14,9 +16,20 @@ export interface StreamSummary {
   counters: Record<string, number>;
 }
 
+/** How many streams run with a plugin and a pair of encodings. */
+export interface StreamGroup {
+  plugin: string;
+  inbound: Encoding;
+  outbound: Encoding;
+  streams: number;
+}
+
 export interface ReactorSnapshot {
   /** 0 for the first. */
   reactor: number;
+  /** All that run, by plugin and encodings. */
+  groups: StreamGroup[];
+  /** One by one, the oldest first: as many as were asked for. */
   streams: StreamSummary[];
   /** WebSockets that are open, streaming or not. */
   connections: number;
@@ -28,6 +41,8 @@ export interface ReactorSnapshot {
   lateness: number[];
   /** Memory that holds queued and held audio, in bytes. */
   queueBytes: number;
+  /** The codec pool's figures, once a stream has needed it. */
+  pool: CodecPoolStats | undefined;
   /** Delay of the thread's event loop since the last snapshot, in ms. */
   eventLoopDelayMs: { p50: number; p99: number; max: number };
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The command `sidetone`: one file a command, here only the list of them and what an error looks like. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { SidetoneError } from '../errors.js';
+import { version } from '../version.js';
 import { EXIT_FAILED, EXIT_USAGE } from './exit.js';
 
 const COMMANDS = ['serve', 'call', 'load', 'start', 'check'];
@@ -13,9 +13,6 @@ const USAGE_ERRORS = new Set<string>([
   'SIDETONE_PLUGIN_INVALID',
   'SIDETONE_PLUGIN_NOT_FOUND',
 ]);
-
-const packageFile = new URL('../../../package.json', import.meta.url);
-const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
 
 const program = new Command('sidetone')
   .description('media-stream server for Telnyx phone calls, and the tools to test one')

@@ -54,7 +54,7 @@ export function register(program: Command): void {
   option('--admin-host <address>', 'address of the admin port (default: 127.0.0.1)');
   option(
     '--admin-port <n>',
-    'port for health, metrics and dashboard, 0 for a free one (default: 9090)',
+    'port for health, metrics and dashboard, 0 for a free one (default: 9090; 0 with --port 0)',
     number,
   );
   option('--no-admin', 'no admin port');

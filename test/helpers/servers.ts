@@ -45,7 +45,7 @@ export async function withServer(
 /** The reactor's counters and, under `refused.REASON`, its refusals. */
 export async function counts(server: Server): Promise<Record<string, number>> {
   const all: Record<string, number> = {};
-  for (const { counters, refusals } of await server.snapshot(false)) {
+  for (const { counters, refusals } of await server.snapshot(0)) {
     for (const [name, value] of Object.entries(counters)) all[name] = (all[name] ?? 0) + value;
     for (const [reason, value] of Object.entries(refusals)) {
       all[`refused.${reason}`] = (all[`refused.${reason}`] ?? 0) + value;

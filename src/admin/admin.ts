@@ -1,0 +1,208 @@
+/**
+ * The admin port: health for whoever restarts and routes, metrics for Prometheus, figures and a page for people.
+ * It only reads, and nothing it shows names a caller; who may reach it is settled by the address it listens on.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SidetoneError } from '../errors.js';
+import { Metrics } from './metrics.js';
+import { dashboardPage } from './page.js';
+import { type AdminSource, Figures, serverState } from './source.js';
+import { statusReport, streamsReport } from './status.js';
+
+export type { AdminSource } from './source.js';
+
+export interface AdminOptions {
+  host: string;
+  /** 0 picks a free one. */
+  port: number;
+}
+
+export interface Admin {
+  readonly port: number;
+  /** Takes no more requests; running ones have a second to end. */
+  close(): Promise<void>;
+}
+
+const STREAMS_DEFAULT = 1000;
+const STREAMS_MAX = 10_000;
+const CLOSE_MS_MAX = 1000;
+/** Scrapers, probes and a few open pages; more would only take file descriptors from calls. */
+const CONNECTIONS_MAX = 128;
+
+interface Answer {
+  status: number;
+  type: string;
+  body: string | Buffer;
+  headers?: Record<string, string>;
+}
+
+type Handler = (query: URLSearchParams) => Answer | Promise<Answer>;
+
+const text = (status: number, body: string, headers: Record<string, string> = {}): Answer => ({
+  status,
+  type: 'text/plain; charset=utf-8',
+  body: `${body}\n`,
+  headers,
+});
+const json = (value: unknown): Answer => ({
+  status: 200,
+  type: 'application/json; charset=utf-8',
+  body: JSON.stringify(value),
+});
+
+/**
+ * Opens the admin port.
+ * @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's
+ */
+export async function createAdmin(source: AdminSource, { host, port }: AdminOptions): Promise<Admin> {
+  const routes = adminRoutes(source);
+  let loopback = true;
+  const server = createServer(
+    {
+      maxHeaderSize: 8192,
+      headersTimeout: 5000,
+      requestTimeout: 10_000,
+      keepAliveTimeout: 10_000,
+      connectionsCheckingInterval: 1000,
+    },
+    (request, response) => {
+      judge(request, routes, loopback).then(
+        answer => send(response, answer),
+        error => send(response, text(503, `no figures: ${(error as Error).message}`)),
+      );
+    },
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  await listen(server, host, port);
+  const address = server.address() as AddressInfo;
+  loopback = isLoopback(address.address);
+  return { port: address.port, close: () => close(server) };
+}
+
+function adminRoutes(source: AdminSource): ReadonlyMap<string, Handler> {
+  const figures = new Figures(source);
+  const metrics = new Metrics(figures);
+  const page = dashboardPage();
+  return new Map<string, Handler>([
+    ['/healthz', () => text(200, 'ok')],
+    [
+      '/readyz',
+      () => {
+        const state = serverState(source);
+        return text(state === 'ready' ? 200 : 503, state);
+      },
+    ],
+    ['/metrics', async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() })],
+    ['/api/status', async () => json(await statusReport(figures))],
+    [
+      '/api/streams',
+      async query => {
+        const limit = Number(query.get('limit') || STREAMS_DEFAULT);
+        if (!Number.isInteger(limit) || limit < 1 || limit > STREAMS_MAX) {
+          return text(400, `limit: give a whole number from 1 to ${STREAMS_MAX}`);
+        }
+        return json(await streamsReport(figures, limit));
+      },
+    ],
+    [
+      '/',
+      () => ({
+        status: 200,
+        type: 'text/html; charset=utf-8',
+        body: page.html,
+        headers: { 'Content-Security-Policy': page.contentSecurityPolicy },
+      }),
+    ],
+  ]);
+}
+
+async function judge(
+  request: IncomingMessage,
+  routes: ReadonlyMap<string, Handler>,
+  loopback: boolean,
+): Promise<Answer> {
+  if (loopback && !namesLoopback(request.headers.host)) {
+    return text(403, 'Host: this port answers to localhost only; set adminHost to open it to others');
+  }
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return text(405, 'only GET and HEAD', { Allow: 'GET, HEAD' });
+  }
+  const [path, query] = splitTarget(request.url ?? '/');
+  const handler = routes.get(path);
+  if (!handler) return text(404, `not found; there are ${[...routes.keys()].join(' ')}`);
+  return handler(new URLSearchParams(query));
+}
+
+function send(response: ServerResponse, { status, type, body, headers }: Answer): void {
+  // node:http leaves the body away where the request was HEAD.
+  response.writeHead(status, {
+    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Referrer-Policy': 'no-referrer',
+    ...headers,
+  });
+  response.end(body);
+}
+
+function splitTarget(target: string): [path: string, query: string] {
+  const mark = target.indexOf('?');
+  return mark < 0 ? [target, ''] : [target.slice(0, mark), target.slice(mark + 1)];
+}
+
+/**
+ * A page of another site can have its own name resolve to 127.0.0.1 and then read what is there as its own (DNS
+ * rebinding); its requests carry that name. Only browsers do such things, and they always send the header.
+ */
+function namesLoopback(host: string | undefined): boolean {
+  if (host === undefined) return true;
+  const address = `http://${host}/`;
+  if (!URL.canParse(address)) return false;
+  const { hostname } = new URL(address);
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || isLoopback(hostname);
+}
+
+function isLoopback(address: string): boolean {
+  return /^127\.\d+\.\d+\.\d+$/.test(address) || address === '::1' || address === '[::1]';
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException): void => {
+      reject(
+        error.code === 'EADDRINUSE' || error.code === 'EACCES'
+          ? new SidetoneError(
+              'SIDETONE_PORT_IN_USE',
+              `adminPort: ${port}: cannot listen on ${host}: ${error.code === 'EACCES' ? 'not allowed' : 'in use'}; ` +
+                'choose another with --admin-port, or none with --no-admin',
+              { cause: error },
+            )
+          : new SidetoneError(
+              'SIDETONE_BAD_OPTION',
+              `adminHost: ${host}: cannot listen on it (${error.code}); give an address of this machine with --admin-host`,
+              { cause: error },
+            ),
+      );
+    };
+    server.once('error', failed);
+    server.listen({ host, port, exclusive: true }, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise(resolve => {
+    const deadline = setTimeout(() => server.closeAllConnections(), CLOSE_MS_MAX);
+    server.close(() => {
+      clearTimeout(deadline);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

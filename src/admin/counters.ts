@@ -1,0 +1,93 @@
+/** What each counter means, for the metrics page and its documentation. A test holds the lists complete. */
+import type { CodecPoolStats } from '../pool/pool.js';
+
+/** The engine's counters (native/engine/counters.h) and the reactor's (REACTOR_COUNTERS), in their order. */
+export const COUNTER_HELP: Readonly<Record<string, string>> = {
+  mediaReceived: 'Media messages that came in, of tracks that are heard.',
+  bytesReceived: 'Payload bytes that came in, base64 undone.',
+  framesHeard: 'Frames of audio that reached handlers, concealed ones included.',
+  framesConcealed: 'Frames that were made up in place of lost audio.',
+  framesLost: 'Media messages that never came, or came after their place had been given up.',
+  framesReordered: 'Media messages that came out of order and were put right.',
+  framesLate: 'Media messages dropped because they came after their place had been given up.',
+  framesDuplicate: 'Media messages dropped because their chunk had come before.',
+  reorderOverflows: 'Gaps given up early because too many messages waited behind them.',
+  resyncs: 'Jumps in the numbering of chunks after which a stream began counting anew.',
+  pauses: 'Stretches of time in which a stream sent no audio on purpose.',
+  badPayloads: 'Payloads that could not be decoded and were concealed.',
+  emptyPayloads: 'Media messages without audio in them; counted and passed over.',
+  unwantedTrack: 'Media messages of a track that the plugin does not hear.',
+  mediaSent: 'Media messages that were made to be sent.',
+  bytesSent: 'Payload bytes that were made to be sent, before base64.',
+  underruns: 'Times that audio ran out within an utterance: the caller heard a gap.',
+  paddedMessages: 'Media messages filled up with silence at the end of an utterance.',
+  playsRefused: 'Calls of play() refused because the queue was full.',
+  connectionsOpened: 'WebSockets that were opened.',
+  streamsStarted: 'Streams that began with a start message.',
+  streamsStopped: 'Streams that ended, for whatever reason.',
+  closedBeforeStart: 'WebSockets that closed before a start message came.',
+  disconnected: 'Streams whose WebSocket broke without a stop message.',
+  idleTimeouts: 'WebSockets closed because nothing came on them for idleTimeoutSeconds.',
+  protocolErrors: 'WebSockets closed for what their peer did against the protocol or the limits.',
+  closedByServer: 'WebSockets closed by this server because it shut down.',
+  takeOvers: 'Streams replaced by a newer stream of the same call.',
+  binaryMessages: 'Binary messages, which the protocol does not have; ignored.',
+  unknownEvents: 'Messages with an event that the protocol does not have; ignored.',
+  unknownKeys: 'Keys within messages that the protocol does not have; ignored.',
+  refusedMessages: 'Messages refused, by reason.',
+  mediaParsedFully: 'Media messages written unusually, which took the slow way through the JSON parser.',
+  earlyMedia: 'Media messages that came before the start message.',
+  lateMedia: 'Media messages that came after the stop message; dropped.',
+  messagesDropped: 'Messages not sent because the far end reads too slowly.',
+  poolRefused: 'Frames that the codec pool refused because a queue was full.',
+  telnyxErrors: 'Error messages from Telnyx.',
+  handlerFailures: 'Exceptions and rejections of plugins.',
+  handlerStalls: 'Times that a plugin held its thread so long that other streams had to wait.',
+  unauthorized: 'Upgrades and streams refused for a missing or wrong token.',
+  upgradesRefused: 'Upgrades refused, for whatever reason.',
+  upgradesFull: 'Upgrades refused with 503: full or draining.',
+  upgradesBad: 'Requests refused with 4xx: no proper WebSocket upgrade, or a path that no plugin answers.',
+  upgradesForbidden: 'Upgrades refused with 403 by a plugin.',
+  upgradesFailed: 'Upgrades refused with 500 because a plugin failed.',
+  upgradesAborted: 'Upgrades whose peer went away while a plugin judged them.',
+  upgradesUnfinished: 'Connections that closed, or were closed after ten seconds, without a whole request.',
+};
+
+/** Why messages are refused: by the reading of frames, by the connection, by the WebSocket layer. */
+export const REFUSAL_REASONS = [
+  'bad_json',
+  'not_an_object',
+  'missing_field',
+  'wrong_type',
+  'bad_value',
+  'bad_base64',
+  'foreign_stream',
+  'second_start',
+  'early_media',
+  'ping_flood',
+  'websocket_frame',
+  'websocket_utf8',
+  'websocket_too_big',
+] as const;
+
+/** `refused` stands among the reactor's counters: poolRefused. */
+export const POOL_COUNTER_HELP = {
+  jobs: 'Frames given to the codec pool.',
+  batches: 'Tasks run by the codec pool; jobs by batches is the size of a batch.',
+  discarded: 'Results of the codec pool for streams that had ended.',
+  restarts: 'Workers of the codec pool that were replaced.',
+  hung: 'Workers of the codec pool that were replaced because a task took too long.',
+  jobsLost: 'Frames that went down with a worker of the codec pool.',
+  sinkErrors: 'Results of the codec pool whose receiver threw.',
+} as const satisfies Partial<Record<keyof CodecPoolStats, string>>;
+
+export const POOL_GAUGE_HELP = {
+  workers: 'Worker threads of the codec pool that run.',
+  streams: 'Decoders and encoders that are open in the codec pool.',
+  jobsPending: 'Frames that wait for the codec pool or are being worked on.',
+} as const satisfies Partial<Record<keyof CodecPoolStats, string>>;
+
+/** `framesHeard` ─▶ `frames_heard`. */
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
+}

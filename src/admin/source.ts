@@ -1,0 +1,108 @@
+/** Where the admin port's figures come from. */
+import { performance } from 'node:perf_hooks';
+import { systemClock } from '../clock.js';
+import type { ResolvedOptions } from '../options.js';
+import type { ReactorSnapshot } from '../snapshot.js';
+
+/** What the admin port needs of a server. */
+export interface AdminSource {
+  readonly options: Pick<ResolvedOptions, 'queueBytesMax'>;
+  /** Streams beyond which upgrades are refused. */
+  readonly streamsMax: number;
+  /** The port of the streams; 0 before it listens. */
+  readonly port: number;
+  /** Whether a new stream would be taken. */
+  readonly ready: boolean;
+  readonly draining: boolean;
+  /** What each reactor tells of itself, with up to `streamsMax` streams one by one. */
+  snapshot(streamsMax?: number): Promise<ReactorSnapshot[]>;
+}
+
+export type ServerState = 'starting' | 'ready' | 'full' | 'draining';
+
+export function serverState(source: AdminSource): ServerState {
+  if (source.draining) return 'draining';
+  if (source.port === 0) return 'starting';
+  return source.ready ? 'ready' : 'full';
+}
+
+/** A reactor whose event loop is blocked cannot answer; whoever asks is told so after this long. */
+const SNAPSHOT_MS_MAX = 2000;
+/** Delays are remembered this long for a scraper, in ms and in number. */
+const DELAYS_MS_MAX = 300_000;
+const DELAYS_MAX = 20_000;
+
+export type LoopDelay = ReactorSnapshot['eventLoopDelayMs'];
+
+interface NotedDelay extends LoopDelay {
+  atMs: number;
+  reactor: number;
+}
+
+/**
+ * Takes snapshots for several readers. Each snapshot starts a new window of the event loop's delay, so what one reader
+ * takes the others would miss: the windows are kept, and every reader gets the worst since its own last look.
+ */
+export class Figures {
+  readonly source: AdminSource;
+  #delays: NotedDelay[] = [];
+
+  constructor(source: AdminSource) {
+    this.source = source;
+  }
+
+  /**
+   * @throws Error when a reactor does not answer within two seconds, or whatever the source rejects with
+   */
+  async take(streamsMax: number): Promise<ReactorSnapshot[]> {
+    let stop: (() => void) | undefined;
+    const late = new Promise<never>((_, reject) => {
+      stop = systemClock.after(SNAPSHOT_MS_MAX, () =>
+        reject(new Error(`a reactor did not answer within ${SNAPSHOT_MS_MAX} ms`)),
+      );
+    });
+    try {
+      const snapshots = await Promise.race([this.source.snapshot(streamsMax), late]);
+      this.#note(snapshots);
+      return snapshots;
+    } finally {
+      stop?.();
+    }
+  }
+
+  /** The worst delay of a reactor's event loop in the windows that ended after `sinceMs` (performance.now()). */
+  worstDelay(reactor: number, sinceMs: number): LoopDelay {
+    const worst: LoopDelay = { p50: 0, p99: 0, max: 0 };
+    for (const delay of this.#delays) {
+      if (delay.reactor !== reactor || delay.atMs <= sinceMs) continue;
+      worst.p50 = Math.max(worst.p50, delay.p50);
+      worst.p99 = Math.max(worst.p99, delay.p99);
+      worst.max = Math.max(worst.max, delay.max);
+    }
+    return worst;
+  }
+
+  #note(snapshots: readonly ReactorSnapshot[]): void {
+    const now = performance.now();
+    for (const { reactor, eventLoopDelayMs } of snapshots) {
+      this.#delays.push({ ...eventLoopDelayMs, atMs: now, reactor });
+    }
+    const kept = this.#delays.findIndex(delay => delay.atMs > now - DELAYS_MS_MAX);
+    this.#delays.splice(0, Math.max(kept, this.#delays.length - DELAYS_MAX));
+  }
+}
+
+/** Adds up what each of several has by name. */
+export function sumByName(each: Iterable<Record<string, number>>): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const record of each) {
+    for (const [name, value] of Object.entries(record)) sums[name] = (sums[name] ?? 0) + value;
+  }
+  return sums;
+}
+
+/** Adds up bin by bin. */
+export function sumByIndex(each: readonly (readonly number[])[]): number[] {
+  const bins = Math.max(0, ...each.map(one => one.length));
+  return Array.from({ length: bins }, (_, i) => each.reduce((sum, one) => sum + (one[i] ?? 0), 0));
+}

@@ -1,0 +1,130 @@
+/** The figures of a server as JSON. */
+import { performance } from 'node:perf_hooks';
+import type { ReactorSnapshot, StreamGroup, StreamSummary } from '../snapshot.js';
+import { version } from '../version.js';
+import { LATENESS_BIN_MS } from './lateness.js';
+import {
+  type Figures,
+  type LoopDelay,
+  type ServerState,
+  serverState,
+  sumByIndex,
+  sumByName,
+} from './source.js';
+
+/** `GET /api/status`. Counters only grow; whoever polls takes differences. */
+export interface StatusReport {
+  version: string;
+  node: string;
+  pid: number;
+  /** Monotonic, for rates. */
+  nowMs: number;
+  uptimeSeconds: number;
+  state: ServerState;
+  streams: number;
+  streamsMax: number;
+  connections: number;
+  groups: StreamGroup[];
+  counters: Record<string, number>;
+  refusals: Record<string, number>;
+  /** Messages sent, by lateness: a bin `latenessBinMs` wide each, the last one for all the rest. */
+  lateness: number[];
+  latenessBinMs: number;
+  queueBytes: number;
+  queueBytesMax: number;
+  /** Of all threads of the process. */
+  cpuSeconds: number;
+  rssBytes: number;
+  pool: Record<string, number>;
+  reactors: {
+    reactor: number;
+    streams: number;
+    connections: number;
+    queueBytes: number;
+    /** The worst of the last second at least. */
+    eventLoopDelayMs: LoopDelay;
+  }[];
+}
+
+/** `GET /api/streams`. Nothing in it names a caller or opens a door. */
+export interface StreamsReport {
+  /** Streams that run. */
+  total: number;
+  limit: number;
+  /** The oldest first, at most `limit`. */
+  streams: (StreamSummary & { reactor: number })[];
+}
+
+const RECENT_MS = 1000;
+
+const streamsOf = (snapshot: ReactorSnapshot): number =>
+  snapshot.groups.reduce((sum, { streams }) => sum + streams, 0);
+
+export async function statusReport(figures: Figures): Promise<StatusReport> {
+  const { source } = figures;
+  const snapshots = await figures.take(0);
+  const { user, system } = process.cpuUsage();
+  const now = performance.now();
+  const sum = (figure: (snapshot: ReactorSnapshot) => number): number =>
+    snapshots.reduce((total, snapshot) => total + figure(snapshot), 0);
+  return {
+    version,
+    node: process.version,
+    pid: process.pid,
+    nowMs: now,
+    uptimeSeconds: process.uptime(),
+    state: serverState(source),
+    streams: sum(streamsOf),
+    streamsMax: source.streamsMax,
+    connections: sum(snapshot => snapshot.connections),
+    groups: sumGroups(snapshots),
+    counters: sumByName(snapshots.map(snapshot => snapshot.counters)),
+    refusals: sumByName(snapshots.map(snapshot => snapshot.refusals)),
+    lateness: sumByIndex(snapshots.map(snapshot => snapshot.lateness)),
+    latenessBinMs: LATENESS_BIN_MS,
+    queueBytes: sum(snapshot => snapshot.queueBytes),
+    queueBytesMax: source.options.queueBytesMax,
+    cpuSeconds: (user + system) / 1e6,
+    rssBytes: process.memoryUsage.rss(),
+    pool: sumByName(snapshots.flatMap(({ pool }) => (pool ? [{ ...pool }] : []))),
+    reactors: snapshots.map(snapshot => ({
+      reactor: snapshot.reactor,
+      streams: streamsOf(snapshot),
+      connections: snapshot.connections,
+      queueBytes: snapshot.queueBytes,
+      eventLoopDelayMs: figures.worstDelay(snapshot.reactor, now - RECENT_MS),
+    })),
+  };
+}
+
+export async function streamsReport(figures: Figures, limit: number): Promise<StreamsReport> {
+  const snapshots = await figures.take(limit);
+  const streams = snapshots.flatMap(({ reactor, streams }) =>
+    // Field by field: what a stream's summary may come to hold later does not leave by this door unseen.
+    streams.map(({ id, plugin, inbound, outbound, ageMs, queuedMs, counters }) => ({
+      id,
+      reactor,
+      plugin,
+      inbound,
+      outbound,
+      ageMs: Math.round(ageMs),
+      queuedMs: Math.round(queuedMs),
+      counters,
+    })),
+  );
+  const total = snapshots.reduce((sum, snapshot) => sum + streamsOf(snapshot), 0);
+  streams.sort((a, b) => b.ageMs - a.ageMs);
+  return { total, limit, streams: streams.slice(0, limit) };
+}
+
+/** Streams by plugin and encodings, over all reactors, the largest group first. */
+export function sumGroups(snapshots: readonly ReactorSnapshot[]): StreamGroup[] {
+  const sums = new Map<string, StreamGroup>();
+  for (const group of snapshots.flatMap(({ groups }) => groups)) {
+    const key = `${group.inbound} ${group.outbound} ${group.plugin}`;
+    const sum = sums.get(key);
+    if (sum) sum.streams += group.streams;
+    else sums.set(key, { ...group });
+  }
+  return [...sums.values()].sort((a, b) => b.streams - a.streams);
+}
