@@ -7,11 +7,11 @@ const HEIGHT = 420;
 // Without quotes: ECharts writes it into an attribute as it is.
 const FONT = 'system-ui, -apple-system, Roboto, Arial, sans-serif';
 const INK = '#1f2933';
-const FAINT = '#616e7c';
+export const FAINT = '#616e7c';
 const GRID = '#e4e7eb';
 
 /** Told apart by the colour-blind too (Okabe and Ito), and by their symbols. */
-const COLOURS = ['#0072b2', '#d55e00', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#7b8794'];
+export const COLOURS = ['#0072b2', '#d55e00', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#7b8794'];
 const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'roundRect', 'arrow'];
 
 export interface Series {
@@ -33,7 +33,8 @@ export interface LineChart {
   xLog?: boolean;
 }
 
-async function render(option: EChartsOption, height = HEIGHT): Promise<string> {
+/** One chart as SVG; what `option` leaves out looks as in every report. */
+export async function render(option: EChartsOption, height = HEIGHT): Promise<string> {
   const echarts = await import('echarts');
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   try {
@@ -51,7 +52,7 @@ async function render(option: EChartsOption, height = HEIGHT): Promise<string> {
   }
 }
 
-function title(text: string, subtext = ''): EChartsOption['title'] {
+export function title(text: string, subtext = ''): EChartsOption['title'] {
   return {
     text,
     subtext,
@@ -66,7 +67,7 @@ function title(text: string, subtext = ''): EChartsOption['title'] {
 const legend = { bottom: 8, left: 'center', itemGap: 22, textStyle: { fontSize: 13, color: INK } } as const;
 const grid = { left: 76, right: 34, top: 74, bottom: 92 };
 
-function axis(name: string, vertical: boolean): object {
+export function axis(name: string, vertical: boolean): object {
   return {
     name,
     nameLocation: 'middle',

@@ -7,13 +7,16 @@ export function escapeHtml(text: string): string {
 export interface Cell {
   text: string;
   tone?: 'good' | 'bad';
+  /** Relative to the page. */
+  href?: string;
 }
 
 /** The first column is text, the others are figures, or with `text` all are text. */
 export function table(head: string[], rows: (string | Cell)[][], text = false): string {
   const cell = (content: string | Cell): string => {
-    const { text: inside, tone } = typeof content === 'string' ? { text: content, tone: undefined } : content;
-    return `<td${tone ? ` class="${tone}"` : ''}>${escapeHtml(inside)}</td>`;
+    const { text: inside, tone, href }: Cell = typeof content === 'string' ? { text: content } : content;
+    const inner = href ? `<a href="${escapeHtml(href)}">${escapeHtml(inside)}</a>` : escapeHtml(inside);
+    return `<td${tone ? ` class="${tone}"` : ''}>${inner}</td>`;
   };
   return [
     `<div class="wide"><table class="${text ? 'text' : 'figures'}"><thead><tr>`,

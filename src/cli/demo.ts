@@ -1,0 +1,131 @@
+/** `sidetone demo`: a server, sixty callers, live progress, a report; exit 0 only if every caller heard what it should. */
+import { randomInt } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Command, InvalidArgumentError } from 'commander';
+import { Listr } from 'listr2';
+import { Demo, type DemoOutcome, isRight } from '../demo/demo.js';
+import type { Kind } from '../demo/plan.js';
+import { writeReport } from '../demo/report.js';
+import { summary } from '../demo/summary.js';
+import { EXIT_FAILED, EXIT_OK } from './exit.js';
+
+const LIVE_MS = 250;
+const PLAIN_MS = 5000;
+const BAR = 24;
+
+interface DemoFlags {
+  out: string;
+  seed?: number;
+}
+
+export function register(program: Command): void {
+  program
+    .command('demo')
+    .description(
+      'start a server with example plugins, place 60 simulated calls, judge what every caller heard',
+    )
+    .option('--out <directory>', 'where the WAV files and the report go', 'demo-out')
+    .option('--seed <n>', 'repeat the calls of an earlier demo', seed)
+    .action(async (flags: DemoFlags) => {
+      process.exitCode = await runDemo(flags);
+    });
+}
+
+function seed(value: string): number {
+  const parsed = Number(value);
+  if (!Number.isInteger(parsed) || parsed < 0 || parsed >= 2 ** 32 || value.trim() === '')
+    throw new InvalidArgumentError(`${value} is not a whole number below 2^32.`);
+  return parsed;
+}
+
+async function runDemo(flags: DemoFlags): Promise<number> {
+  const directory = resolve(flags.out);
+  const demo = new Demo({ directory, seed: flags.seed ?? randomInt(2 ** 32) });
+  const interrupt = (): void => demo.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const outcome = await carryOut(demo);
+    const report = await writeReport(directory, outcome);
+    process.stdout.write(`\n${summary(outcome)}\n`);
+    process.stdout.write(`report   ${pathToFileURL(report).href}\n`);
+    process.stdout.write(`sound    ${join(directory, 'heard')}\n`);
+    return isRight(outcome) ? EXIT_OK : EXIT_FAILED;
+  } catch (error) {
+    demo.abort();
+    throw error;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+/** The demo with its progress: redrawn on a terminal, a line now and then elsewhere. */
+async function carryOut(demo: Demo): Promise<DemoOutcome> {
+  const live = process.stdout.isTTY === true;
+  let outcome: DemoOutcome | undefined;
+  const tasks = new Listr(
+    [
+      {
+        title: 'start a server',
+        task: async (_context, task) => {
+          await demo.start();
+          const { url, dashboard } = demo.server;
+          task.title = `server at ${url}${dashboard ? `, dashboard at ${dashboard}` : ''}`;
+        },
+      },
+      {
+        title: 'place the calls',
+        task: (_context, task) => {
+          demo.place();
+          task.title = `${demo.planned.length} calls`;
+          const kinds = [...new Set(demo.planned.map(call => call.kind))];
+          return task.newListr(
+            kinds.map(kind => ({
+              title: kind,
+              task: async (_inner, line) => {
+                const stop = follow(demo, kind, live, text => {
+                  line.title = text;
+                });
+                await demo.over(kind);
+                stop();
+              },
+            })),
+            { concurrent: true },
+          );
+        },
+      },
+      {
+        title: 'compare what was heard with what should have been',
+        task: async (_context, task) => {
+          outcome = await demo.judge(done => {
+            if (live) task.output = `${done} of ${demo.planned.length}`;
+          });
+        },
+      },
+    ],
+    { renderer: live ? 'default' : 'simple', rendererOptions: { collapseSubtasks: false } },
+  );
+  await tasks.run();
+  return outcome!;
+}
+
+function follow(demo: Demo, kind: Kind, live: boolean, show: (text: string) => void): () => void {
+  const tell = (): void => show(line(kind, demo.progress(kind)));
+  const timer = setInterval(tell, live ? LIVE_MS : PLAIN_MS);
+  return () => {
+    clearInterval(timer);
+    tell();
+  };
+}
+
+function line(
+  kind: Kind,
+  { count, talking, over }: { count: number; talking: number; over: number },
+): string {
+  const [done, now] = [over, over + talking].map(calls => Math.round((calls * BAR) / count)) as [
+    number,
+    number,
+  ];
+  const bar = '█'.repeat(done) + '▒'.repeat(now - done) + '·'.repeat(BAR - now);
+  return `${kind.padEnd(14)} ${bar} ${over} of ${count} over, ${talking} talking`;
+}

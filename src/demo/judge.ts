@@ -1,0 +1,443 @@
+/** Whether a caller heard what it should have heard, by comparing sound. */
+import { CODECS, type Encoding } from '../codec.js';
+import { createDecoder, createEncoder, resample } from '../codecs.js';
+import { SidetoneError } from '../errors.js';
+import { bytesPerMs } from '../simulator/payload.js';
+import type { HeardSegment } from '../simulator/playback.js';
+import type { CallResult } from '../simulator/result.js';
+import type { Pcm } from '../simulator/speech.js';
+import { firstDifference, type Likeness, likeness, purity } from './compare.js';
+import { joined, type PhraseSet, type PlannedCall } from './plan.js';
+import type { Told } from './server.js';
+
+export interface Evidence {
+  phrases: PhraseSet;
+  /** What the agent said of this call. */
+  told: readonly Told[];
+  /** Left and right, where the call was recorded. */
+  recording: readonly Int16Array[] | undefined;
+  /** Longest time for which the callers' own process stood still, in ms: no fault of the server. */
+  stallMs: number;
+}
+
+export interface Verdict {
+  problems: string[];
+  /** By what the call was found right, in a few words. */
+  how: string;
+  /** Echo: from a message's first sample being sent to its arrival, in ms. */
+  delaysMs: number[];
+}
+
+/** An utterance of the server as the caller heard it. */
+interface Utterance {
+  startMs: number;
+  heardMs: number;
+  /** A clear cut it off. */
+  cut: boolean;
+  segments: HeardSegment[];
+}
+
+/** Least correlation that is taken, over the whole and for each 200 ms of speech; what a codec costs is measured. */
+interface Alike {
+  whole: number;
+  piece: number;
+}
+/** Coded once: by the server, for the caller. */
+const ONCE: Record<Encoding, Alike> = {
+  PCMU: { whole: 0.999, piece: 0.98 },
+  PCMA: { whole: 0.999, piece: 0.98 },
+  L16: { whole: 0.9999, piece: 0.999 },
+  G722: { whole: 0.99, piece: 0.95 },
+  OPUS: { whole: 0.92, piece: 0.6 },
+  'AMR-WB': { whole: 0.9, piece: 0.6 },
+};
+/** Coded twice: an echo. */
+const TWICE: Record<Encoding, Alike> = {
+  ...ONCE,
+  G722: { whole: 0.98, piece: 0.92 },
+  OPUS: { whole: 0.82, piece: 0.4 },
+  'AMR-WB': { whole: 0.78, piece: 0.4 },
+};
+
+/** A live echo has nothing queued ahead: what comes late is heard late. The pool's codecs take longer. */
+const LIVE_GAPS_MS = 60;
+const POOL_GAPS_MS = 40;
+/** A frame that was overtaken, or lost, makes those behind it wait for up to reorderWaitMs. */
+const TROUBLE_GAPS_MS = 120;
+/** A server that is this far ahead is not heard when it, or this machine, stands still. */
+const LEAD_MS = 150;
+const QUEUED_GAPS_MS = 5;
+/** From a key, or a voice, to silence: the way there and back, and the time to tell a voice from a click. */
+const KEY_TO_SILENCE_MS = 60;
+const VOICE_TO_SILENCE_MS = 500;
+/** From the end of the caller's words to the answer: a pause of 600 ms, less the silence that ends the phrase. */
+const ANSWER_MS = { min: 200, max: 1200 };
+/** What the server believes that the caller heard, against what the caller heard: the way's jitter. */
+const LEDGER_MS = 20;
+const PAUSE_MS = 500;
+
+export function judge(call: PlannedCall, result: CallResult, evidence: Evidence): Verdict {
+  const verdict: Verdict = { problems: [], how: '', delaysMs: [] };
+  try {
+    carried(call, result, evidence, verdict);
+    JUDGES[call.kind](call, result, evidence, verdict);
+  } catch (error) {
+    if (!(error instanceof SidetoneError)) throw error;
+    verdict.problems.push(error.message);
+  }
+  return verdict;
+}
+
+type Judge = (call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict) => void;
+
+const JUDGES: Record<PlannedCall['kind'], Judge> = {
+  echo: judgeEcho,
+  speak: judgeSpeak,
+  tone: judgeTone,
+  record: judgeRecord,
+  'recorded echo': judgeRecord,
+  agent: judgeAgent,
+};
+
+/** The call itself: connected to its end, nothing that the specification forbids, no gaps in what was heard. */
+function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, { problems }: Verdict): void {
+  if (result.ended !== 'by the caller') {
+    problems.push(`ended ${result.ended}: ${result.failure ?? `code ${result.closeCode}`}`);
+  }
+  const error = result.errors[0];
+  if (error) problems.push(`${result.errorsSent} protocol errors, first ${error.code} ${error.detail}`);
+  problems.push(...result.warnings);
+  const live = call.kind === 'echo' || call.kind === 'recorded echo';
+  const pooled = CODECS[call.encoding].runsIn === 'pool' ? POOL_GAPS_MS : 0;
+  const allowed = live
+    ? LIVE_GAPS_MS + pooled + (call.trouble ? TROUBLE_GAPS_MS : 0) + stallMs
+    : QUEUED_GAPS_MS + Math.max(0, stallMs - LEAD_MS);
+  const { totalMs, count } = result.underruns;
+  if (totalMs > allowed) {
+    problems.push(`${count} gaps, ${totalMs.toFixed(0)} ms in all; ${allowed.toFixed(0)} ms would do`);
+  }
+}
+
+// ── Echo ──
+
+function judgeEcho(call: PlannedCall, result: CallResult, _evidence: Evidence, verdict: Verdict): void {
+  verdict.delaysMs = echoDelays(result);
+  const frames = framesOf(call, result);
+  const { lost } = result.frames;
+  const heard = bytesOf(result.heard);
+  const spokenMs = (call.said.samples.length * 1000) / call.said.sampleRate;
+  if (CODECS[call.encoding].runsIn === 'pool' || (call.encoding === 'G722' && lost > 0)) {
+    const pcm = decoded(
+      result.heard.map(segment => segment.payload),
+      result,
+    );
+    compareSounds(call.said, pcm, verdict, { ...echoAlike(call, lost), lagMsMax: 150 });
+    return;
+  }
+  const perMs = rateOf(result);
+  if (heard.length < spokenMs * perMs - (lost + 1) * 20 * perMs) {
+    verdict.problems.push(`only ${(heard.length / perMs).toFixed(0)} of ${spokenMs.toFixed(0)} ms came back`);
+  }
+  if (lost > 0) {
+    compareFrames(frames, heard, lost, verdict);
+    return;
+  }
+  // What comes back of G.722 is decoded and encoded anew, which has but one right result.
+  const expected = call.encoding === 'G722' ? encoded(decoded(frames, result), result) : joinBytes(frames);
+  compareBytes(expected, heard, result, verdict);
+}
+
+function echoAlike({ encoding }: PlannedCall, lost: number) {
+  const alike = TWICE[encoding];
+  // A lost frame spoils the piece that it was in, and, where it was at the end of one, the next.
+  return lost > 0
+    ? { whole: alike.whole - 0.15, piece: alike.piece, unlikeMax: 2 * lost }
+    : { ...alike, unlikeMax: 0 };
+}
+
+/** Every frame that was not lost comes back whole, but for the ones beside a lost one: they are blended into it. */
+function compareFrames(frames: Uint8Array[], heard: Uint8Array, lost: number, verdict: Verdict): void {
+  const frameBytes = frames[0]!.length;
+  const count = Math.floor(heard.length / frameBytes);
+  let whole = 0;
+  // Frames lost before the first that came leave no gap.
+  for (let shift = 0; shift <= Math.min(lost, 5); shift++) {
+    let same = 0;
+    for (let i = 0; i < count && i + shift < frames.length; i++) {
+      const frame = heard.subarray(i * frameBytes, (i + 1) * frameBytes);
+      if (Buffer.compare(frames[i + shift]!, frame) === 0) same++;
+    }
+    whole = Math.max(whole, same);
+  }
+  verdict.how = `${whole} of ${count} frames whole, ${lost} were lost`;
+  if (count - whole > 2 * lost) verdict.problems.push(`${count - whole} frames are not what was said`);
+}
+
+/** From the sending of each message's first sample to the message's arrival. */
+function echoDelays(result: CallResult): number[] {
+  let positionMs = 0;
+  return result.heard.map(({ arrivedMs, durationMs }) => {
+    const delayMs = arrivedMs - Math.floor(positionMs / 20) * 20;
+    positionMs += durationMs;
+    return delayMs;
+  });
+}
+
+// ── Speech that the server plays ──
+
+function judgeSpeak(call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict): void {
+  const expected = repeated(evidence.phrases.speech, call.said.sampleRate, result.durationMs);
+  const parts = utterances(result);
+  if (parts.length !== (call.interruptAtMs === undefined ? 1 : 2)) {
+    verdict.problems.push(`${parts.length} utterances were heard`);
+    return;
+  }
+  for (const part of parts) compareSpeech(expected, part, result, verdict);
+  const last = parts.at(-1)!;
+  if (last.startMs + last.heardMs < result.durationMs - 50 - evidence.stallMs)
+    verdict.problems.push('it fell silent before the end of the call');
+  if (call.interruptAtMs === undefined) return;
+  const silentMs = parts[0]!.startMs + parts[0]!.heardMs;
+  expectWithin(verdict, 'from the key to silence', silentMs - call.interruptAtMs, {
+    min: 0,
+    max: KEY_TO_SILENCE_MS + evidence.stallMs,
+  });
+}
+
+function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict): void {
+  const { answer } = evidence.phrases;
+  const { sampleRate } = call.said;
+  const pcm = resample(answer.samples, answer.sampleRate, sampleRate);
+  const answerMs = (pcm.length * 1000) / sampleRate;
+  // The last message may be filled up with silence to the 20 ms that it must have.
+  const expected = { samples: joined([pcm, new Int16Array(sampleRate / 50)]), sampleRate };
+  const parts = utterances(result);
+  const pauses = call.pausesAtMs!;
+  if (parts.length !== pauses.length || evidence.told.length !== pauses.length) {
+    verdict.problems.push(`${parts.length} answers were heard, ${evidence.told.length} told of`);
+    return;
+  }
+  for (const [i, part] of parts.entries()) {
+    const told = evidence.told[i]!;
+    const interrupted = i < parts.length - 1;
+    expectWithin(verdict, 'from the pause to the answer', part.startMs - pauses[i]!, {
+      min: ANSWER_MS.min,
+      max: ANSWER_MS.max + evidence.stallMs,
+    });
+    compareSpeech(expected, part, result, verdict);
+    const heardMs = Math.min(part.heardMs, answerMs);
+    expectWithin(verdict, 'told as heard, less what was heard', told.playedMs - heardMs, {
+      min: -LEDGER_MS - evidence.stallMs,
+      max: LEDGER_MS + evidence.stallMs,
+    });
+    if (told.msg !== (interrupted ? 'interrupted' : 'answered') || part.cut !== interrupted)
+      verdict.problems.push(`answer ${i + 1} was ${told.msg}`);
+    if (!interrupted && part.heardMs < answerMs - 1)
+      verdict.problems.push('the answer was not heard to its end');
+    if (interrupted) {
+      const voiceMs = part.startMs + part.heardMs - call.interruptAtMs!;
+      const max = VOICE_TO_SILENCE_MS + evidence.stallMs;
+      expectWithin(verdict, 'from the voice to silence', voiceMs, { min: 0, max });
+    }
+  }
+}
+
+/** The file again and again with its pause, as long as a call. */
+function repeated({ samples, sampleRate }: Pcm, toHz: number, durationMs: number): Pcm {
+  const phrase = resample(samples, sampleRate, toHz);
+  const once = joined([phrase, new Int16Array((toHz * PAUSE_MS) / 1000)]);
+  const times = Math.ceil((durationMs * toHz) / 1000 / once.length);
+  return { samples: joined(new Array<Int16Array>(times).fill(once)), sampleRate: toHz };
+}
+
+/** An utterance against what should be its beginning. */
+function compareSpeech(expected: Pcm, part: Utterance, result: CallResult, verdict: Verdict): void {
+  const { encoding } = result;
+  if (encoding === 'PCMU' || encoding === 'PCMA' || encoding === 'L16') {
+    const heard = bytesOf(part.segments).subarray(0, Math.floor(part.heardMs * rateOf(result)));
+    compareBytes(encoded(expected.samples, result), heard, result, verdict);
+    return;
+  }
+  const pcm = decoded(
+    part.segments.map(segment => segment.payload),
+    result,
+  );
+  const { sampleRate } = expected;
+  const heard = pcm.subarray(0, Math.floor((part.heardMs * sampleRate) / 1000));
+  // A codec's own delay swallows the end of a part that was cut off.
+  const certainly = Math.max(0, heard.length - Math.round(0.03 * sampleRate));
+  const wanted = { samples: expected.samples.subarray(0, certainly), sampleRate };
+  compareSounds(wanted, heard, verdict, { ...ONCE[encoding], unlikeMax: 0, lagMsMax: 30 });
+}
+
+function judgeTone(call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict): void {
+  const { sampleRate } = call.said;
+  const pcm = decoded(
+    result.heard.map(segment => segment.payload),
+    result,
+  );
+  const heardMs = (pcm.length * 1000) / sampleRate;
+  if (heardMs < result.durationMs - 50 - evidence.stallMs) verdict.problems.push('it did not last the call');
+  const pure = purity(pcm, sampleRate, call.hz!);
+  verdict.how = `one sine: ${(pure * 100).toFixed(1)} %`;
+  if (pure < 0.98) verdict.problems.push(`only ${(pure * 100).toFixed(1)} % of it is the tone`);
+  let energy = 0;
+  for (const sample of pcm) energy += sample * sample;
+  const dbfs = 10 * Math.log10((2 * energy) / pcm.length / 32767 ** 2);
+  if (Math.abs(dbfs + 12) > 1.5) verdict.problems.push(`its level is ${dbfs.toFixed(1)} dBFS, not -12`);
+}
+
+// ── Recordings ──
+
+function judgeRecord(call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict): void {
+  const { recording } = evidence;
+  if (recording?.length !== 2) {
+    verdict.problems.push('there is no recording');
+    return;
+  }
+  const [left, right] = recording as [Int16Array, Int16Array];
+  const said = decoded(framesOf(call, result).slice(0, call.options.inbound!.length), result);
+  const wrong = said.findIndex((sample, i) => sample !== left[i]);
+  if (wrong >= 0) verdict.problems.push(`left differs from what was said after ${ms(wrong, call)} ms`);
+  if (call.kind === 'record') {
+    verdict.how = 'recording: sample for sample';
+    if (right.some(sample => sample !== 0)) verdict.problems.push('right is not silent');
+    if (result.heard.length > 0) verdict.problems.push('the caller heard something');
+    return;
+  }
+  judgeEcho(call, result, evidence, verdict);
+  verdict.how += '; recording: sample for sample';
+  const heard = decoded(
+    result.heard.map(segment => segment.payload),
+    result,
+  );
+  const { same, inserted, first } = contains(right, heard);
+  if (same < said.length)
+    verdict.problems.push(`right differs from what was heard after ${ms(same, call)} ms`);
+  const pooled = CODECS[call.encoding].runsIn === 'pool' ? POOL_GAPS_MS : 0;
+  const lateMax = 20 + LIVE_GAPS_MS + pooled + evidence.stallMs;
+  expectWithin(verdict, 'the echo in the recording', first, { min: 19, max: lateMax }, call);
+  expectWithin(verdict, 'silence inserted on the right', inserted, { min: 0, max: lateMax }, call);
+}
+
+/** How far `heard` stands in `recorded` in its order, with nothing but silence in between. */
+function contains(
+  recorded: Int16Array,
+  heard: Int16Array,
+): { same: number; inserted: number; first: number } {
+  let same = 0;
+  let inserted = 0;
+  let at = recorded.findIndex(sample => sample !== 0);
+  const begins = Math.max(
+    0,
+    heard.findIndex(sample => sample !== 0),
+  );
+  const first = at - begins;
+  for (at -= begins; at < recorded.length && same < heard.length; at++) {
+    if (recorded[at] === heard[same]) same++;
+    else if (recorded[at] === 0) inserted++;
+    else break;
+  }
+  return { same, inserted, first };
+}
+
+// ── Comparing ──
+
+function compareBytes(expected: Uint8Array, heard: Uint8Array, result: CallResult, verdict: Verdict): void {
+  const at = firstDifference(expected, heard);
+  verdict.how = 'byte for byte';
+  if (at < 0) return;
+  verdict.problems.push(`differs from what it should be after ${(at / rateOf(result)).toFixed(0)} ms`);
+}
+
+function compareSounds(
+  expected: Pcm,
+  heard: Int16Array,
+  verdict: Verdict,
+  wanted: Alike & { unlikeMax: number; lagMsMax: number },
+): void {
+  const { samples, sampleRate } = expected;
+  const found: Likeness = likeness(samples, heard, sampleRate, {
+    lagMsMax: wanted.lagMsMax,
+    alike: wanted.piece,
+  });
+  verdict.how = `correlation ${found.correlation.toFixed(3)}, worst 200 ms ${found.worst.toFixed(2)}`;
+  const { count, unlike } = found.windows;
+  if (found.correlation < wanted.whole)
+    verdict.problems.push(`correlation ${found.correlation.toFixed(3)}, ${wanted.whole} is wanted`);
+  if (unlike > wanted.unlikeMax)
+    verdict.problems.push(`${unlike} of ${count} pieces of 200 ms are not what they should be`);
+  if (found.gain < 0.7 || found.gain > 1.4) verdict.problems.push(`loudness times ${found.gain.toFixed(2)}`);
+}
+
+function expectWithin(
+  { problems }: Verdict,
+  what: string,
+  value: number,
+  { min, max }: { min: number; max: number },
+  samplesOf?: PlannedCall,
+): void {
+  const valueMs = samplesOf ? (value * 1000) / samplesOf.said.sampleRate : value;
+  if (valueMs >= min && valueMs <= max) return;
+  problems.push(`${what}: ${valueMs.toFixed(0)} ms, not ${min.toFixed(0)} to ${max.toFixed(0)}`);
+}
+
+function ms(samples: number, call: PlannedCall): string {
+  return ((samples * 1000) / call.said.sampleRate).toFixed(0);
+}
+
+// ── Sound and bytes ──
+
+/** What was heard without a pause, a clear or the end of the call in between. */
+function utterances(result: CallResult): Utterance[] {
+  const found: Utterance[] = [];
+  let endMs = Number.NEGATIVE_INFINITY;
+  for (const segment of result.heard) {
+    let last = found.at(-1);
+    if (!last || last.cut || segment.atMs - endMs > 200) {
+      last = { startMs: segment.atMs, heardMs: 0, cut: false, segments: [] };
+      found.push(last);
+    }
+    const heardMs = segment.clearedAfterMs ?? segment.durationMs;
+    endMs = segment.atMs + heardMs;
+    last.segments.push(segment);
+    last.heardMs += heardMs;
+    last.cut = segment.clearedAfterMs !== undefined && endMs < result.durationMs - 1;
+  }
+  return found;
+}
+
+/** Everything the caller sent: its words, then silence to the end of the call. */
+function framesOf(call: PlannedCall, result: CallResult): Uint8Array[] {
+  const { inbound, idle } = call.options;
+  const count = Math.ceil(result.durationMs / 20);
+  return Array.from({ length: count }, (_, i) => inbound![i] ?? idle!);
+}
+
+function rateOf(result: CallResult): number {
+  const { outboundEncoding: encoding, outboundSampleRate: sampleRate } = result;
+  return bytesPerMs({ encoding, sampleRate, amrWbFraming: 'bandwidth-efficient' })!;
+}
+
+function bytesOf(segments: readonly HeardSegment[]): Uint8Array {
+  return joinBytes(segments.map(segment => segment.payload));
+}
+
+function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(parts);
+}
+
+/** One sound without the silence between the messages. */
+export function decoded(payloads: readonly Uint8Array[], result: CallResult): Int16Array {
+  const decoder = createDecoder(result.outboundEncoding, { sampleRate: result.outboundSampleRate });
+  const pcm = joined(payloads.map(payload => decoder.decode(payload)));
+  decoder.close();
+  return pcm;
+}
+
+function encoded(pcm: Int16Array, result: CallResult): Uint8Array {
+  const encoder = createEncoder(result.outboundEncoding, { sampleRate: result.outboundSampleRate });
+  const bytes = encoder.encode(pcm);
+  encoder.close();
+  return bytes;
+}

@@ -1,0 +1,223 @@
+/** Which calls the demo places, what each caller says, and with what trouble on the line. */
+import { CODECS, ENCODINGS, type Encoding } from '../codec.js';
+import { createDecoder, createEncoder, resample } from '../codecs.js';
+import { SidetoneError } from '../errors.js';
+import type { CallOptions } from '../simulator/options.js';
+import { Random } from '../simulator/random.js';
+import type { Simulator } from '../simulator/simulator.js';
+import type { Pcm } from '../simulator/speech.js';
+
+export type Kind = 'echo' | 'speak' | 'tone' | 'record' | 'recorded echo' | 'agent';
+
+export interface PlannedCall {
+  /** Also the name of its WAV file. */
+  name: string;
+  kind: Kind;
+  encoding: Encoding;
+  /** What is particular about it, for people. */
+  trouble: string;
+  /** Path of the stream_url with the query. */
+  path: string;
+  /** After the first call, in ms. */
+  startMs: number;
+  options: CallOptions;
+  /** What the caller says, at the codec's own rate, from `start` on. */
+  said: Pcm;
+  /** Of the tone that is asked for. */
+  hz?: number;
+  /** When the caller cuts the server off: by a key, or by speaking again. */
+  interruptAtMs?: number;
+  /** When the caller's speech ends, pauses for the agent's answers. */
+  pausesAtMs?: number[];
+}
+
+export interface PhraseSet {
+  speech: Pcm;
+  answer: Pcm;
+}
+
+/** What can happen to a call, ten kinds; each comes once with every encoding that works here. */
+const VARIANTS: readonly { kind: Kind; trouble: string }[] = [
+  { kind: 'echo', trouble: 'none' },
+  { kind: 'echo', trouble: 'shuffled' },
+  { kind: 'echo', trouble: 'lost' },
+  { kind: 'echo', trouble: 'both tracks' },
+  { kind: 'speak', trouble: 'none' },
+  { kind: 'speak', trouble: 'key' },
+  { kind: 'tone', trouble: 'none' },
+  { kind: 'record', trouble: 'none' },
+  { kind: 'agent', trouble: 'none' },
+  { kind: 'agent', trouble: 'spoken into' },
+];
+/** So that there are sixty calls, whatever works. */
+const SLOTS = 6;
+
+const ECHO_SECONDS = 8;
+const STAGGER_MS = 5000;
+const LOSS = 0.03;
+const SHUFFLE = 3;
+const DUPLICATE = 0.05;
+
+/** Encodings that work here, and why the others do not. */
+export function probeEncodings(): { works: Encoding[]; missing: { encoding: Encoding; why: string }[] } {
+  const works: Encoding[] = [];
+  const missing: { encoding: Encoding; why: string }[] = [];
+  for (const encoding of ENCODINGS) {
+    try {
+      createDecoder(encoding).close();
+      createEncoder(encoding).close();
+      works.push(encoding);
+    } catch (error) {
+      if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_CODEC_UNAVAILABLE') throw error;
+      missing.push({ encoding, why: error.message });
+    }
+  }
+  return { works, missing };
+}
+
+/** Sixty calls over the given encodings. The same seed gives the same calls. */
+export function planCalls(
+  simulator: Simulator,
+  phrases: PhraseSet,
+  encodings: readonly Encoding[],
+  seed: number,
+): PlannedCall[] {
+  const random = new Random(seed);
+  const calls: PlannedCall[] = [];
+  for (const variant of VARIANTS) {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const encoding = encodings[slot % encodings.length]!;
+      const kind = variant.kind === 'record' && slot % 2 === 1 ? 'recorded echo' : variant.kind;
+      const made = make({ kind, encoding, trouble: variant.trouble }, simulator, phrases, random);
+      calls.push({ ...made, name: fileName(calls.length + 1, made), startMs: random.float() * STAGGER_MS });
+    }
+  }
+  return calls;
+}
+
+function fileName(
+  number: number,
+  { kind, encoding, trouble }: Omit<PlannedCall, 'name' | 'startMs'>,
+): string {
+  const words = [String(number).padStart(2, '0'), kind, encoding, ...(trouble ? [trouble] : [])];
+  return words.join(' ').replace(/[^\w.-]+/g, '-');
+}
+
+interface Variant {
+  kind: Kind;
+  encoding: Encoding;
+  trouble: string;
+}
+
+function make(
+  { kind, encoding, trouble }: Variant,
+  simulator: Simulator,
+  { speech, answer }: PhraseSet,
+  random: Random,
+): Omit<PlannedCall, 'name' | 'startMs'> {
+  const announced = encoding === 'OPUS' || encoding === 'AMR-WB' || encoding === 'L16' ? 16000 : 8000;
+  const sampleRate = CODECS[encoding].sampleRate(announced);
+  const phrase = resample(speech.samples, speech.sampleRate, sampleRate);
+  const from = random.below(phrase.length);
+  const spoken = (seconds: number, at = from): Int16Array =>
+    talk(phrase, at, Math.round(seconds * sampleRate));
+  const silent = (seconds: number): Int16Array => new Int16Array(Math.round(seconds * sampleRate));
+  const call = (samples: Int16Array, path: string, more: CallOptions, callee?: Int16Array) => ({
+    kind,
+    encoding,
+    path,
+    said: { samples, sampleRate },
+    options: {
+      ...simulator.speech(
+        { samples, sampleRate },
+        { encoding, sampleRate: announced, ...(callee && { callee: { samples: callee, sampleRate } }) },
+      ),
+      seed: random.uint32(),
+      ...more,
+    },
+  });
+
+  switch (kind) {
+    case 'echo': {
+      const said = spoken(ECHO_SECONDS);
+      if (trouble === 'shuffled') {
+        return { ...call(said, '/echo', { shuffle: SHUFFLE }), trouble: `shuffled by up to ${SHUFFLE - 1}` };
+      }
+      if (trouble === 'lost') {
+        return {
+          ...call(said, '/echo', { loss: LOSS, shuffle: 2 }),
+          trouble: `${LOSS * 100} % lost, shuffled`,
+        };
+      }
+      if (trouble === 'both tracks') {
+        const callee = spoken(ECHO_SECONDS, from + phrase.length / 2);
+        return {
+          ...call(said, '/echo', { duplicate: DUPLICATE }, callee),
+          trouble: `both tracks, ${DUPLICATE * 100} % twice`,
+        };
+      }
+      return { ...call(said, '/echo', {}), trouble: '' };
+    }
+    case 'record':
+      return { ...call(spoken(ECHO_SECONDS), '/record', {}), trouble: '' };
+    case 'recorded echo':
+      return { ...call(spoken(ECHO_SECONDS), '/recorded-echo', {}), trouble: '' };
+    case 'tone': {
+      const hz = 300 + random.below(2700);
+      return { ...call(silent(6), `/tone?hz=${hz}`, { lingerMs: 0 }), hz, trouble: `${hz} Hz` };
+    }
+    case 'speak': {
+      const made = call(silent(12), '/speak', { lingerMs: 0 });
+      if (trouble !== 'key') return { ...made, trouble: '' };
+      const interruptAtMs = 1500 + random.below(3000);
+      made.options.dtmf = [{ atMs: interruptAtMs, digit: '5' }];
+      return { ...made, interruptAtMs, trouble: `key 5 at ${(interruptAtMs / 1000).toFixed(1)} s` };
+    }
+    case 'agent': {
+      const answerMs = (answer.samples.length * 1000) / answer.sampleRate;
+      // From the end of the speech to the end of the answer, with time to spare.
+      const patience = silent((answerMs + 1500) / 1000);
+      const first = phrase.subarray(0, Math.round(2.6 * sampleRate));
+      if (trouble !== 'spoken into') {
+        const said = joined([silent(0.4), phrase, patience]);
+        const pausesAtMs = [400 + (phrase.length * 1000) / sampleRate];
+        return { ...call(said, '/agent', { lingerMs: 0 }), pausesAtMs, trouble: '' };
+      }
+      const listens = silent(2 + random.float() * 2);
+      const said = joined([silent(0.4), first, listens, phrase, patience]);
+      const interruptAtMs = 400 + ((first.length + listens.length) * 1000) / sampleRate;
+      const pausesAtMs = [
+        400 + (first.length * 1000) / sampleRate,
+        interruptAtMs + (phrase.length * 1000) / sampleRate,
+      ];
+      return {
+        ...call(said, '/agent', { lingerMs: 0 }),
+        interruptAtMs,
+        pausesAtMs,
+        trouble: `spoken into at ${(interruptAtMs / 1000).toFixed(1)} s`,
+      };
+    }
+  }
+}
+
+/** `length` samples of the phrase said again and again, from its sample `from` on. */
+function talk(phrase: Int16Array, from: number, length: number): Int16Array {
+  const samples = new Int16Array(length);
+  let at = 0;
+  for (let start = Math.floor(from) % phrase.length; at < length; start = 0) {
+    const piece = phrase.subarray(start, start + length - at);
+    samples.set(piece, at);
+    at += piece.length;
+  }
+  return samples;
+}
+
+export function joined(parts: readonly Int16Array[]): Int16Array {
+  const whole = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
