@@ -208,8 +208,11 @@ double Outbound::pcmDueMs() const {
   if (queued == 0) return kNever;
   if (queued < static_cast<double>(minSamples_)) return tailDueMs();
   // Far enough ahead that a packet is there when it is due, and no further: what a clear() drops was encoded
-  // in vain.
-  return playout_.dryAtMs() + encoding_ / samplesPerMs_ - config_.leadMs - config_.chunkMs;
+  // in vain, and the pool takes only so much of one stream. A far end that has long run dry changes nothing
+  // about that: the next packet that comes back or is sent makes room.
+  const double aheadMs = config_.leadMs + config_.chunkMs;
+  if (encoding_ >= aheadMs * samplesPerMs_) return kNever;
+  return playout_.dryAtMs() + encoding_ / samplesPerMs_ - aheadMs;
 }
 
 size_t Outbound::takePcm(double nowMs, int16_t* pcm) {

@@ -179,6 +179,31 @@ TEST_CASE("a message ends where a mark goes behind it, unless it would be too sh
   CHECK(call.far.gapMs == 0);
 }
 
+TEST_CASE("the pool is given as much as may lie ahead, however long the far end has been dry") {
+  OutboundConfig config;
+  config.encoding = Encoding::Opus;
+  config.announcedHz = 16000;
+  Call call(config);
+  std::vector<int16_t> pcm(320);
+  double nowMs = 3600e3;
+  call.outbound.enqueue(ramp(16000 * 6).data(), 16000 * 6, 16000, nullptr, nowMs);
+  size_t taken = 0;
+  while (call.outbound.takePcm(nowMs, pcm.data()) > 0) taken++;
+  CHECK(taken == (config.leadMs + config.chunkMs) / 20);
+
+  // Packets come back and are sent: all of it gets through, and never is more with the encoder or waiting.
+  const std::vector<uint8_t> packet(40, 1);
+  size_t returned = 0;
+  size_t sent = 0;
+  for (int tick = 0; tick < 4000 && sent < 300; tick++, nowMs += kTickMs) {
+    for (; returned < taken; returned++) call.outbound.enqueuePacket(packet.data(), packet.size());
+    while (call.outbound.take(nowMs, call.payload.data()) > 0) sent++;
+    while (call.outbound.takePcm(nowMs, pcm.data()) > 0) taken++;
+    CHECK(taken - sent <= (config.leadMs + config.chunkMs) / 20);
+  }
+  CHECK(sent == 300);
+}
+
 TEST_CASE("any rate into any encoding: as much comes out as went in") {
   for (const Encoding encoding : {Encoding::Pcmu, Encoding::Pcma, Encoding::L16}) {
     for (const int rate : {8000, 16000, 22050, 24000, 44100, 48000}) {
