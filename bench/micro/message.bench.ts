@@ -69,7 +69,7 @@ export async function define(bench: Bench): Promise<void> {
       plugin,
       accepted: {},
       query: new URLSearchParams(),
-      checkToken: undefined,
+      knownToken: undefined,
       boundCall: undefined,
     });
     connection.open(socket);

@@ -24,7 +24,7 @@ test('fault 46: a missing or forged token is a 401, one of 4,000 characters fits
       await socket.end();
     }
     assert.equal((await counts(server)).unauthorized! - before.unauthorized!, 7);
-    assert.equal(server.reactor.connections.size, 0);
+    assert.equal(server.connections, 0);
 
     for (const authToken of ['right', long]) {
       const call = new Simulator().call(url(server), { authToken, inbound: payloads(5), lingerMs: 300 });

@@ -40,7 +40,7 @@ export class VirtualServer {
       plugin: this.plugin,
       accepted: {},
       query: new URLSearchParams(query),
-      checkToken: undefined,
+      knownToken: undefined,
       boundCall: undefined,
     });
     const sent: VirtualCall['sent'] = [];
