@@ -74,8 +74,9 @@ export class VirtualClock implements Clock {
     this.#now = until;
   }
 
-  /** Goes on by `ms`, letting pending promises run after each timer. */
+  /** Goes on by `ms`, letting pending promises run before the first timer and after each. */
   async advanceAsync(ms: number): Promise<void> {
+    await new Promise(resolve => setImmediate(resolve));
     const until = this.#now + ms;
     for (let timer = this.#next(until); timer; timer = this.#next(until)) {
       this.#fire(timer);

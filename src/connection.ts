@@ -142,7 +142,7 @@ export class Connection implements StreamLink {
     if (this.#state === 'streaming') {
       const outcome = this.reactor.engine.native.receive(this.#slot, message, nowMs);
       if (outcome !== NOT_RECOGNISED) {
-        this.#stream!.deliver(outcome);
+        this.#stream!.deliver(outcome, nowMs);
         return;
       }
     }
@@ -397,6 +397,7 @@ export class Connection implements StreamLink {
     }
     this.reactor.count('mediaParsedFully');
     const { track, chunk, timestamp, payload } = frame.media;
+    const nowMs = this.reactor.clock.now();
     const outcome = this.reactor.engine.native.receiveParsed(
       this.#slot,
       track === 'outbound' ? 1 : 0,
@@ -405,14 +406,14 @@ export class Connection implements StreamLink {
       Number(timestamp),
       Buffer.from(frame.stream_id, 'utf8'),
       Buffer.from(payload, 'utf8'),
-      this.reactor.clock.now(),
+      nowMs,
     );
     if (outcome === BAD_BASE64) {
       this.#refuse('bad_base64', `media.payload: ${payload.length} characters: not standard padded base64`);
     } else if (outcome === FOREIGN_STREAM) {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
-      this.#stream!.deliver(outcome);
+      this.#stream!.deliver(outcome, nowMs);
     }
   }
 

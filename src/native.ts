@@ -31,6 +31,7 @@ export const INFO = {
   played: 13,
   aheadMs: 14,
   queuedMs: 15,
+  scheduled: 16, // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
 } as const;
 
 export interface NativeOutbound {

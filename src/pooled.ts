@@ -52,7 +52,10 @@ export class PooledCodecs {
       const { opus, amrwb } = reactor.options;
       const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
       this.#encoder = reactor.pool.openEncoder(outbound.encoding, options, {
-        onPacket: packet => reactor.engine.native.enqueuePacket(stream.slot, packet),
+        onPacket: packet => {
+          reactor.engine.native.enqueuePacket(stream.slot, packet);
+          reactor.wake();
+        },
         onError: (error, frames) => {
           reactor.engine.native.packetsLost(stream.slot, frames);
           stream.report(error);

@@ -54,6 +54,8 @@ export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 
 /** Messages are looked for this often; the lead covers what a late tick costs. */
 const TICK_MS = 2;
+/** Ticks go on for this many without a deadline, so that a stream that hovers about none does not remake the timer. */
+const IDLE_TICKS_MAX = 100;
 const SWEEP_MS = 500;
 /** The event loop is asked this often how late it is. */
 const LOOP_SAMPLE_MS = 10;
@@ -101,6 +103,7 @@ export class Reactor {
   #streams = 0;
   #sending = false;
   #markNumber = 0;
+  #idleTicks = 0;
   // Its own sampling timer does not keep the process alive.
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   #stopTick: (() => void) | undefined;
@@ -199,7 +202,6 @@ export class Reactor {
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
-    if (this.#streams === 1) this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
     this.#log.debug(
       { stream: start.stream_id, inbound, outbound, plugin: open.link.plugin.name },
       'stream started',
@@ -217,7 +219,6 @@ export class Reactor {
     this.#streams--;
     this.#onStreams(-1);
     this.#counters.streamsStopped++;
-    if (this.#streams === 0) this.#stopTicking();
   }
 
   expectedOutbound(callControlId: string): OutboundOptions | undefined {
@@ -227,8 +228,17 @@ export class Reactor {
   // --- the media path ---
 
   /** Queues PCM for a stream; what is due of it lies in the send slab (info.sendCount) unless sends are under way. */
-  play(slot: number, samples: Int16Array, sampleRate: number): number {
-    return this.engine.native.play(slot, samples, sampleRate, this.clock.now(), !this.#sending);
+  play(slot: number, samples: Int16Array, sampleRate: number, nowMs: number): number {
+    const accepted = this.engine.native.play(slot, samples, sampleRate, nowMs, !this.#sending);
+    this.wake();
+    return accepted;
+  }
+
+  /** Ticks are needed as long as a deadline waits; an echo that keeps up has none, and costs no timer. */
+  wake(): void {
+    if (this.engine.info[INFO.scheduled] === 0 || this.#stopTick) return;
+    this.#idleTicks = 0;
+    this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
   }
 
   /** Sends the first `count` messages of the send slab. */
@@ -261,10 +271,12 @@ export class Reactor {
       for (let i = 0; i < gapCount; i++) {
         const slot = gaps[i]! >> 1;
         const stream = this.#links[slot]?.stream;
-        if (stream && !stream.closed) stream.deliver(native.next(slot, gaps[i]! & 1, now));
+        if (stream && !stream.closed) stream.deliver(native.next(slot, gaps[i]! & 1, now), now);
       }
       for (let i = 0; i < encodeCount; i++) this.#links[encodes[i]!]?.stream?.encode();
     }
+    if (info[INFO.scheduled]! > 0) this.#idleTicks = 0;
+    else if (++this.#idleTicks === IDLE_TICKS_MAX) this.#stopTicking();
   }
 
   // --- what goes wrong ---

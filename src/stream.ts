@@ -100,6 +100,7 @@ export class Stream {
   readonly #pooled: PooledCodecs | undefined;
   #handler: StreamHandler | undefined;
   #hearing: InboundFrame | undefined; // the frame whose callback is running
+  #hearingMs = 0; // when it came: what is played live in the callback is played then
   #live: PlaybackEntry | undefined;
   #liveFull = false; // some of it had to be dropped
   #feed: Feed | undefined;
@@ -144,7 +145,7 @@ export class Stream {
       this.#pooled = new PooledCodecs({
         ...setup,
         tracks: setup.tracks.map(track => TRACK_NAMES.indexOf(track)),
-        hear: (track, samples) => this.#hear(track, samples),
+        hear: (track, samples) => this.#hear(track, samples, setup.reactor.clock.now()),
         report: error => this.tell('onError', error),
       });
     }
@@ -265,35 +266,35 @@ export class Stream {
 
   /**
    * @internal Hears the frame that the engine has delivered, and those behind it. `outcome` is what receive() or
-   * next() returned.
+   * next() returned at `nowMs`.
    */
-  deliver(outcome: number): void {
+  deliver(outcome: number, nowMs: number): void {
     const { engine } = this.#reactor;
+    this.#reactor.wake();
     for (;;) {
       const track = engine.info[INFO.track]!;
       const more = engine.info[INFO.more] === 1;
-      if (outcome > NOTHING) this.#hear(track, outcome);
+      if (outcome > NOTHING) this.#hear(track, outcome, nowMs);
       else if (outcome === POOL_PAYLOAD) this.#pooled!.decode(track);
       else if (outcome === POOL_LOSS) this.#pooled!.conceal(track, engine.info[INFO.lostFrames]!);
       if (!more || this.#closed) return;
-      outcome = engine.native.next(this.#slot, track, this.#reactor.clock.now());
+      outcome = engine.native.next(this.#slot, track, nowMs);
     }
   }
 
-  #hear(track: number, samples: number): void {
+  #hear(track: number, samples: number, nowMs: number): void {
     const frame = this.#frames[track]!;
     const { info } = this.#reactor.engine;
     frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
     if (this.#played) {
-      const now = this.#reactor.clock.now();
       if (track === 0 || !this.#frames[0]) {
-        this.#played.anchor(now, frame.timestampMs, (samples * 1000) / frame.sampleRate);
+        this.#played.anchor(nowMs, frame.timestampMs, (samples * 1000) / frame.sampleRate);
       }
-      this.#played.heard(now);
+      this.#played.heard(nowMs);
     }
     if (this.#handler?.onAudio === undefined || this.#bypassed) return;
-    const beganMs = this.#reactor.clock.now();
     this.#hearing = frame;
+    this.#hearingMs = nowMs;
     try {
       const result = this.#handler.onAudio(frame);
       if (result !== undefined) this.#watch('onAudio', result);
@@ -302,7 +303,7 @@ export class Stream {
     } finally {
       this.#hearing = undefined;
     }
-    this.#timed('onAudio', beganMs);
+    this.#timed('onAudio', nowMs);
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
@@ -424,7 +425,7 @@ export class Stream {
       this.#liveFull = false;
     }
     try {
-      this.#enqueue(frame.samples, frame.sampleRate);
+      this.#enqueue(frame.samples, frame.sampleRate, this.#hearingMs);
     } catch (error) {
       // Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on.
       this.#reactor.count('liveDropped');
@@ -461,12 +462,12 @@ export class Stream {
   /** @internal Queues a piece of a playback. */
   enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
     if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#positions().accepted;
-    this.#enqueue(samples, sampleRate);
+    this.#enqueue(samples, sampleRate, this.#reactor.clock.now());
   }
 
-  #enqueue(samples: Int16Array, sampleRate: number): void {
+  #enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
     const reactor = this.#reactor;
-    const accepted = reactor.play(this.#slot, samples, sampleRate);
+    const accepted = reactor.play(this.#slot, samples, sampleRate, nowMs);
     if (accepted < 0) {
       const ms = (samples.length * 1000) / sampleRate;
       throw queueFull(ms, this.queuedMs, reactor.options.queueMaxMs);

@@ -28,6 +28,7 @@ enum Info : size_t {
   kPlayed,
   kAheadMs,
   kQueuedMs,
+  kScheduled,
   kInfoCount,
 };
 
@@ -45,6 +46,7 @@ struct Handle {
 };
 
 void report(Handle& handle, int outcome) {
+  handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
   if (outcome == kNothing || (outcome < 0 && outcome != kPoolPayload && outcome != kPoolLoss)) {
     handle.info[kMore] = 0;
     return;
@@ -111,6 +113,7 @@ napi_value Play(napi_env env, napi_callback_info callback) {
   const double accepted = call.handle->engine->play(call.stream, pcm.data, pcm.count, call.integer(2),
                                                     call.number(3), call.boolean(4));
   call.handle->info[kSendCount] = static_cast<double>(call.handle->engine->sendCount());
+  call.handle->info[kScheduled] = static_cast<double>(call.handle->engine->scheduled());
   return call.result(accepted);
 }
 
@@ -123,6 +126,7 @@ napi_value Tick(napi_env env, napi_callback_info callback) {
   handle.info[kTickHasMore] = handle.engine->tickHasMore() ? 1 : 0;
   handle.info[kGapCount] = static_cast<double>(handle.engine->gapCount());
   handle.info[kEncodeCount] = static_cast<double>(handle.engine->encodeCount());
+  handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
   return call.result(static_cast<int32_t>(sends));
 }
 
@@ -137,7 +141,9 @@ napi_value EnqueuePacket(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (!call.open) return call.result(0);
   const auto packet = call.bytes(1);
-  return call.result(call.handle->engine->enqueuePacket(call.stream, packet.data, packet.count) ? 1 : 0);
+  const bool kept = call.handle->engine->enqueuePacket(call.stream, packet.data, packet.count);
+  call.handle->info[kScheduled] = static_cast<double>(call.handle->engine->scheduled());
+  return call.result(kept ? 1 : 0);
 }
 
 // --- now and then ---

@@ -129,6 +129,9 @@ class Engine {
   static constexpr size_t kLatenessBins = 256;
   const std::array<uint64_t, kLatenessBins>& lateness() const { return lateness_; }
 
+  /** Deadlines that wait for a tick(): while there is none, nobody need call it. */
+  size_t scheduled() const { return wheel_.scheduled(); }
+
   size_t openStreams() const { return openStreams_; }
   const BlockPool& blocks() const { return pool_; }
 
