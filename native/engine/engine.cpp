@@ -254,6 +254,9 @@ void Engine::encodeG722() {
 }
 
 void Engine::scheduleSend(Stream& stream, double notBeforeMs) {
+  // A packet that comes from its encoder behind its time is late by what the next tick is late, not by the
+  // lead it could not have.
+  if (stream.outbound.pooled()) notBeforeMs = std::max(notBeforeMs, tickedMs_);
   const double dueMs = std::max(std::min(stream.outbound.dueMs(), stream.outbound.pcmDueMs()), notBeforeMs);
   if (std::isinf(dueMs)) {
     wheel_.cancel(stream.sendTimer);
@@ -269,6 +272,7 @@ size_t Engine::tick(double nowMs) {
 }
 
 void Engine::collectDue(double nowMs) {
+  tickedMs_ = nowMs;
   sendCount_ = 0;
   gapCount_ = encodeCount_ = 0;
   echoStream_ = -1;
@@ -283,8 +287,11 @@ void Engine::collectDue(double nowMs) {
       continue;
     }
     const auto bin = static_cast<size_t>(std::max(0.0, (nowMs - timer->dueMs) * 4));
-    lateness_[std::min(bin, kLatenessBins - 1)]++;
-    if (!sendDue(stream, nowMs)) {
+    const size_t sentBefore = sendCount_;
+    const bool all = sendDue(stream, nowMs);
+    // The timer of an encoder's stream also wakes it to take PCM.
+    if (sendCount_ > sentBefore) lateness_[std::min(bin, kLatenessBins - 1)]++;
+    if (!all) {
       wheel_.schedule(*timer, nowMs);
       break;
     }

@@ -201,6 +201,7 @@ class Engine {
 
   size_t slotBytes_;
   size_t sendCount_ = 0;
+  double tickedMs_ = 0;
   bool tickHasMore_ = false;
   size_t gapCount_ = 0;
   size_t encodeCount_ = 0;

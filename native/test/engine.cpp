@@ -191,3 +191,40 @@ TEST_CASE("streams come and go: slots are used again and nothing is left behind"
   CHECK(reactor.engine->blocks().blocksInUse() == 0);
   CHECK(reactor.sent.size() <= 20);
 }
+
+TEST_CASE(
+    "lateness counts messages, each from its deadline, and a packet from the tick that could have sent it") {
+  Reactor reactor;
+  const auto late = [&](size_t quarterMs) { return reactor.engine->lateness()[quarterMs]; };
+  std::vector<int16_t> pcm(8000, 1000);
+
+  const int plain = reactor.open(Encoding::Pcmu);
+  reactor.engine->play(plain, pcm.data(), pcm.size(), 8000, 0, true);
+  reactor.tick(0);
+  const double dueMs = reactor.engine->outbound(plain).dueMs();
+  reactor.tick(dueMs + 3);
+  CHECK(late(12) == 1);
+  reactor.engine->close(plain);
+
+  // The live audio of a stream whose encoder is in the pool: nothing is ahead, so each packet is past its
+  // deadline.
+  const double nowMs = 1000;
+  const int pooled = reactor.open(Encoding::Opus);
+  reactor.sent[static_cast<size_t>(pooled)].clear();
+  reactor.tick(nowMs);
+  reactor.engine->play(pooled, pcm.data(), 320, 8000, nowMs, true);
+  reactor.tick(nowMs + 2);
+  REQUIRE(reactor.engine->encodeCount() == 1);
+  std::vector<int16_t> frame(960);
+  REQUIRE(reactor.engine->takePcm(pooled, nowMs + 2, frame.data()) > 0);
+  reactor.tick(nowMs + 4);
+  const std::vector<uint8_t> packet(40, 7);
+  REQUIRE(reactor.engine->enqueuePacket(pooled, packet.data(), packet.size()));
+  reactor.tick(nowMs + 6);
+  CHECK(reactor.sent[static_cast<size_t>(pooled)] == packet);
+  CHECK(late(8) == 1);
+
+  uint64_t all = 0;
+  for (const uint64_t bin : reactor.engine->lateness()) all += bin;
+  CHECK(all == 2);
+}
