@@ -1,6 +1,5 @@
 /** The figures of a server as Prometheus text. Every name, type, label and help text is listed here or in counters.ts. */
 import { readdir, readFile } from 'node:fs/promises';
-import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { native } from '../native.js';
 import { REACTOR_COUNTERS } from '../reactor.js';
@@ -33,7 +32,7 @@ export class Metrics {
   readonly #poolCounters = new Map<string, Write>();
   readonly #poolGauges = new Map<string, Write>();
   readonly #write;
-  #scrapedMs = 0;
+  #scrapedMs = Number.NEGATIVE_INFINITY;
 
   constructor(figures: Figures) {
     this.#figures = figures;
@@ -63,7 +62,7 @@ export class Metrics {
   async text(): Promise<string> {
     const sinceMs = this.#scrapedMs;
     const [snapshots, files] = await Promise.all([this.#figures.take(0), openFiles()]);
-    this.#scrapedMs = performance.now();
+    this.#scrapedMs = this.#figures.clock.now();
     for (const reset of this.#reset) reset();
     this.#fillServer(snapshots);
     this.#fillCounters(snapshots);

@@ -1,6 +1,5 @@
 /** Where the admin port's figures come from. */
-import { performance } from 'node:perf_hooks';
-import { systemClock } from '../clock.js';
+import { type Clock, systemClock } from '../clock.js';
 import type { ResolvedOptions } from '../options.js';
 import type { ReactorSnapshot } from '../snapshot.js';
 
@@ -44,12 +43,12 @@ interface NotedDelay extends LoopDelay {
  * takes the others would miss: the windows are kept, and every reader gets the worst since its own last look.
  */
 export class Figures {
-  readonly source: AdminSource;
-  #delays: NotedDelay[] = [];
+  readonly #delays: NotedDelay[] = [];
 
-  constructor(source: AdminSource) {
-    this.source = source;
-  }
+  constructor(
+    readonly source: AdminSource,
+    readonly clock: Clock = systemClock,
+  ) {}
 
   /**
    * @throws Error when a reactor does not answer within two seconds, or whatever the source rejects with
@@ -57,7 +56,7 @@ export class Figures {
   async take(streamsMax: number): Promise<ReactorSnapshot[]> {
     let stop: (() => void) | undefined;
     const late = new Promise<never>((_, reject) => {
-      stop = systemClock.after(SNAPSHOT_MS_MAX, () =>
+      stop = this.clock.after(SNAPSHOT_MS_MAX, () =>
         reject(new Error(`a reactor did not answer within ${SNAPSHOT_MS_MAX} ms`)),
       );
     });
@@ -70,7 +69,7 @@ export class Figures {
     }
   }
 
-  /** The worst delay of a reactor's event loop in the windows that ended after `sinceMs` (performance.now()). */
+  /** The worst delay of a reactor's event loop in the windows that ended after `sinceMs` on the clock. */
   worstDelay(reactor: number, sinceMs: number): LoopDelay {
     const worst: LoopDelay = { p50: 0, p99: 0, max: 0 };
     for (const delay of this.#delays) {
@@ -83,7 +82,7 @@ export class Figures {
   }
 
   #note(snapshots: readonly ReactorSnapshot[]): void {
-    const now = performance.now();
+    const now = this.clock.now();
     for (const { reactor, eventLoopDelayMs } of snapshots) {
       this.#delays.push({ ...eventLoopDelayMs, atMs: now, reactor });
     }

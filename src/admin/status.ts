@@ -1,5 +1,4 @@
 /** The figures of a server as JSON. */
-import { performance } from 'node:perf_hooks';
 import type { ReactorSnapshot, StreamGroup, StreamSummary } from '../snapshot.js';
 import { version } from '../version.js';
 import { LATENESS_BIN_MS } from './lateness.js';
@@ -64,7 +63,7 @@ export async function statusReport(figures: Figures): Promise<StatusReport> {
   const { source } = figures;
   const snapshots = await figures.take(0);
   const { user, system } = process.cpuUsage();
-  const now = performance.now();
+  const now = figures.clock.now();
   const sum = (figure: (snapshot: ReactorSnapshot) => number): number =>
     snapshots.reduce((total, snapshot) => total + figure(snapshot), 0);
   return {
