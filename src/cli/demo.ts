@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Listr } from 'listr2';
 import { Demo, type DemoOutcome, isRight } from '../demo/demo.js';
 import type { Kind } from '../demo/plan.js';
@@ -17,6 +17,8 @@ const BAR = 24;
 interface DemoFlags {
   out: string;
   seed?: number;
+  only?: string;
+  plugin?: string[];
 }
 
 export function register(program: Command): void {
@@ -27,9 +29,18 @@ export function register(program: Command): void {
     )
     .option('--out <directory>', 'where the WAV files and the report go', 'demo-out')
     .option('--seed <n>', 'repeat the calls of an earlier demo', seed)
+    .option('--only <text>', 'only the calls whose name holds this, such as agent, G722 or 07')
+    .addOption(
+      // For trying the judgement: a server that is wrong must be found wrong.
+      new Option('--plugin <name|file.ts>', 'run these plugins instead').hideHelp().argParser(append),
+    )
     .action(async (flags: DemoFlags) => {
       process.exitCode = await runDemo(flags);
     });
+}
+
+function append(value: string, before: string[] = []): string[] {
+  return [...before, value];
 }
 
 function seed(value: string): number {
@@ -41,7 +52,12 @@ function seed(value: string): number {
 
 async function runDemo(flags: DemoFlags): Promise<number> {
   const directory = resolve(flags.out);
-  const demo = new Demo({ directory, seed: flags.seed ?? randomInt(2 ** 32) });
+  const demo = new Demo({
+    directory,
+    seed: flags.seed ?? randomInt(2 ** 32),
+    ...(flags.only && { only: flags.only }),
+    ...(flags.plugin && { plugins: flags.plugin }),
+  });
   const interrupt = (): void => demo.abort();
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
@@ -83,11 +99,15 @@ async function carryOut(demo: Demo): Promise<DemoOutcome> {
             kinds.map(kind => ({
               title: kind,
               task: async (_inner, line) => {
-                const stop = follow(demo, kind, live, text => {
-                  line.title = text;
-                });
+                const show = (text: string): void => {
+                  if (live) line.title = text;
+                  else line.output = text;
+                };
+                const tell = (): void => show(progressLine(kind, demo.progress(kind)));
+                const timer = setInterval(tell, live ? LIVE_MS : PLAIN_MS);
                 await demo.over(kind);
-                stop();
+                clearInterval(timer);
+                line.title = progressLine(kind, demo.progress(kind));
               },
             })),
             { concurrent: true },
@@ -109,16 +129,7 @@ async function carryOut(demo: Demo): Promise<DemoOutcome> {
   return outcome!;
 }
 
-function follow(demo: Demo, kind: Kind, live: boolean, show: (text: string) => void): () => void {
-  const tell = (): void => show(line(kind, demo.progress(kind)));
-  const timer = setInterval(tell, live ? LIVE_MS : PLAIN_MS);
-  return () => {
-    clearInterval(timer);
-    tell();
-  };
-}
-
-function line(
+function progressLine(
   kind: Kind,
   { count, talking, over }: { count: number; talking: number; over: number },
 ): string {

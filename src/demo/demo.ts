@@ -5,6 +5,7 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { readWav, wavBytes } from '../audio/wav.js';
 import type { Encoding } from '../codec.js';
+import { SidetoneError } from '../errors.js';
 import type { CallResult } from '../simulator/result.js';
 import { type Call, Simulator } from '../simulator/simulator.js';
 import type { Pcm } from '../simulator/speech.js';
@@ -26,6 +27,8 @@ export const DEMO_PLUGINS = [
   example('agent.ts'),
 ];
 
+/** The calls begin one by one, a dozen a second: nobody starts sixty telephones at once. */
+const CALL_INTERVAL_MS = 85;
 /** Finer than a frame, coarse enough to cost nothing. */
 const STALL_RESOLUTION_MS = 5;
 /** Every call is over long before; one that is not has lost its server. */
@@ -38,8 +41,8 @@ export interface DemoOptions {
   seed: number;
   /** Default: DEMO_PLUGINS. */
   plugins?: readonly string[];
-  /** Default: all calls of the plan. */
-  only?: (call: PlannedCall) => boolean;
+  /** Only calls whose name holds this. Default: all. */
+  only?: string;
 }
 
 /** A call that is over, and what was found. */
@@ -102,10 +105,15 @@ export class Demo {
 
   /** Prepares what the callers will say, and starts the server. */
   async start(): Promise<void> {
-    const { directory, seed, plugins = DEMO_PLUGINS, only = () => true } = this.#options;
+    const { directory, seed, plugins = DEMO_PLUGINS, only = '' } = this.#options;
     await prepare(directory);
     this.#phrases = { speech: await phrase('speech.wav'), answer: await phrase('answer.wav') };
-    this.#planned = planCalls(this.#simulator, this.#phrases, this.#encodings.works, seed).filter(only);
+    this.#planned = planCalls(this.#simulator, this.#phrases, this.#encodings.works, seed).filter(call =>
+      call.name.includes(only),
+    );
+    if (this.#planned.length === 0) {
+      throw new SidetoneError('SIDETONE_BAD_OPTION', `--only: ${only}: no call has this in its name`);
+    }
     this.#server = await DemoServer.start({
       plugins,
       recordings: join(directory, 'recordings'),
@@ -117,17 +125,20 @@ export class Demo {
   /** Places all calls, each at its time. */
   place(): void {
     this.#stall.enable();
+    const spreadMs = this.#planned.length * CALL_INTERVAL_MS;
     for (const planned of this.#planned) {
       const placed: PlacedCall = { planned, call: undefined, over: false, result: undefined as never };
-      placed.result = new Promise<void>(resolve => setTimeout(resolve, planned.startMs)).then(() => {
-        const patience = setTimeout(() => placed.call?.hangup(), CALL_MS_MAX);
-        placed.call = this.#simulator.call(this.server.url + planned.path, planned.options);
-        if (this.#aborted) placed.call.hangup();
-        return placed.call.result.finally(() => {
-          clearTimeout(patience);
-          placed.over = true;
-        });
-      });
+      placed.result = new Promise<void>(resolve => setTimeout(resolve, planned.begins * spreadMs)).then(
+        () => {
+          const patience = setTimeout(() => placed.call?.hangup(), CALL_MS_MAX);
+          placed.call = this.#simulator.call(this.server.url + planned.path, planned.options);
+          if (this.#aborted) placed.call.hangup();
+          return placed.call.result.finally(() => {
+            clearTimeout(patience);
+            placed.over = true;
+          });
+        },
+      );
       this.#placed.push(placed);
     }
   }

@@ -76,6 +76,9 @@ const ANSWER_MS = { min: 200, max: 1200 };
 /** What the server believes that the caller heard, against what the caller heard: the way's jitter. */
 const LEDGER_MS = 20;
 const PAUSE_MS = 500;
+/** From the start of a stream to the first sound of a server that speaks at once; the pool's workers may have to start. */
+const FIRST_MS = 100;
+const FIRST_POOLED_MS = 1500;
 
 export function judge(call: PlannedCall, result: CallResult, evidence: Evidence): Verdict {
   const verdict: Verdict = { problems: [], how: '', delaysMs: [] };
@@ -190,14 +193,26 @@ function judgeSpeak(call: PlannedCall, result: CallResult, evidence: Evidence, v
   }
   for (const part of parts) compareSpeech(expected, part, part === parts[0], result, verdict);
   const last = parts.at(-1)!;
-  if (last.startMs + last.heardMs < result.durationMs - 50 - evidence.stallMs)
-    verdict.problems.push('it fell silent before the end of the call');
+  lasted(result, parts[0]!.startMs, last.startMs + last.heardMs, evidence, verdict);
   if (call.interruptAtMs === undefined) return;
   const silentMs = parts[0]!.startMs + parts[0]!.heardMs;
   expectWithin(verdict, 'from the key to silence', silentMs - call.interruptAtMs, {
     min: 0,
     max: KEY_TO_SILENCE_MS + evidence.stallMs,
   });
+}
+
+/** From the beginning of the call to its end, but for the time that a message is under way. */
+function lasted(
+  { durationMs, encoding }: CallResult,
+  fromMs: number,
+  toMs: number,
+  { stallMs }: Evidence,
+  verdict: Verdict,
+): void {
+  const firstMs = CODECS[encoding].runsIn === 'pool' ? FIRST_POOLED_MS : FIRST_MS;
+  expectWithin(verdict, 'the first sound after', fromMs, { min: 0, max: firstMs + stallMs });
+  expectWithin(verdict, 'the last sound before the end', durationMs - toMs, { min: -1, max: 50 + stallMs });
 }
 
 function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict): void {
@@ -274,8 +289,12 @@ function judgeTone(call: PlannedCall, result: CallResult, evidence: Evidence, ve
     result.heard.map(segment => segment.payload),
     result,
   );
-  const heardMs = (pcm.length * 1000) / sampleRate;
-  if (heardMs < result.durationMs - 50 - evidence.stallMs) verdict.problems.push('it did not last the call');
+  const [first] = utterances(result);
+  if (!first) {
+    verdict.problems.push('nothing was heard');
+    return;
+  }
+  lasted(result, first.startMs, first.startMs + first.heardMs, evidence, verdict);
   const pure = purity(pcm, sampleRate, call.hz!);
   verdict.how = `one sine: ${(pure * 100).toFixed(1)} %`;
   if (pure < 0.98) verdict.problems.push(`only ${(pure * 100).toFixed(1)} % of it is the tone`);

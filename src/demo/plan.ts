@@ -18,8 +18,8 @@ export interface PlannedCall {
   trouble: string;
   /** Path of the stream_url with the query. */
   path: string;
-  /** After the first call, in ms. */
-  startMs: number;
+  /** When it begins, as a share of the time in which all calls begin. */
+  begins: number;
   options: CallOptions;
   /** What the caller says, at the codec's own rate, from `start` on. */
   said: Pcm;
@@ -53,7 +53,6 @@ const VARIANTS: readonly { kind: Kind; trouble: string }[] = [
 const SLOTS = 6;
 
 const ECHO_SECONDS = 8;
-const STAGGER_MS = 5000;
 const LOSS = 0.03;
 const SHUFFLE = 3;
 const DUPLICATE = 0.05;
@@ -89,16 +88,13 @@ export function planCalls(
       const encoding = encodings[slot % encodings.length]!;
       const kind = variant.kind === 'record' && slot % 2 === 1 ? 'recorded echo' : variant.kind;
       const made = make({ kind, encoding, trouble: variant.trouble }, simulator, phrases, random);
-      calls.push({ ...made, name: fileName(calls.length + 1, made), startMs: random.float() * STAGGER_MS });
+      calls.push({ ...made, name: fileName(calls.length + 1, made), begins: random.float() });
     }
   }
   return calls;
 }
 
-function fileName(
-  number: number,
-  { kind, encoding, trouble }: Omit<PlannedCall, 'name' | 'startMs'>,
-): string {
+function fileName(number: number, { kind, encoding, trouble }: Omit<PlannedCall, 'name' | 'begins'>): string {
   const words = [String(number).padStart(2, '0'), kind, encoding, ...(trouble ? [trouble] : [])];
   return words.join(' ').replace(/[^\w.-]+/g, '-');
 }
@@ -114,7 +110,7 @@ function make(
   simulator: Simulator,
   { speech, answer }: PhraseSet,
   random: Random,
-): Omit<PlannedCall, 'name' | 'startMs'> {
+): Omit<PlannedCall, 'name' | 'begins'> {
   const announced = encoding === 'OPUS' || encoding === 'AMR-WB' || encoding === 'L16' ? 16000 : 8000;
   const sampleRate = CODECS[encoding].sampleRate(announced);
   const phrase = resample(speech.samples, speech.sampleRate, sampleRate);

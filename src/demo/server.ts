@@ -43,12 +43,16 @@ export class DemoServer {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, SIDETONE_RECORD_DIR: options.recordings },
     });
+    // However this process ends, it leaves no server behind.
+    const kill = (): void => this.kill();
+    process.once('exit', kill);
     const log = createWriteStream(options.logFile);
     this.#child.stdout!.pipe(log, { end: false });
     this.#child.stderr!.pipe(log, { end: false });
     this.#exited = new Promise(resolve => {
       this.#child.once('error', error => this.#error(error.message));
       this.#child.once('close', code => {
+        process.off('exit', kill);
         log.end();
         resolve(code);
       });
