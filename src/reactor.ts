@@ -56,6 +56,8 @@ export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 const TICK_MS = 2;
 /** Ticks go on for this many without a deadline, so that a stream that hovers about none does not remake the timer. */
 const IDLE_TICKS_MAX = 100;
+/** Ticks this far apart mean that something held the event loop. */
+const BLOCKED_MS = 10;
 const SWEEP_MS = 500;
 /** The event loop is asked this often how late it is. */
 const LOOP_SAMPLE_MS = 10;
@@ -107,6 +109,7 @@ export class Reactor {
   // Its own sampling timer does not keep the process alive.
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   #stopTick: (() => void) | undefined;
+  #stopLateTick: (() => void) | undefined;
   #stopSweep: (() => void) | undefined;
 
   constructor(environment: ReactorEnvironment) {
@@ -238,7 +241,7 @@ export class Reactor {
   wake(): void {
     if (this.engine.info[INFO.scheduled] === 0 || this.#stopTick) return;
     this.#idleTicks = 0;
-    this.#stopTick = this.clock.every(TICK_MS, () => this.tick());
+    this.#startTicking();
   }
 
   /** Sends the first `count` messages of the send slab. */
@@ -380,6 +383,26 @@ export class Reactor {
     this.#loopDelay.disable();
     this.engine.native.destroy();
     await this.#pool?.close();
+  }
+
+  #startTicking(): void {
+    let lastMs = this.clock.now();
+    const stop = this.clock.every(TICK_MS, () => {
+      const now = this.clock.now();
+      const wasBlocked = now - lastMs > BLOCKED_MS;
+      lastMs = now;
+      this.#stopLateTick?.();
+      this.#stopLateTick = undefined;
+      // Timers come before sockets: what came while the loop was blocked has not been read yet, and a gap must not
+      // be given up whose frame is already here.
+      if (wasBlocked) this.#stopLateTick = this.clock.after(0, () => this.tick());
+      else this.tick();
+    });
+    this.#stopTick = () => {
+      stop();
+      this.#stopLateTick?.();
+      this.#stopLateTick = undefined;
+    };
   }
 
   #stopTicking(): void {
