@@ -305,8 +305,7 @@ for (const drift of [1.1, 0.9]) {
           `"chunk":"${i + 1}","timestamp":"${i * 160}","payload":"${payload}"}}`,
       );
       virtual.clock.advance(20 / drift);
-      if (i % 500 === 0)
-        queueBytesMax = Math.max(queueBytesMax, virtual.reactor.snapshot(0, 0).queueBytes);
+      if (i % 500 === 0) queueBytesMax = Math.max(queueBytesMax, virtual.reactor.snapshot(0, 0).queueBytes);
     }
     assert.equal(socket.ended, undefined);
     assert.ok(connection.stream!.queuedMs <= queueMaxMs + 300);
