@@ -11,13 +11,13 @@ import { CODECS, type Encoding, isEncoding } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
 import { BAD_BASE64, FOREIGN_STREAM, NOT_RECOGNISED } from './native.js';
-import type {
-  AcceptResult,
-  AudioOptions,
-  OutboundOptions,
-  Plugin,
-  StopReason,
-  StreamHandler,
+import {
+  type AcceptResult,
+  type AudioOptions,
+  checkHandler,
+  type OutboundOptions,
+  type Plugin,
+  type StopReason,
 } from './plugin.js';
 import type { Reactor, ReactorCounter } from './reactor.js';
 import type { Stream, StreamLink } from './stream.js';
@@ -344,15 +344,10 @@ export class Connection implements StreamLink {
 
   #startHandler(stream: Stream): void {
     try {
-      const handler = this.setup.plugin.onStart(stream) as StreamHandler | undefined;
-      if (handler instanceof Promise) {
-        throw new SidetoneError(
-          'SIDETONE_PLUGIN_INVALID',
-          `plugin ${this.setup.plugin.name}: onStart returned a promise: return the handler and start what is ` +
-            'asynchronous inside it',
-        );
-      }
-      stream.attach(handler);
+      const { plugin } = this.setup;
+      const handler = plugin.onStart(stream);
+      checkHandler(plugin, handler);
+      stream.attach(handler ?? undefined);
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }

@@ -9,6 +9,8 @@ export interface FeedHost {
   queuedMs(): number;
   enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void;
   close(playback: PlaybackEntry): void;
+  /** A source failed and nobody awaits its playback. */
+  failed(error: Error): void;
   /** Nothing is left to feed. */
   idle(): void;
 }
@@ -195,9 +197,13 @@ export class Feed {
 
   #fail(item: Item, cause: unknown): void {
     this.#items.shift();
-    this.host.close(item.playback);
     const error = cause instanceof Error ? cause : new Error(String(cause));
     item.playback.fail(error);
+    this.host.close(item.playback);
+    // Somebody who is going to await the playback has had the time to.
+    setImmediate(() => {
+      if (!item.playback.watched) this.host.failed(error);
+    });
   }
 }
 

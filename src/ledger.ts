@@ -137,7 +137,7 @@ export class Ledger {
   close(playback: PlaybackEntry, end: number): void {
     playback.end = end;
     if (playback.start === NEVER) playback.start = end;
-    if (playback.watched) this.#placeMark(playback);
+    if (playback.watched && !playback.finished) this.#placeMark(playback);
     this.#settleHeard(this.host.positions());
   }
 

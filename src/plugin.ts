@@ -117,6 +117,29 @@ export interface Plugin {
 
 export type { StartFrame, Stream };
 
+const HANDLER_METHODS = ['onAudio', 'onDtmf', 'onMark', 'onError', 'onStop'];
+
+/**
+ * Checks what onStart returned: a handler or nothing.
+ * @throws SidetoneError SIDETONE_PLUGIN_INVALID
+ */
+export function checkHandler(plugin: Plugin, handler: unknown): void {
+  const fail = (problem: string): never => {
+    throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `plugin ${plugin.name}: ${problem}`);
+  };
+  if (handler === undefined || handler === null) return;
+  if (handler instanceof Promise) {
+    fail('onStart returned a promise: return the handler and start what is asynchronous inside it');
+  }
+  if (typeof handler !== 'object') fail(`onStart returned ${shown(handler)}: return a handler or undefined`);
+  for (const name of HANDLER_METHODS) {
+    const method = (handler as Record<string, unknown>)[name];
+    if (method !== undefined && typeof method !== 'function') {
+      fail(`handler's ${name}: ${shown(method)}: give a function, or leave it out`);
+    }
+  }
+}
+
 /**
  * Checks what a plugin, or its accept(), asks of its streams' audio. `where` stands before the field in messages.
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID

@@ -42,6 +42,7 @@ export const REACTOR_COUNTERS = [
   'handlerFailures',
   'unauthorized',
   'handlerStalls',
+  'sourceFailures',
   'upgradesRefused',
   'upgradesFull',
   'upgradesBad',

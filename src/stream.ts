@@ -6,7 +6,7 @@
  */
 import { CODECS, SAMPLE_RATES } from './codec.js';
 import type { Format } from './engine.js';
-import { SidetoneError } from './errors.js';
+import { SidetoneError, shown } from './errors.js';
 import { Feed, queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry, type Positions } from './ledger.js';
@@ -195,8 +195,7 @@ export class Stream {
    */
   play(audio: PlayableAudio, options?: PlayOptions): Playback {
     this.#mustBeOpen('play');
-    const sampleRate = options?.sampleRate ?? this.sampleRate;
-    if (options?.sampleRate !== undefined) checkRate(sampleRate);
+    const sampleRate = options === undefined ? this.sampleRate : checkedRate(options, this.sampleRate);
     const hearing = this.#hearing;
     if (hearing !== undefined && (audio === hearing || audio === hearing.samples) && !this.#feed) {
       return this.#playLive(hearing);
@@ -218,10 +217,7 @@ export class Stream {
   mark(name = `mark-${this.#reactor.nextMarkNumber()}`): Promise<MarkResult> {
     this.#mustBeOpen('mark');
     if (typeof name !== 'string' || name.length === 0 || name.length > 512) {
-      throw new SidetoneError(
-        'SIDETONE_BAD_ARGUMENT',
-        `mark name: ${JSON.stringify(name)}: give 1 to 512 characters`,
-      );
+      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `mark name: ${shown(name)}: give 1 to 512 characters`);
     }
     return this.#ledger.mark(name, this.#positions().accepted);
   }
@@ -292,11 +288,11 @@ export class Stream {
       }
       this.#played.heard(nowMs);
     }
-    if (this.#handler?.onAudio === undefined || this.#bypassed) return;
+    if (this.#handler === undefined || this.#bypassed) return;
     this.#hearing = frame;
     this.#hearingMs = nowMs;
     try {
-      const result = this.#handler.onAudio(frame);
+      const result = this.#handler.onAudio?.(frame);
       if (result !== undefined) this.#watch('onAudio', result);
     } catch (error) {
       this.handlerFailed('onAudio', error);
@@ -308,11 +304,13 @@ export class Stream {
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
   tell(method: 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop', ...values: unknown[]): void {
-    const callback = this.#handler?.[method] as ((...values: unknown[]) => unknown) | undefined;
-    if (callback === undefined || (this.#bypassed && method !== 'onStop')) return;
+    const handler = this.#handler as
+      | Record<string, ((...values: unknown[]) => unknown) | undefined>
+      | undefined;
+    if (handler === undefined || (this.#bypassed && method !== 'onStop')) return;
     const beganMs = this.#reactor.clock.now();
     try {
-      this.#watch(method, callback.apply(this.#handler, values));
+      this.#watch(method, handler[method]?.(...values));
     } catch (error) {
       this.handlerFailed(method, error);
     }
@@ -488,6 +486,10 @@ export class Stream {
       },
       enqueue: (playback, samples, rate) => this.enqueue(playback, samples, rate),
       close: playback => this.#ledger.close(playback, this.#positions().accepted),
+      failed: error => {
+        this.#reactor.count('sourceFailures');
+        this.tell('onError', error);
+      },
       idle: () => {
         this.#feed = undefined;
       },
@@ -516,13 +518,17 @@ export class Stream {
   }
 }
 
-function checkRate(sampleRate: number): void {
-  if (!SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) {
-    throw new SidetoneError(
-      'SIDETONE_BAD_ARGUMENT',
-      `play sampleRate: ${sampleRate}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
-    );
+function checkedRate(options: PlayOptions, usual: number): number {
+  if (typeof options !== 'object' || options === null) {
+    const problem = `play options: ${shown(options)}: pass { sampleRate }`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
   }
+  const { sampleRate = usual } = options;
+  if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
+  throw new SidetoneError(
+    'SIDETONE_BAD_ARGUMENT',
+    `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
+  );
 }
 
 function toIterator(audio: unknown): AsyncIterator<Int16Array> | Iterator<Int16Array> {

@@ -33,6 +33,7 @@ class BlockPool {
   /** Gives back a chain of blocks; nullptr is an empty chain. */
   void give(Block* chain);
 
+  size_t blocksMax() const { return blocksMax_; }
   size_t blocksInUse() const { return inUse_; }
   size_t blocksAllocated() const { return slabs_.size() * kBlocksPerSlab; }
   /** How many more blocks `take` can hand out. */

@@ -19,7 +19,8 @@ size_t bytesPerQueuedSample(Encoding encoding) {
 }  // namespace
 
 Outbound::Outbound(BlockPool& pool, const OutboundConfig& config)
-    : config_(config),
+    : pool_(&pool),
+      config_(config),
       sampleHz_(sampleRateHz(config.encoding, config.announcedHz)),
       samplesPerMs_(sampleHz_ / 1000.0),
       minSamples_(static_cast<size_t>(sampleHz_) * kMessageMinMs / 1000),
@@ -45,7 +46,7 @@ size_t Outbound::payloadBytesMax(const OutboundConfig& config) {
 double Outbound::enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed,
                          double nowMs) {
   const double comingMs = static_cast<double>(samples) * 1000 / fromHz;
-  if (queuedMs() + comingMs > config_.queueMaxMs) {
+  if (queuedMs() + comingMs > config_.queueMaxMs || !hasMemory(comingMs)) {
     counters_.refused++;
     return -1;
   }
@@ -69,6 +70,16 @@ double Outbound::enqueue(const int16_t* pcm, size_t samples, int fromHz, const u
   lastEnqueueMs_ = nowMs;
   if (!fits) counters_.refused++;
   return fits ? accepted_ - before : -1;
+}
+
+// All of it fits, or nothing is begun. The last eighth of the memory is kept for streams that hold little, so
+// that one which queues minutes cannot silence the live audio of the others.
+bool Outbound::hasMemory(double comingMs) const {
+  constexpr double kResamplerMs = 10;  // what a resampler may give besides
+  const double bytes = (comingMs + kResamplerMs) * samplesPerMs_ * static_cast<double>(bytesPerSample_);
+  const size_t blocks = static_cast<size_t>(bytes / Block::kDataBytes) + 2;
+  const size_t kept = queuedMs() + comingMs > kSmallMs ? pool_->blocksMax() / 8 : 0;
+  return blocks + kept <= pool_->blocksLeft();
 }
 
 bool Outbound::append(const int16_t* pcm, size_t samples, const uint8_t* echoed) {

@@ -110,8 +110,10 @@ class Outbound {
  private:
   static constexpr double kTickSlackMs = 20;  // a late tick must not eat into the lead
   static constexpr size_t kPieceSamples = 960;
+  static constexpr double kSmallMs = 1000;
 
   double queuedSamples() const { return static_cast<double>(queue_.bytes() / bytesPerSample_); }
+  bool hasMemory(double comingMs) const;
   bool append(const int16_t* pcm, size_t samples, const uint8_t* echoed);
   void flushResampler();
   size_t dueSamples(double nowMs);
@@ -122,6 +124,7 @@ class Outbound {
   size_t paddingFor(size_t samples) const;
   void sent(size_t samples, size_t padding, size_t bytes, double nowMs);
 
+  BlockPool* pool_;
   OutboundConfig config_;
   int sampleHz_;
   double samplesPerMs_;
