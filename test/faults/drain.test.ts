@@ -1,0 +1,129 @@
+/** The end of a server, and its beginning on a port that is taken (rows 59, 60 and 62): as processes of their own. */
+import assert from 'node:assert/strict';
+import { createServer as createTcpServer } from 'node:net';
+import { afterEach, test } from 'node:test';
+import { type Call, type CallResult, Simulator } from '../../src/index.js';
+import { RawSocket } from '../helpers/raw-socket.js';
+import { runCli, type ServeChild, serveChild } from '../helpers/serve-child.js';
+import { eventually } from '../helpers/servers.js';
+import { payloads, WireCall } from '../helpers/telnyx-messages.js';
+
+afterEach(() => RawSocket.destroyAll());
+
+/** Calls under way, each of them echoed. */
+async function load(child: ServeChild, count: number, frames: number): Promise<Call[]> {
+  const simulator = new Simulator();
+  const calls = Array.from({ length: count }, () =>
+    simulator.call(`ws://127.0.0.1:${child.port}/echo`, { inbound: payloads(frames), lingerMs: 300 }),
+  );
+  await eventually(() => calls.every(call => call.soFar().echo.matched > 0), 'echoes of all calls', 10_000);
+  return calls;
+}
+const results = (calls: readonly Call[]): Promise<CallResult[]> =>
+  Promise.all(calls.map(call => call.result));
+
+test('fault 59: SIGTERM under load takes no new stream, lets calls end by themselves and exits with 0', async () => {
+  const child = await serveChild();
+  try {
+    const calls = await load(child, 20, 75);
+    // An unanswered call has nothing to wait for.
+    const unanswered = await RawSocket.open(child.port, { path: '/echo' });
+    child.process.kill('SIGTERM');
+    await unanswered.end();
+    assert.equal(unanswered.closeCode, 1001);
+    for (let i = 0; i < 5; i++) {
+      const socket = await RawSocket.open(child.port, { path: '/echo' });
+      assert.equal(socket.status, 503);
+      socket.destroy();
+    }
+    for (const { ended, echo, errors } of await results(calls)) {
+      assert.equal(ended, 'by the caller');
+      assert.deepEqual(echo, { sent: 75, matched: 75 });
+      assert.deepEqual(errors, []);
+    }
+    assert.deepEqual(await child.exit, { code: 0, signal: null });
+    assert.match(child.output(), /"signal":"SIGTERM".*"msg":"draining"/);
+    assert.match(child.output(), /"msg":"closed"/);
+  } finally {
+    await child.kill();
+  }
+});
+
+test('fault 60: a second SIGTERM closes the rest with 1001 and exits with 0, also where a peer does not answer', async () => {
+  const child = await serveChild(['--drain-timeout', '60']);
+  try {
+    const calls = await load(child, 5, 3000);
+    // This one never answers the closing handshake, nor does it read.
+    const deaf = await RawSocket.open(child.port, { path: '/echo' });
+    const call = new WireCall();
+    deaf.send(call.start());
+    deaf.send(call.media(payloads(1)[0]!));
+    await deaf.until(() => deaf.audio().length > 0, 'the echo');
+    const idle = new RawSocket(child.port);
+    const half = new RawSocket(child.port);
+    half.write('GET /echo HTTP/1.1\r\n');
+    child.process.kill('SIGTERM');
+    await eventually(() => child.output().includes('draining'), 'the drain');
+    const began = performance.now();
+    child.process.kill('SIGTERM');
+    for (const { ended, closeCode, closeReason } of await results(calls)) {
+      assert.deepEqual([ended, closeCode, closeReason], ['by the application', 1001, 'server_closed']);
+    }
+    assert.deepEqual(await child.exit, { code: 0, signal: null });
+    assert.ok(performance.now() - began < 3000, `it took ${performance.now() - began} ms`);
+    assert.equal(deaf.closeCode, 1001);
+    idle.destroy();
+  } finally {
+    await child.kill();
+  }
+});
+
+test('fault 60: at the deadline of the drain the rest is closed with 1001, and it exits with 0', async () => {
+  const child = await serveChild(['--drain-timeout', '0.5']);
+  try {
+    const calls = await load(child, 5, 3000);
+    const began = performance.now();
+    const exit = child.stop();
+    for (const { closeCode } of await results(calls)) assert.equal(closeCode, 1001);
+    assert.ok(performance.now() - began >= 450);
+    assert.deepEqual(await exit, { code: 0, signal: null });
+  } finally {
+    await child.kill();
+  }
+});
+
+test('fault 62: a port in use is a message and a non-zero exit; so is bad configuration', async () => {
+  const taken = createTcpServer();
+  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as { port: number };
+  const busy = runCli(['serve', '--no-admin', '--port', String(port)]);
+  assert.deepEqual(await busy.exit, { code: 1, signal: null });
+  assert.match(
+    busy.output(),
+    new RegExp(`port: ${port}: cannot listen on 127.0.0.1.*--port.*SIDETONE_PORT_IN_USE`),
+  );
+  taken.close();
+
+  // A server of its own kind does not share the port either.
+  const first = await serveChild();
+  const second = runCli(['serve', '--no-admin', '--port', String(first.port)]);
+  assert.deepEqual(await second.exit, { code: 1, signal: null });
+  assert.match(second.output(), /SIDETONE_PORT_IN_USE/);
+  assert.deepEqual(await first.stop(), { code: 0, signal: null });
+
+  const wrong: [string[], RegExp][] = [
+    [['--port', '70000'], /port: 70000: .*SIDETONE_BAD_OPTION/],
+    [['--port', 'x'], /x is not a number/],
+    [['--idle-timeout', '961'], /idleTimeoutSeconds: 961/],
+    [['--plugin', 'nobody-has-this'], /plugin: nobody-has-this: .*SIDETONE_PLUGIN_NOT_FOUND/],
+    [['--plugin', './no-such-file.ts'], /no-such-file\.ts: no such file/],
+    [['--tls-cert', 'x'], /--tls-key: missing/],
+    [['--no-such-flag'], /unknown option/],
+  ];
+  const runs = wrong.map(async ([args, message]) => {
+    const { exit, output } = runCli(['serve', '--no-admin', '--port', '0', ...args]);
+    assert.deepEqual(await exit, { code: 2, signal: null }, args.join(' '));
+    assert.match(output(), message);
+  });
+  await Promise.all(runs);
+});
