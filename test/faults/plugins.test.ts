@@ -478,7 +478,7 @@ test('fault 53: when other streams have taken all memory, a source waits and pla
       const patient = second.play([new Int16Array(8000 * 3)]);
       await new Promise(resolve => setTimeout(resolve, 600));
       assert.equal(patient.finished, false);
-      const { queueBytes } = (await server.snapshot(false))[0]!;
+      const { queueBytes } = (await server.snapshot(0))[0]!;
       assert.ok(queueBytes <= 1 << 20);
       await first.clear();
       await eventually(() => patient.playedMs > 100, 'the source goes on');
