@@ -10,7 +10,7 @@ export class InboundFrame implements AudioFrame {
   samples: Int16Array;
   timestampMs = 0;
   concealed = false;
-  readonly #views = new Map<number, Int16Array>();
+  #views: Map<number, Int16Array> | undefined; // made when a second length comes
 
   constructor(
     readonly track: Track,
@@ -18,7 +18,8 @@ export class InboundFrame implements AudioFrame {
     samplesMax: number,
   ) {
     this.memory = new Int16Array(samplesMax);
-    this.samples = this.memory.subarray(0, 0);
+    // 20 ms, what nearly every frame is.
+    this.samples = this.memory.subarray(0, Math.min(samplesMax, sampleRate / 50));
   }
 
   /** @internal The engine has written `samples` samples into the memory. */
@@ -34,6 +35,7 @@ export class InboundFrame implements AudioFrame {
 
   // A call's frames have one length, or few: odd resampling ratios alternate between two.
   #view(samples: number): Int16Array {
+    this.#views ??= new Map([[this.samples.length, this.samples]]);
     let view = this.#views.get(samples);
     if (view === undefined) {
       view = this.memory.subarray(0, samples);

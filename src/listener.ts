@@ -48,6 +48,9 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
   ['Received too big message', 'websocket_too_big'],
 ]);
 
+/** Shared by all streams whose URL has none; nobody writes into it. */
+const NO_QUERY = new URLSearchParams();
+
 interface Upgrade {
   key: string;
   protocol: string;
@@ -168,7 +171,8 @@ export class Listener {
       return;
     }
 
-    const query = new URLSearchParams(request.getQuery() ?? '');
+    const queryText = request.getQuery();
+    const query = queryText ? new URLSearchParams(queryText) : NO_QUERY;
     const upgrade: Upgrade = {
       key: request.getHeader('sec-websocket-key'),
       protocol: request.getHeader('sec-websocket-protocol'),
