@@ -33,7 +33,8 @@ export interface TimelineChart {
 
 /** Sounds one above the other on one time axis. */
 export function timelineChart(chart: TimelineChart): Promise<string> {
-  const { waves, steps, moments = [], seconds } = chart;
+  const { waves, steps, moments = [] } = chart;
+  const seconds = Math.ceil(chart.seconds * 2 - 0.1) / 2; // half seconds make round labels
   const rows = waves.length + (steps ? 1 : 0);
   const grids = Array.from({ length: rows }, (_, i) => ({
     left: 84,
@@ -109,6 +110,7 @@ function marks(moments: readonly { atSeconds: number; name: string }[], named: b
         position: 'end',
         // Two that lie close together would cover each other.
         align: moments.length > 1 && i === 0 ? 'right' : 'left',
+        padding: [0, 6],
       },
     })),
   };

@@ -75,13 +75,13 @@ async function interruptions(calls: readonly JudgedCall[]): Promise<string[]> {
     const svg = await timelineChart({
       title:
         planned.kind === 'agent' ? 'The caller speaks into an answer' : 'A key cuts off what is being played',
-      subtitle: `${describe(judged)}: what the caller says, what it hears, what lies ready to be played`,
+      subtitle: `${describe(judged)}: what the caller says, what it hears, how much of that had come before`,
       seconds: result.durationMs / 1000,
       waves: [
         { name: 'says', sound: planned.said },
         { name: 'hears', sound: heard },
       ],
-      steps: { name: 'ahead, ms', points: ahead(result) },
+      steps: { name: 'ready, ms', points: ahead(result) },
       moments,
     });
     parts.push(figure(svg), player(judged));
@@ -109,12 +109,12 @@ async function echoes(calls: readonly JudgedCall[]): Promise<string[]> {
     });
     parts.push(figure(svg), player(judged));
   }
-  const distributions = ['reactor', 'pool'].flatMap(where => {
+  const distributions = ['reactor', 'pool'].flatMap((where, slot) => {
     const delaysMs = calls
       .filter(({ planned }) => CODECS[planned.encoding].runsIn === where && planned.trouble === '')
       .flatMap(({ verdict }) => verdict.delaysMs);
     const name = where === 'pool' ? 'OPUS, AMR-WB (worker pool)' : 'PCMU, PCMA, G722, L16';
-    return delaysMs.length > 0 ? [{ name, distribution: distribution(delaysMs) }] : [];
+    return delaysMs.length > 0 ? [{ name, slot, distribution: distribution(delaysMs) }] : [];
   });
   if (distributions.length > 0) {
     const svg = await quantileChart(
@@ -132,7 +132,7 @@ function describe({ planned }: JudgedCall): string {
   return [planned.encoding, planned.trouble].filter(Boolean).join(', ');
 }
 
-/** How much audio lay ready at the far end, as it came and was played. */
+/** How much of what was heard lay ready at the far end, as it came and was played. What a clear drops is not in it. */
 function ahead({ heard, durationMs }: CallResult): [number, number][] {
   const points: [number, number][] = [];
   let endMs = 0;

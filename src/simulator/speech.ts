@@ -30,6 +30,9 @@ export interface SpeechFormat {
   ptimeMs: number;
 }
 
+/** Codecs with a memory still sound of what was said in the first frames of silence; a frame from after that does not. */
+const SETTLE_FRAMES = 25;
+
 /** Encodes `pcm` into payloads of `ptimeMs` each, the last one filled up with silence; `idle` is one of silence. */
 export function encodeSpeech(
   pcm: Pcm,
@@ -51,7 +54,9 @@ export function encodeSpeech(
     }
     frames.push(encoder.encode(frame).slice());
   }
-  const idle = encoder.encode(new Int16Array(frameSamples)).slice();
+  let idle = encoder.encode(new Int16Array(frameSamples));
+  for (let i = 0; i < SETTLE_FRAMES; i++) idle = encoder.encode(new Int16Array(frameSamples));
+  idle = idle.slice();
   encoder.close();
   return { frames, idle };
 }
