@@ -1,13 +1,23 @@
 /** Whether a caller heard what it should have heard, by comparing sound. */
 import { CODECS, type Encoding } from '../codec.js';
-import { createDecoder, createEncoder, resample } from '../codecs.js';
+import { resample } from '../codecs.js';
 import { SidetoneError } from '../errors.js';
-import type { HeardSegment } from '../simulator/playback.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
-import { firstDifference, type Likeness, likeness, purity } from './compare.js';
+import { type Likeness, likeness, purity } from './compare.js';
 import { joined, type PhraseSet, type PlannedCall } from './plan.js';
 import type { Told } from './server.js';
+import {
+  decoded,
+  differenceMs,
+  type Exact,
+  encoded,
+  framesOf,
+  isExact,
+  silences,
+  type Utterance,
+  utterances,
+} from './sounds.js';
 
 export interface Evidence {
   phrases: PhraseSet;
@@ -27,15 +37,6 @@ export interface Verdict {
   delaysMs: number[];
 }
 
-/** An utterance of the server as the caller heard it. */
-interface Utterance {
-  startMs: number;
-  heardMs: number;
-  /** A clear cut it off. */
-  cut: boolean;
-  segments: HeardSegment[];
-}
-
 /**
  * Least correlation that is taken, over the whole and for each 200 ms of speech. Measured of the two phrases, cut at
  * seven places (whole, worst 200 ms): once G722 0.999, 0.946; OPUS 0.960, 0.693; AMR-WB 0.947, 0.449; twice G722 0.998,
@@ -46,7 +47,6 @@ interface Alike {
   piece: number;
 }
 type Lossy = Exclude<Encoding, Exact>;
-type Exact = 'PCMU' | 'PCMA' | 'L16';
 /** Coded once: by the server, for the caller. */
 const ONCE: Record<Lossy, Alike> = {
   G722: { whole: 0.99, piece: 0.88 },
@@ -119,7 +119,8 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, {
   const allowed = live
     ? LIVE_GAPS_MS + pooled + (call.trouble ? TROUBLE_GAPS_MS : 0) + 2 * stallMs
     : QUEUED_GAPS_MS + Math.max(0, 2 * stallMs - LEAD_MS);
-  const { totalMs, count } = result.underruns;
+  // Only an agent has reason to be silent: anywhere else a long silence is a gap too.
+  const { totalMs, count } = call.kind === 'agent' ? result.underruns : silences(result);
   if (totalMs > allowed) {
     problems.push(`${count} gaps, ${totalMs.toFixed(0)} ms in all; ${allowed.toFixed(0)} ms would do`);
   }
@@ -248,10 +249,12 @@ function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, v
       min: -LEDGER_MS - evidence.stallMs,
       max: LEDGER_MS + evidence.stallMs,
     });
-    if (told.msg !== (interrupted ? 'interrupted' : 'answered') || part.cut !== interrupted)
+    if (told.msg !== (interrupted ? 'interrupted' : 'answered'))
       verdict.problems.push(`answer ${i + 1} was ${told.msg}`);
-    if (!interrupted && part.heardMs < answerMs - 1)
-      verdict.problems.push('the answer was not heard to its end');
+    if (part.heardMs < answerMs - 1 !== interrupted)
+      verdict.problems.push(
+        `${part.heardMs.toFixed(0)} of ${answerMs.toFixed(0)} ms of answer ${i + 1} were heard`,
+      );
     if (interrupted) {
       const voiceMs = part.startMs + part.heardMs - call.interruptAtMs!;
       const max = VOICE_TO_SILENCE_MS + evidence.stallMs;
@@ -367,27 +370,6 @@ function contains(
 
 // ── Comparing ──
 
-/** Where `heard` stops being the beginning of `expected`, in ms of what was heard; undefined where it does not. */
-function differenceMs(
-  expected: readonly Uint8Array[],
-  heard: readonly Uint8Array[],
-  result: CallResult,
-): number | undefined {
-  const at = firstDifference(Buffer.concat(expected), Buffer.concat(heard));
-  if (at < 0) return undefined;
-  const segment = segmentAt(heard, at);
-  return result.heard.find(({ payload }) => payload === heard[segment])?.atMs;
-}
-
-/** Which of the payloads holds the byte `at`. */
-function segmentAt(payloads: readonly Uint8Array[], at: number): number {
-  let end = 0;
-  return payloads.findIndex(payload => {
-    end += payload.length;
-    return at < end;
-  });
-}
-
 function byteForByte(wrongMs: number | undefined, verdict: Verdict): void {
   verdict.how = 'byte for byte';
   if (wrongMs === undefined) return;
@@ -428,59 +410,4 @@ function expectWithin(
 
 function ms(samples: number, call: PlannedCall): string {
   return ((samples * 1000) / call.said.sampleRate).toFixed(0);
-}
-
-// ── Sound and bytes ──
-
-/** What was heard without a pause, a clear or the end of the call in between. */
-function utterances(result: CallResult): Utterance[] {
-  const found: Utterance[] = [];
-  let endMs = Number.NEGATIVE_INFINITY;
-  for (const segment of result.heard) {
-    let last = found.at(-1);
-    if (!last || last.cut || segment.atMs - endMs > 200) {
-      last = { startMs: segment.atMs, heardMs: 0, cut: false, segments: [] };
-      found.push(last);
-    }
-    const heardMs = segment.clearedAfterMs ?? segment.durationMs;
-    endMs = segment.atMs + heardMs;
-    last.segments.push(segment);
-    last.heardMs += heardMs;
-    last.cut = segment.clearedAfterMs !== undefined && endMs < result.durationMs - 1;
-  }
-  return found;
-}
-
-/** Everything the caller sent: its words, then silence to the end of the call. */
-function framesOf(call: PlannedCall, result: CallResult): Uint8Array[] {
-  const { inbound, idle } = call.options;
-  const count = Math.ceil(result.durationMs / 20);
-  return Array.from({ length: count }, (_, i) => inbound![i] ?? idle!);
-}
-
-/** One sound without the silence between the messages. */
-export function decoded(payloads: readonly Uint8Array[], result: CallResult): Int16Array {
-  const decoder = createDecoder(result.outboundEncoding, { sampleRate: result.outboundSampleRate });
-  const pcm = joined(payloads.map(payload => decoder.decode(payload)));
-  decoder.close();
-  return pcm;
-}
-
-/** Payloads of 20 ms. */
-function encoded(pcm: Int16Array, result: CallResult): Uint8Array[] {
-  const encoder = createEncoder(result.outboundEncoding, { sampleRate: result.outboundSampleRate });
-  const { frameSamples } = encoder;
-  const payloads: Uint8Array[] = [];
-  for (let at = 0; at < pcm.length; at += frameSamples) {
-    const frame = new Int16Array(frameSamples);
-    frame.set(pcm.subarray(at, at + frameSamples));
-    payloads.push(encoder.encode(frame));
-  }
-  encoder.close();
-  return payloads;
-}
-
-/** Encodings in which every sample is coded for itself: decoding and encoding again changes nothing. */
-function isExact(encoding: Encoding): encoding is Exact {
-  return encoding === 'PCMU' || encoding === 'PCMA' || encoding === 'L16';
 }

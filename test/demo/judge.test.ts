@@ -1,0 +1,218 @@
+/** The demo's judgement, tried on servers that are right and on servers that are wrong, in virtual time. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { before, mock, test } from 'node:test';
+import { readWav } from '../../src/audio/wav.js';
+import type { Encoding } from '../../src/codec.js';
+import { judge, type Verdict } from '../../src/demo/judge.js';
+import { type Kind, type PhraseSet, type PlannedCall, planCalls } from '../../src/demo/plan.js';
+import type { Told } from '../../src/demo/server.js';
+import { type AudioFrame, definePlugin, type Plugin } from '../../src/index.js';
+import { loadPlugins } from '../../src/plugin-loader.js';
+import echo from '../../src/plugins/echo.js';
+import { speak } from '../../src/plugins/speak.js';
+import { tone } from '../../src/plugins/tone.js';
+import { root } from '../helpers/paths.js';
+import { VirtualServer } from '../helpers/virtual-call.js';
+import faultyEcho from './faulty-echo.js';
+
+let phrases: PhraseSet;
+let agent: Plugin;
+before(async () => {
+  const phrase = async (name: string) => {
+    const { channels, sampleRate } = await readWav(join(root, 'assets', name));
+    return { samples: channels[0]!, sampleRate };
+  };
+  phrases = { speech: await phrase('speech.wav'), answer: await phrase('answer.wav') };
+  agent = (await loadPlugins([join(root, 'examples/agent.ts')]))[0]!;
+});
+
+/** One call of the plan against `plugin`, judged. `lie` changes what the plugin told. */
+async function tried(
+  plugin: Plugin,
+  kind: Kind,
+  encoding: Encoding,
+  trouble: RegExp,
+  lie: (told: Told) => Told = told => told,
+): Promise<Verdict> {
+  const server = new VirtualServer(plugin);
+  const planned = planCalls(server.simulator, phrases, [encoding], 7).find(
+    call => call.kind === kind && trouble.test(call.trouble),
+  )!;
+  const told: Told[] = [];
+  const log = mock.method(console, 'log', (line: string) => told.push(JSON.parse(line) as Told));
+  try {
+    const call = server.call(planned.options, planned.path.split('?')[1]).call;
+    let over = false;
+    const ended = call.result.finally(() => {
+      over = true;
+    });
+    while (!over) await server.clock.advanceAsync(500);
+    const result = await ended;
+    return judge(planned, result, { phrases, told: told.map(lie), recording: undefined, stallMs: 0 });
+  } finally {
+    log.mock.restore();
+    await server.close();
+  }
+}
+
+/** One of each sort: coded sample by sample, with a memory, not coded at all. The pool's run in real time only. */
+const ENCODINGS: readonly Encoding[] = ['PCMU', 'G722', 'L16'];
+const NONE = /^$|Hz$/;
+
+const RIGHT: [name: string, plugin: () => Plugin, kind: Kind, trouble: RegExp][] = [
+  ['echo', () => echo, 'echo', NONE],
+  ['echo of a shuffled call', () => echo, 'echo', /shuffled by/],
+  ['echo of a call with losses', () => echo, 'echo', /lost/],
+  ['echo of both tracks', () => echo, 'echo', /both/],
+  ['speak', () => speak(), 'speak', NONE],
+  ['speak, cut off by a key', () => speak(), 'speak', /key/],
+  ['tone', () => tone(), 'tone', NONE],
+  ['agent', () => agent, 'agent', NONE],
+  ['agent, spoken into', () => agent, 'agent', /spoken/],
+];
+for (const [name, plugin, kind, trouble] of RIGHT) {
+  test(`${name}: found right in every sort of encoding`, async () => {
+    for (const encoding of ENCODINGS) {
+      const { problems, how } = await tried(plugin(), kind, encoding, trouble);
+      assert.deepEqual(problems, [], encoding);
+      assert.notEqual(how, '');
+    }
+  });
+}
+
+/** An echo that does something to each frame. */
+function echoing(change: (frame: AudioFrame, number: number) => Int16Array | undefined): Plugin {
+  return definePlugin({
+    name: 'echo',
+    onStart(stream) {
+      let number = 0;
+      return {
+        onAudio(frame) {
+          const pcm = change(frame, number++);
+          if (pcm) stream.play(pcm);
+        },
+      };
+    },
+  });
+}
+
+/** Speech or a tone with something wrong about it. */
+function playing(pcm: (sampleRate: number) => Iterable<Int16Array>): Plugin {
+  return definePlugin({
+    name: 'playing',
+    onStart(stream) {
+      stream.play(pcm(stream.sampleRate));
+      return {};
+    },
+  });
+}
+
+function* phraseWithout(skippedMs: number, sampleRate: number): Generator<Int16Array> {
+  const { samples } = phrases.speech;
+  const at = 2 * sampleRate;
+  for (;;) {
+    yield samples.subarray(0, at);
+    yield samples.subarray(at + (skippedMs * sampleRate) / 1000);
+    yield new Int16Array(sampleRate / 2);
+  }
+}
+
+function* sine(hz: number, gain: number, sampleRate: number): Generator<Int16Array> {
+  const second = Int16Array.from({ length: sampleRate }, (_, i) =>
+    Math.round(8230 * gain * Math.sin((2 * Math.PI * hz * i) / sampleRate)),
+  );
+  for (;;) yield second;
+}
+
+const held: Int16Array[] = [];
+const WRONG: [name: string, plugin: Plugin, kind: Kind, trouble: RegExp, problem: RegExp][] = [
+  ['every tenth frame is missing', faultyEcho, 'echo', NONE, /is not what it should be from 2\d\d ms on/],
+  ['so it is in a call with losses', faultyEcho, 'echo', /lost/, /frames are not what was said/],
+  [
+    'two frames change places',
+    echoing((frame, i) => {
+      if (i !== 100) return i === 101 ? new Int16Array([...frame.samples, ...held.pop()!]) : frame.copy();
+      held.push(frame.copy());
+      return undefined;
+    }),
+    'echo',
+    NONE,
+    /is not what it should be from 20\d\d ms on/,
+  ],
+  [
+    'one sample is off by one',
+    echoing((frame, i) => frame.copy().map((sample, k) => (i === 200 && k === 3 ? sample + 1 : sample))),
+    'echo',
+    NONE,
+    /is not what it should be from 40\d\d ms on/,
+  ],
+  [
+    'it stops for 600 ms and then brings everything at once',
+    echoing((frame, i) => {
+      if (i < 100 || i > 130) return frame.copy();
+      held.push(frame.copy());
+      return i === 130 ? new Int16Array(held.splice(0).flatMap(pcm => [...pcm])) : undefined;
+    }),
+    'echo',
+    NONE,
+    /1 gaps, 600 ms in all/,
+  ],
+  [
+    'it stops half way',
+    echoing((frame, i) => (i < 200 ? frame.copy() : undefined)),
+    'echo',
+    NONE,
+    /only 4000 of 8000/,
+  ],
+  ['it says nothing', echoing(() => undefined), 'echo', NONE, /only 0 of 8000 ms came back/],
+  [
+    '20 ms of a phrase are left out',
+    playing(rate => phraseWithout(20, rate)),
+    'speak',
+    NONE,
+    /from 2[01]\d\d ms on/,
+  ],
+  ['a key is not heeded', playing(rate => phraseWithout(0, rate)), 'speak', /key/, /1 utterances were heard/],
+  [
+    'a tone of another pitch',
+    playing(rate => sine(440, 1, rate)),
+    'tone',
+    NONE,
+    /only 0\.\d % of it is the tone/,
+  ],
+  [
+    'silence instead of a tone',
+    definePlugin({ name: 'no', onStart: () => ({}) }),
+    'tone',
+    NONE,
+    /nothing was heard/,
+  ],
+  ['no answer', echoing(() => undefined), 'agent', NONE, /0 answers were heard/],
+];
+for (const [name, plugin, kind, trouble, problem] of WRONG) {
+  test(`found wrong: ${name}`, async () => {
+    held.length = 0;
+    const { problems } = await tried(plugin, kind, 'L16', trouble);
+    assert.match(problems.join('; '), problem);
+  });
+}
+
+test('found wrong: an agent that claims to have been heard longer than it was', async () => {
+  const lie = (told: Told): Told => ({ ...told, playedMs: told.playedMs + 50 });
+  const { problems } = await tried(agent, 'agent', 'PCMU', /spoken/, lie);
+  assert.match(problems.join('; '), /told as heard, less what was heard: 50 ms, not -20 to 20/);
+});
+
+test('the plan: sixty calls over every encoding there is, the same from the same seed, with names of their own', () => {
+  const plan = (encodings: readonly Encoding[], seed: number): PlannedCall[] =>
+    planCalls(new VirtualServer(echo).simulator, phrases, encodings, seed);
+  for (const encodings of [ENCODINGS, ['L16'] as const]) {
+    const calls = plan(encodings, 3);
+    assert.equal(calls.length, 60);
+    assert.equal(new Set(calls.map(call => call.name)).size, 60);
+    assert.deepEqual(new Set(calls.map(call => call.encoding)), new Set(encodings));
+    assert.deepEqual(plan(encodings, 3), calls);
+  }
+  assert.notDeepEqual(plan(['L16'], 4), plan(['L16'], 3));
+});
