@@ -15,7 +15,7 @@ export interface EngineOptions {
   leadMs: number;
   chunkMs: number;
   queueMaxMs: number;
-  l16ByteOrder: 'le' | 'be';
+  l16ByteOrder: 'le' | 'be' | 'auto';
 }
 
 export function nativeOutbound(format: Format, options: EngineOptions): NativeOutbound {

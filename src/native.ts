@@ -49,8 +49,12 @@ export interface NativeInbound {
   sampleRate: number;
   handlerRate: number;
   l16BigEndian: boolean;
+  /** Found by listening, for both directions; l16BigEndian is not looked at. */
+  l16OrderAuto: boolean;
   reorderWaitMs: number;
   gapFillMaxMs: number;
+  /** False: silence stands in for what is lost. */
+  conceals: boolean;
 }
 
 export interface NativeStreamConfig {
@@ -147,6 +151,13 @@ export interface NativeConcealer {
   conceal(samples: number): Int16Array;
 }
 
+export interface NativeL16OrderFinder {
+  /** The stream's next payload; returns whether to read it, and what follows, big-endian. */
+  isBigEndian(payload: Uint8Array): boolean;
+  /** Whether the order stands for the rest of the stream. */
+  readonly settled: boolean;
+}
+
 export interface NativeAddon extends NativeLoad {
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (
@@ -156,6 +167,7 @@ export interface NativeAddon extends NativeLoad {
   ) => NativeAmrWbEncoder;
   Resampler: new (fromHz: number, toHz: number) => NativeResampler;
   Concealer: new (sampleRate: number) => NativeConcealer;
+  L16OrderFinder: new (sampleRate: number) => NativeL16OrderFinder;
   G722Encoder: new () => { encode(pcm: Int16Array): Uint8Array };
   G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
   /** By name of the kernel: 'scalar' first, the one that this machine uses last. */

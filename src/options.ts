@@ -107,7 +107,14 @@ export const serverOptionsSchema = z.strictObject({
     .max(64e9)
     .default(1 << 30)
     .describe('memory for all queued audio'),
-  l16ByteOrder: z.enum(['le', 'be']).default('le').describe('byte order of L16 on the wire'),
+  l16ByteOrder: z
+    .enum(['le', 'be', 'auto'])
+    .default('le')
+    .describe('byte order of L16 on the wire; auto: found by listening'),
+  concealment: z
+    .enum(['on', 'silence'])
+    .default('on')
+    .describe('what stands in for lost audio: something made of what was heard, or silence'),
   opus: z
     .strictObject({
       bitrateBps: z.number().int().min(6000).max(128_000).optional(),
@@ -151,6 +158,7 @@ export type ReactorOptions = Pick<
   | 'queueBytesMax'
   | 'l16ByteOrder'
   | 'idleTimeoutSeconds'
+  | 'concealment'
   | 'outboundCodec'
   | 'pool'
   | 'opus'

@@ -99,6 +99,7 @@ export class PooledCodecs {
   #decoded(track: number, pcm: Int16Array, concealed: boolean): void {
     const { reactor, slot, inbound } = this.#stream;
     const longest = sliceSamples(inbound);
+    if (concealed && reactor.options.concealment === 'silence') pcm.fill(0);
     for (let at = 0; at < pcm.length; at += longest) {
       const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
       const samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);

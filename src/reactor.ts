@@ -198,6 +198,8 @@ export class Reactor {
         l16BigEndian: options.l16ByteOrder === 'be',
         reorderWaitMs: options.reorderWaitMs,
         gapFillMaxMs: options.gapFillMaxMs,
+        l16OrderAuto: options.l16ByteOrder === 'auto',
+        conceals: options.concealment === 'on',
       },
       outbound: nativeOutbound(outbound, options),
     });

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "codec/g722.h"
+#include "codec/l16_order.h"
 #include "plc/concealer.h"
 #include "resample/resampler.h"
 
@@ -37,6 +38,17 @@ Napi::Int16Array samplesArgument(const Napi::CallbackInfo& info, size_t index, c
     fail(info, std::string(name) + " holds more than 28,800,000 samples: pass it in parts");
   }
   return samples;
+}
+
+Napi::Uint8Array payloadArgument(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    fail(info, "payload must be a Uint8Array");
+  }
+  const auto payload = info[0].As<Napi::Uint8Array>();
+  if (payload.ElementLength() > kCallSamplesMax / 2) {
+    fail(info, "payload holds more than 14,400,000 bytes: pass it in parts");
+  }
+  return payload;
 }
 
 size_t countArgument(const Napi::CallbackInfo& info, const char* name) {
@@ -191,16 +203,6 @@ class G722DecoderBinding : public Napi::ObjectWrap<G722DecoderBinding> {
     }
     return static_cast<G722Decoder::Mode>(number);
   }
-  static Napi::Uint8Array payloadArgument(const Napi::CallbackInfo& info) {
-    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-      fail(info, "payload must be a Uint8Array");
-    }
-    const auto payload = info[0].As<Napi::Uint8Array>();
-    if (payload.ElementLength() > kCallSamplesMax / 2) {
-      fail(info, "payload holds more than 14,400,000 bytes: pass it in parts");
-    }
-    return payload;
-  }
   Napi::Value decode(const Napi::CallbackInfo& info) {
     const auto payload = payloadArgument(info);
     auto pcm = Napi::Int16Array::New(info.Env(), 2 * payload.ElementLength());
@@ -222,11 +224,36 @@ class G722DecoderBinding : public Napi::ObjectWrap<G722DecoderBinding> {
   G722Decoder decoder_;
 };
 
+/** new L16OrderFinder(rateHz): .isBigEndian(Uint8Array) listens to the next payload, .settled */
+class L16OrderBinding : public Napi::ObjectWrap<L16OrderBinding> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "L16OrderFinder",
+                       {InstanceMethod<&L16OrderBinding::isBigEndian>("isBigEndian"),
+                        InstanceAccessor<&L16OrderBinding::settled>("settled")});
+  }
+  explicit L16OrderBinding(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<L16OrderBinding>(info), finder_(rateArgument(info, 0, "rateHz")) {}
+
+ private:
+  Napi::Value isBigEndian(const Napi::CallbackInfo& info) {
+    const auto payload = payloadArgument(info);
+    const ByteOrder order = finder_.judge(payload.Data(), payload.ElementLength() / 2);
+    return Napi::Boolean::New(info.Env(), order == ByteOrder::Big);
+  }
+  Napi::Value settled(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), finder_.settled());
+  }
+
+  L16OrderFinder finder_;
+};
+
 }  // namespace
 
 void exportDsp(Napi::Env env, Napi::Object exports) {
   exports.Set("Resampler", ResamplerBinding::define(env));
   exports.Set("Concealer", ConcealerBinding::define(env));
+  exports.Set("L16OrderFinder", L16OrderBinding::define(env));
   exports.Set("G722Encoder", G722EncoderBinding::define(env));
   exports.Set("G722Decoder", G722DecoderBinding::define(env));
 }

@@ -222,6 +222,8 @@ InboundConfig readInbound(const Napi::Object& object) {
   config.l16Order = object.Get("l16BigEndian").ToBoolean() ? ByteOrder::Big : ByteOrder::Little;
   config.reorderWaitMs = object.Get("reorderWaitMs").ToNumber().DoubleValue();
   config.gapFillMaxMs = object.Get("gapFillMaxMs").ToNumber().DoubleValue();
+  config.l16OrderAuto = object.Get("l16OrderAuto").ToBoolean();
+  config.conceals = object.Get("conceals").ToBoolean();
   return config;
 }
 

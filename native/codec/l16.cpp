@@ -26,13 +26,8 @@ void l16Decode(const uint8_t* payload, size_t samples, ByteOrder order, int16_t*
   }
 }
 
-void l16Encode(const int16_t* pcm, size_t samples, ByteOrder order, uint8_t* payload) {
-  const auto* in = reinterpret_cast<const uint8_t*>(pcm);
-  if (order == kHostOrder) {
-    std::memcpy(payload, in, samples * 2);
-  } else {
-    swapPairs(in, samples, payload);
-  }
+void l16Reorder(uint8_t* bytes, size_t samples, ByteOrder order) {
+  if (order != kHostOrder) swapPairs(bytes, samples, bytes);
 }
 
 }  // namespace sidetone

@@ -11,7 +11,7 @@ enum class ByteOrder : uint8_t { Little, Big };
 /** Payload bytes to PCM: `samples` samples from `2 * samples` bytes. */
 void l16Decode(const uint8_t* payload, size_t samples, ByteOrder order, int16_t* pcm);
 
-/** PCM to payload bytes: `2 * samples` bytes are written. */
-void l16Encode(const int16_t* pcm, size_t samples, ByteOrder order, uint8_t* payload);
+/** PCM that lies in `bytes` in the machine's own order to payload bytes, in place. */
+void l16Reorder(uint8_t* bytes, size_t samples, ByteOrder order);
 
 }  // namespace sidetone

@@ -135,6 +135,8 @@ int Engine::deliver(Stream& stream, Track track, double nowMs) {
   InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
   Delivery delivery = inbound.next(nowMs, buffers_.payload, pcm_.data());
   scheduleGap(stream, track);
+  if (track == Track::Inbound && inbound.config().l16OrderAuto)
+    stream.outbound.setL16Order(inbound.l16Order());
   other = stream.tracks[1 - static_cast<size_t>(track)].get();
   if (other) delivery.more = delivery.more || other->ready(nowMs);
   if (delivery.kind == Delivery::Kind::Frame && delivery.payload && !inbound.resamples() &&

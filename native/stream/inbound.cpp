@@ -18,7 +18,8 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
       pooled_(runsInPool(config.encoding)),
       reorder_(pool, config.reorderWaitMs),
       timeline_(clockRateHz(config.encoding, config.announcedHz)) {
-  if (!pooled_) concealer_.emplace(sourceHz_);
+  if (!pooled_ && config.conceals) concealer_.emplace(sourceHz_);
+  if (config.encoding == Encoding::L16 && config.l16OrderAuto) l16Finder_.emplace(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_.emplace(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
 }
@@ -56,6 +57,7 @@ void InboundTrack::take(const ReorderFrame& frame, bool afterGap) {
     counters_.badPayload++;
     sliceBytes_--;
   }
+  if (l16Finder_) l16Finder_->judge(slice_, sliceBytes_ / 2);
   const double ms = durationMs(frame);
   if (afterGap) {
     timeline_.resumes(frame.timestamp, ms);
@@ -90,7 +92,11 @@ Delivery InboundTrack::concealSlice(int16_t* pcmScratch, double nowMs) {
   // Concealed frames are as long as ordinary ones: handlers often rely on it.
   const size_t samples = std::min(concealSamples_, static_cast<size_t>(sourceHz_) / 50);
   int16_t* pcm = resampler_ ? pcmScratch : frame_;
-  concealer_->conceal(pcm, samples);
+  if (concealer_) {
+    concealer_->conceal(pcm, samples);
+  } else {
+    std::fill_n(pcm, samples, int16_t{0});
+  }
   concealSamples_ -= samples;
   counters_.concealed++;
   delivery = frame(pcm, samples, true, nowMs);
@@ -118,7 +124,7 @@ Delivery InboundTrack::decodeSlice(int16_t* pcmScratch, double nowMs) {
   decode(payload, samples, pcm);
   slice_ += bytes;
   sliceBytes_ -= bytes;
-  concealer_->receive(pcm, samples);
+  if (concealer_) concealer_->receive(pcm, samples);
   Delivery delivery = frame(pcm, samples, false, nowMs);
   delivery.payload = payload;
   delivery.bytes = bytes;
@@ -163,7 +169,7 @@ void InboundTrack::decode(const uint8_t* payload, size_t samples, int16_t* pcm) 
       alawDecode(payload, samples, pcm);
       break;
     case Encoding::L16:
-      l16Decode(payload, samples, config_.l16Order, pcm);
+      l16Decode(payload, samples, l16Order(), pcm);
       break;
     case Encoding::G722:
       g722_->decode(payload, samples / 2, pcm);

@@ -7,6 +7,7 @@
 #include "codec/encoding.h"
 #include "codec/g722.h"
 #include "codec/l16.h"
+#include "codec/l16_order.h"
 #include "memory/block_pool.h"
 #include "plc/concealer.h"
 #include "reorder/reorder.h"
@@ -20,8 +21,10 @@ struct InboundConfig {
   int announcedHz = 8000;  // media_format.sample_rate
   int handlerHz = 8000;    // rate at which the handler hears
   ByteOrder l16Order = ByteOrder::Little;
+  bool l16OrderAuto = false;  // found by listening; l16Order is not looked at
   double reorderWaitMs = 60;
   double gapFillMaxMs = 1000;  // longer losses are a jump of the frames' timestamps, not concealed frames
+  bool conceals = true;        // false: silence stands in for what is lost
 };
 
 struct InboundCounters {
@@ -83,6 +86,8 @@ class InboundTrack {
   const InboundCounters& counters() const { return counters_; }
   const InboundConfig& config() const { return config_; }
   int sourceHz() const { return sourceHz_; }
+  /** Of L16: as configured, or as found so far. */
+  ByteOrder l16Order() const { return l16Finder_ ? l16Finder_->order() : config_.l16Order; }
   bool resamples() const { return resampler_.has_value(); }
 
  private:
@@ -109,6 +114,7 @@ class InboundTrack {
   Reorder reorder_;
   MediaTimeline timeline_;
   std::optional<Concealer> concealer_;  // pool decoders conceal by themselves
+  std::optional<L16OrderFinder> l16Finder_;
   std::optional<Resampler> resampler_;
   std::unique_ptr<G722Decoder> g722_;
   InboundCounters counters_;

@@ -100,9 +100,6 @@ bool Outbound::append(const int16_t* pcm, size_t samples, const uint8_t* echoed)
       case Encoding::Pcma:
         alawEncode(from, piece, encoded.data());
         break;
-      case Encoding::L16:
-        l16Encode(from, piece, config_.l16Order, encoded.data());
-        break;
       default:
         bytes = reinterpret_cast<const uint8_t*>(from);
         break;
@@ -128,6 +125,7 @@ size_t Outbound::take(double nowMs, uint8_t* payload) {
                           : config_.encoding == Encoding::Pcma ? 0xD5
                                                                : 0;
   std::memset(payload + bytes, silence, padding * bytesPerSample_);
+  if (config_.encoding == Encoding::L16) l16Reorder(payload, samples, config_.l16Order);
   sent(samples, padding, bytes + padding * bytesPerSample_, nowMs);
   return bytes + padding * bytesPerSample_;
 }

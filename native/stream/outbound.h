@@ -36,9 +36,10 @@ struct OutboundCounters {
  *
  *   enqueue(pcm) ─▶ resample ─▶ encode ─▶ queue │ take() when due ─▶ payload of one message
  *
- * Encodings without memory (PCMU, PCMA, L16) are encoded on entry, so that audio is touched once and PCMU
- * waits in half the room; G722 waits as PCM and is encoded when it is due; the pool's encodings wait as PCM
- * until the encoder may take them (takePcm) and come back as packets (enqueuePacket), one a message.
+ * Encodings without memory (PCMU, PCMA) are encoded on entry, so that audio is touched once and PCMU
+ * waits in half the room; L16 waits as PCM and takes its byte order when it is due; G722 waits as PCM and is
+ * encoded when it is due; the pool's encodings wait as PCM until the encoder may take them (takePcm) and come
+ * back as packets (enqueuePacket), one a message.
  *
  * A message is due when the far end has less than `leadMs` (and a tick's slack) left to play. What is live
  * goes out 20 ms at a time; while more is queued, messages grow to `chunkMs`. Time is passed in.
@@ -94,6 +95,9 @@ class Outbound {
    * 20 ms.
    */
   void cutAt(double position);
+
+  /** Byte order of L16 from the next message on: what is queued goes out in it too. */
+  void setL16Order(ByteOrder order) { config_.l16Order = order; }
 
   /** Drops what is queued; the far end drops what it has not played. */
   void clear(double nowMs);

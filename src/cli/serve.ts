@@ -30,6 +30,7 @@ interface ServeFlags {
   queueMax?: number;
   handlerErrors?: ServerOptions['handlerErrors'];
   l16ByteOrder?: ServerOptions['l16ByteOrder'];
+  concealment?: ServerOptions['concealment'];
   logLevel?: ServerOptions['logLevel'];
 }
 
@@ -88,7 +89,8 @@ export function register(program: Command): void {
     '--handler-errors <end|bypass>',
     "a failing handler's stream ends or goes on without it (default: end)",
   );
-  option('--l16-byte-order <le|be>', 'byte order of L16 on the wire (default: le)');
+  option('--l16-byte-order <le|be|auto>', 'byte order of L16 on the wire (default: le)');
+  option('--concealment <on|silence>', 'what stands in for lost audio (default: on)');
   option('--log-level <level>', 'least level that is logged (default: info)');
   serve.action((flags: ServeFlags) => run(flags));
 }
@@ -144,6 +146,7 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     queueMaxMs: flags.queueMax,
     handlerErrors: flags.handlerErrors,
     l16ByteOrder: flags.l16ByteOrder,
+    concealment: flags.concealment,
     logLevel: flags.logLevel,
   };
   for (const key of Object.keys(options)) if (options[key] === undefined) delete options[key];

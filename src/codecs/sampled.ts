@@ -10,8 +10,8 @@ export type SampledEncoding = Exclude<Encoding, 'OPUS' | 'AMR-WB'>;
 export interface SampledOptions {
   /** As announced: L16's own rate; 8000 for the others. Default: 8000, for L16 16000. */
   sampleRate?: number;
-  /** Of L16. Default 'le', what Telnyx sends. */
-  l16ByteOrder?: 'le' | 'be';
+  /** Of L16. Default 'le', what Telnyx sends. 'auto', for a decoder: found by listening. */
+  l16ByteOrder?: 'le' | 'be' | 'auto';
 }
 
 interface Pair {
@@ -35,19 +35,20 @@ function law(byName: Record<string, LawKernel>): () => Pair {
   });
 }
 
-function l16(bigEndian: boolean): Pair {
-  const swaps = bigEndian !== HOST_BIG_ENDIAN;
-  const copy = (from: ArrayBufferView, bytes: number): Buffer => {
+function l16(order: ByteOrder, sampleRate: number): Pair {
+  const finder = order === 'auto' ? new native.L16OrderFinder(sampleRate) : undefined;
+  const copy = (from: ArrayBufferView, bytes: number, bigEndian: boolean): Buffer => {
     const buffer = Buffer.from(Buffer.from(from.buffer, from.byteOffset, bytes));
-    return swaps ? buffer.swap16() : buffer;
+    return bigEndian === HOST_BIG_ENDIAN ? buffer : buffer.swap16();
   };
   return {
     // An odd last byte is no sample: it is dropped.
     decode(payload) {
-      const bytes = copy(payload, payload.length - (payload.length % 2));
+      const bigEndian = finder ? finder.isBigEndian(payload) : order === 'be';
+      const bytes = copy(payload, payload.length - (payload.length % 2), bigEndian);
       return new Int16Array(Uint8Array.from(bytes).buffer);
     },
-    encode: pcm => Uint8Array.from(copy(pcm, pcm.byteLength)),
+    encode: pcm => Uint8Array.from(copy(pcm, pcm.byteLength, order === 'be')),
   };
 }
 
@@ -59,18 +60,25 @@ function g722(): Pair {
   return { decode: payload => decoder.decode(payload), encode: pcm => encoder.encode(pcm) };
 }
 
-const PAIRS: Record<SampledEncoding, (bigEndian: boolean) => Pair> = {
+type ByteOrder = NonNullable<SampledOptions['l16ByteOrder']>;
+
+const PAIRS: Record<SampledEncoding, (order: ByteOrder, sampleRate: number) => Pair> = {
   PCMU: law(native.kernels.ulaw),
   PCMA: law(native.kernels.alaw),
   L16: l16,
   G722: g722,
 };
 
-function open(encoding: SampledEncoding, options: SampledOptions): { pair: Pair; sampleRate: number } {
+function open(
+  encoding: SampledEncoding,
+  options: SampledOptions,
+  orders: readonly ByteOrder[],
+): { pair: Pair; sampleRate: number } {
   const rates = CODECS[encoding].announcedRates;
   const announced = oneOf('sampleRate', options.sampleRate, encoding === 'L16' ? 16000 : 8000, rates);
-  const order = oneOf('l16ByteOrder', options.l16ByteOrder, 'le', ['le', 'be']);
-  return { pair: PAIRS[encoding](order === 'be'), sampleRate: CODECS[encoding].sampleRate(announced) };
+  const order = oneOf('l16ByteOrder', options.l16ByteOrder, 'le', orders);
+  const sampleRate = CODECS[encoding].sampleRate(announced);
+  return { pair: PAIRS[encoding](order, sampleRate), sampleRate };
 }
 
 function closedError(): SidetoneError {
@@ -84,7 +92,7 @@ export class SampledDecoder implements PayloadDecoder {
   #frameSamples: number;
 
   constructor(encoding: SampledEncoding, options: SampledOptions = {}) {
-    const { pair, sampleRate } = open(encoding, options);
+    const { pair, sampleRate } = open(encoding, options, ['le', 'be', 'auto']);
     this.#pair = pair;
     this.sampleRate = sampleRate;
     this.#concealer = new native.Concealer(sampleRate);
@@ -120,7 +128,7 @@ export class SampledEncoder implements PayloadEncoder {
     private readonly encoding: SampledEncoding,
     options: SampledOptions = {},
   ) {
-    const { pair, sampleRate } = open(encoding, options);
+    const { pair, sampleRate } = open(encoding, options, ['le', 'be']);
     this.#pair = pair;
     this.sampleRate = sampleRate;
     this.frameSamples = sampleRate / 50;
