@@ -185,7 +185,9 @@ export interface NativeAddon extends NativeLoad {
 }
 
 function load(): NativeAddon {
-  const path = fileURLToPath(new URL('../../build/Release/sidetone.node', import.meta.url));
+  // Another build of the addon, such as one with sanitizers, takes its place where SIDETONE_ADDON names it.
+  const built = fileURLToPath(new URL('../../build/Release/sidetone.node', import.meta.url));
+  const path = process.env.SIDETONE_ADDON || built;
   if (!existsSync(path)) {
     throw new SidetoneError(
       'SIDETONE_CODEC_UNAVAILABLE',

@@ -1,7 +1,5 @@
 /** The addon's stateful signal processing, for tests: what native/binding/dsp.cpp exports. */
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { root } from './paths.js';
+import { native } from '../../src/native.js';
 
 export interface Resampler {
   process(samples: Int16Array): Int16Array;
@@ -38,7 +36,7 @@ interface Dsp {
   G722Decoder: new (mode?: number) => G722Decoder;
 }
 
-export const dsp: Dsp = createRequire(import.meta.url)(join(root, 'build/Release/sidetone.node'));
+export const dsp = native as unknown as Dsp;
 
 /** 16-bit words, little-endian, of a file's bytes. */
 export function words(bytes: Buffer): Int16Array {

@@ -1,6 +1,4 @@
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { root } from './paths.js';
+import { native } from '../../src/native.js';
 
 /** Every function throws a TypeError where an argument is of another type or `out` is too short. */
 export interface Base64Kernel {
@@ -39,7 +37,7 @@ export interface KernelExports {
   writeMedia(payload: Uint8Array, out: Uint8Array): number;
 }
 
-const addon = createRequire(import.meta.url)(join(root, 'build/Release/sidetone.node')) as {
+const addon = native as unknown as {
   kernels: KernelExports;
 };
 
