@@ -166,7 +166,7 @@ function heardOver(
     plugin,
     accepted: {},
     query: new URLSearchParams(),
-    checkToken: undefined,
+    knownToken: undefined,
     boundCall: undefined,
   };
   const connection = new Connection(reactor, setup);
@@ -183,7 +183,7 @@ function heardOver(
     clock.advance(10);
   }
   clock.advance(200);
-  connection.closed(false);
+  connection.closed();
   return concat(parts);
 }
 

@@ -30,7 +30,7 @@ for (const order of ['le', 'be'] as const) {
     const clock = new VirtualClock();
     const options = resolveOptions({ l16ByteOrder: 'auto' });
     const reactor = new Reactor({ clock, log: createLog('silent'), options });
-    const setup = { accepted: {}, query: new URLSearchParams(), checkToken: undefined, boundCall: undefined };
+    const setup = { accepted: {}, query: new URLSearchParams(), knownToken: undefined, boundCall: undefined };
     const connection = new Connection(reactor, { plugin: echo, ...setup });
     const sent: Buffer[] = [];
     connection.open({
@@ -55,7 +55,7 @@ for (const order of ['le', 'be'] as const) {
       clock.advance(20);
     });
     clock.advance(500);
-    connection.closed(false);
+    connection.closed();
     assert.ok(Buffer.concat(sent).equals(Buffer.concat(wire)));
   });
 }
