@@ -15,7 +15,7 @@ const FORMAT_PCM = 1;
 /** WAVE_FORMAT_EXTENSIBLE: the format proper stands in the first two bytes of the SubFormat GUID. */
 const FORMAT_EXTENSIBLE = 0xfffe;
 
-function bad(name: string, field: string, value: unknown, remedy: string): SidetoneError {
+export function badWav(name: string, field: string, value: unknown, remedy: string): SidetoneError {
   return new SidetoneError('SIDETONE_BAD_ARGUMENT', `${name}: ${field} is ${String(value)}: ${remedy}`);
 }
 
@@ -40,34 +40,42 @@ export function parseWav(bytes: Uint8Array, name = 'WAV file'): WavAudio {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const tag = (at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4));
   if (bytes.length < 12 || tag(0) !== 'RIFF' || tag(8) !== 'WAVE') {
-    throw bad(name, 'its beginning', 'not RIFF … WAVE', 'give a WAV file');
+    throw badWav(name, 'its beginning', 'not RIFF … WAVE', 'give a WAV file');
   }
   let format: { channels: number; sampleRate: number } | undefined;
   for (let at = 12; at + 8 <= bytes.length; ) {
     const chunkBytes = Math.min(view.getUint32(at + 4, true), bytes.length - at - 8);
     if (tag(at) === 'fmt ') format = parseFormat(view, at + 8, chunkBytes, name);
     if (tag(at) === 'data') {
-      if (!format) throw bad(name, 'its fmt chunk', 'missing', 'give a WAV file with fmt before data');
+      if (!format) throw badWav(name, 'its fmt chunk', 'missing', 'give a WAV file with fmt before data');
       return { sampleRate: format.sampleRate, channels: split(view, at + 8, chunkBytes, format.channels) };
     }
     at += 8 + chunkBytes + (chunkBytes & 1); // chunks are padded to even sizes
   }
-  throw bad(name, 'its data chunk', 'missing', 'give a WAV file that holds sound');
+  throw badWav(name, 'its data chunk', 'missing', 'give a WAV file that holds sound');
 }
 
-function parseFormat(view: DataView, at: number, chunkBytes: number, name: string) {
-  if (chunkBytes < 16) throw bad(name, 'its fmt chunk', `${chunkBytes} bytes long`, 'give a whole WAV file');
+/** Channels and rate from the body of a `fmt ` chunk; throws as `parseWav` does for what cannot be used. */
+export function parseFormat(
+  view: DataView,
+  at: number,
+  chunkBytes: number,
+  name: string,
+): { channels: 1 | 2; sampleRate: number } {
+  if (chunkBytes < 16)
+    throw badWav(name, 'its fmt chunk', `${chunkBytes} bytes long`, 'give a whole WAV file');
   let code = view.getUint16(at, true);
   if (code === FORMAT_EXTENSIBLE && chunkBytes >= 40) code = view.getUint16(at + 24, true);
   const channels = view.getUint16(at + 2, true);
   const sampleRate = view.getUint32(at + 4, true);
   const bits = view.getUint16(at + 14, true);
   const remedy = 'convert it to 16-bit PCM, for example with: sox IN.wav -b 16 -e signed OUT.wav';
-  if (code !== FORMAT_PCM) throw bad(name, 'the format code', code, remedy);
-  if (bits !== 16) throw bad(name, 'bits per sample', bits, remedy);
-  if (channels !== 1 && channels !== 2) throw bad(name, 'channels', channels, 'give a mono or stereo file');
+  if (code !== FORMAT_PCM) throw badWav(name, 'the format code', code, remedy);
+  if (bits !== 16) throw badWav(name, 'bits per sample', bits, remedy);
+  if (channels !== 1 && channels !== 2)
+    throw badWav(name, 'channels', channels, 'give a mono or stereo file');
   if (sampleRate < RATE_MIN || sampleRate > RATE_MAX) {
-    throw bad(name, 'the sample rate', `${sampleRate} Hz`, `resample it to ${RATE_MIN} to ${RATE_MAX} Hz`);
+    throw badWav(name, 'the sample rate', `${sampleRate} Hz`, `resample it to ${RATE_MIN} to ${RATE_MAX} Hz`);
   }
   return { channels, sampleRate };
 }
@@ -79,12 +87,12 @@ function split(view: DataView, at: number, chunkBytes: number, channels: number)
   );
 }
 
-const HEADER_BYTES = 44;
+export const HEADER_BYTES = 44;
 /** Sizes in a RIFF file have 32 bits; this leaves room for the header. At 16 kHz stereo: 18 hours. */
 const DATA_BYTES_MAX = 0xffff_ffff - HEADER_BYTES - 1;
 
 /** The 44 bytes before the samples. An unknown length is written as the largest, which readers take as "to the end". */
-function header(sampleRate: number, channels: number, dataBytes: number): Buffer {
+export function wavHeader(sampleRate: number, channels: number, dataBytes: number): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES);
   bytes.write('RIFF', 0, 'latin1');
   bytes.writeUInt32LE(Math.min(0xffff_ffff, dataBytes + HEADER_BYTES - 8), 4);
@@ -105,7 +113,7 @@ function header(sampleRate: number, channels: number, dataBytes: number): Buffer
 export function wavBytes({ sampleRate, channels }: WavAudio): Buffer {
   const length = channels[0]?.length ?? 0;
   const dataBytes = length * channels.length * 2;
-  const bytes = Buffer.concat([header(sampleRate, channels.length, dataBytes), Buffer.alloc(dataBytes)]);
+  const bytes = Buffer.concat([wavHeader(sampleRate, channels.length, dataBytes), Buffer.alloc(dataBytes)]);
   channels.forEach((samples, channel) => {
     for (let i = 0; i < length; i++) {
       bytes.writeInt16LE(samples[i] ?? 0, HEADER_BYTES + 2 * (i * channels.length + channel));
@@ -159,9 +167,9 @@ export class WavWriter {
   constructor(path: string, options: WavWriterOptions) {
     this.#options = { windowMsMax: 60_000, queueBytesMax: 4 * 1024 * 1024, ...options };
     const { sampleRate, channels } = this.#options;
-    if (channels !== 1 && channels !== 2) throw bad(path, 'channels', channels, 'give 1 or 2');
+    if (channels !== 1 && channels !== 2) throw badWav(path, 'channels', channels, 'give 1 or 2');
     if (!(sampleRate >= RATE_MIN && sampleRate <= RATE_MAX)) {
-      throw bad(path, 'sampleRate', sampleRate, `give ${RATE_MIN} to ${RATE_MAX} Hz`);
+      throw badWav(path, 'sampleRate', sampleRate, `give ${RATE_MIN} to ${RATE_MAX} Hz`);
     }
     try {
       this.#fd = openSync(path, 'w');
@@ -171,7 +179,7 @@ export class WavWriter {
     }
     this.#window = new Int16Array(BLOCK_BYTES);
     this.#ends = new Array(channels).fill(0);
-    this.#tail = writeAt(this.#fd, header(sampleRate, channels, 0xffff_ffff), 0, HEADER_BYTES, 0).catch(
+    this.#tail = writeAt(this.#fd, wavHeader(sampleRate, channels, 0xffff_ffff), 0, HEADER_BYTES, 0).catch(
       this.#fail,
     );
   }
@@ -187,9 +195,9 @@ export class WavWriter {
     if (this.#closed)
       throw new SidetoneError('SIDETONE_STREAM_CLOSED', 'append after close: the file is finished');
     if (!(channel >= 0 && channel < channels))
-      throw bad('append', 'channel', channel, `give 0 to ${channels - 1}`);
+      throw badWav('append', 'channel', channel, `give 0 to ${channels - 1}`);
     if (!(Number.isInteger(atSample) && atSample >= 0)) {
-      throw bad('append', 'atSample', atSample, 'give a whole number, 0 or more');
+      throw badWav('append', 'atSample', atSample, 'give a whole number, 0 or more');
     }
     if (samples.length === 0) this.#ends[channel] = Math.max(this.#ends[channel]!, atSample);
     const lateSamples = Math.max(0, Math.min(samples.length, this.#base - atSample));
@@ -236,7 +244,7 @@ export class WavWriter {
     try {
       // Blocks that were dropped at the end have left the file too short.
       await truncate(this.#fd, HEADER_BYTES + dataBytes);
-      await writeAt(this.#fd, header(sampleRate, channels, dataBytes), 0, HEADER_BYTES, 0);
+      await writeAt(this.#fd, wavHeader(sampleRate, channels, dataBytes), 0, HEADER_BYTES, 0);
     } finally {
       closeSync(this.#fd);
     }
