@@ -7,6 +7,7 @@
  *
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
  */
+import type { StreamCapture } from './capture/writer.js';
 import { CODECS, type Encoding, isEncoding } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
@@ -101,6 +102,8 @@ export class Connection implements StreamLink {
   #controlsMs = 0;
   #congested = false;
   #endReason: StopReason | undefined;
+  /** Undefined unless the server captures its streams. */
+  readonly #capture: StreamCapture | undefined;
 
   constructor(
     private readonly reactor: Reactor,
@@ -108,6 +111,7 @@ export class Connection implements StreamLink {
   ) {
     this.#messageMs = reactor.clock.now();
     this.#goodFor = setup.boundCall === undefined ? [] : [setup.boundCall];
+    this.#capture = reactor.capture?.begin();
   }
 
   /** The WebSocket is open. */
@@ -135,6 +139,7 @@ export class Connection implements StreamLink {
   message(message: ArrayBuffer, isBinary: boolean): void {
     const nowMs = this.reactor.clock.now();
     this.#messageMs = nowMs;
+    this.#capture?.received(message, isBinary);
     if (isBinary) {
       this.reactor.count('binaryMessages');
       return;
@@ -173,7 +178,7 @@ export class Connection implements StreamLink {
   // --- StreamLink: what the stream may do to its connection ---
 
   sendText(text: string): void {
-    if (this.#socket) this.#sent(this.#socket.send(text, false, false));
+    this.#send(text);
   }
 
   sendDue(count: number): void {
@@ -194,7 +199,7 @@ export class Connection implements StreamLink {
   /** One media message out of the send slab. */
   sendMedia(message: Uint8Array): void {
     if (!this.#socket) return;
-    this.#sent(this.#socket.send(message, false, false));
+    this.#send(message);
     this.#stream?.mediaSent(message);
   }
 
@@ -208,8 +213,14 @@ export class Connection implements StreamLink {
     else this.#stream?.sweep(nowMs);
   }
 
-  #sent(status: number): void {
-    if (status !== 2) return;
+  #send(message: string | Uint8Array): void {
+    if (!this.#socket) return;
+    const status = this.#socket.send(message, false, false);
+    this.#capture?.sent(message, status === 2);
+    if (status === 2) this.#notSent();
+  }
+
+  #notSent(): void {
     this.reactor.count('messagesDropped');
     if (this.#congested) return;
     this.#congested = true;
@@ -332,6 +343,7 @@ export class Connection implements StreamLink {
       this.end('protocol_error');
       return;
     }
+    this.#capture?.streaming(this.setup.plugin.name, inbound, outbound, this.reactor.options.l16ByteOrder);
     this.#stream = opened;
     this.#slot = opened.slot;
     this.#state = 'streaming';
@@ -439,6 +451,7 @@ export class Connection implements StreamLink {
     if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
     this.#closeStream(reason);
     this.#state = 'closed';
+    this.#capture?.closed(reason);
     this.#early = [];
     this.reactor.forget(this);
   }

@@ -133,6 +133,15 @@ export const serverOptionsSchema = z.strictObject({
     })
     .default({})
     .describe('how AMR-WB is encoded'),
+  captureDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("directory for captures: each stream's messages, both ways, with times; for finding faults"),
+  capturePersonal: z
+    .boolean()
+    .default(false)
+    .describe('captures keep numbers, client_state and custom_parameters; auth tokens they never do'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -161,6 +170,8 @@ export type ReactorOptions = Pick<
   | 'concealment'
   | 'outboundCodec'
   | 'pool'
+  | 'captureDir'
+  | 'capturePersonal'
   | 'opus'
   | 'amrwb'
 >;

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
 import type { Connection } from './connection.js';
@@ -50,6 +51,7 @@ export const REACTOR_COUNTERS = [
   'upgradesFailed',
   'upgradesAborted',
   'upgradesUnfinished',
+  'captureDropped',
 ] as const;
 export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 
@@ -91,6 +93,8 @@ export class Reactor {
   readonly clock: Clock;
   readonly options: ReactorOptions;
   readonly engine: Engine;
+  /** Undefined unless streams are captured. */
+  readonly capture: CaptureDirectory | undefined;
   readonly #log: Logger;
   readonly #expectedOutbound: ReactorEnvironment['expectedOutbound'];
   readonly #onCall: (callControlId: string) => void;
@@ -121,12 +125,26 @@ export class Reactor {
     this.#onCall = environment.onCall ?? (() => {});
     this.#onConnections = environment.onConnections ?? (() => {});
     this.#onStreams = environment.onStreams ?? (() => {});
+    this.capture = this.#openCapture();
     this.engine = new Engine(environment.options);
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
       ReactorCounter,
       number
     >;
+  }
+
+  #openCapture(): CaptureDirectory | undefined {
+    const { captureDir, capturePersonal } = this.options;
+    if (captureDir === undefined) return undefined;
+    return new CaptureDirectory(captureDir, {
+      clock: this.clock,
+      keepPersonal: capturePersonal,
+      onDropped: messages => {
+        this.#counters.captureDropped += messages;
+      },
+      onError: error => this.#log.error({ err: error }, 'a capture could not be written'),
+    });
   }
 
   /** Workers for the costly codecs; no thread runs before a stream needs one. */
@@ -385,6 +403,7 @@ export class Reactor {
     this.#stopSweep?.();
     this.#loopDelay.disable();
     this.engine.native.destroy();
+    await this.capture?.close();
     await this.#pool?.close();
   }
 

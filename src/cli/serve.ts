@@ -31,6 +31,8 @@ interface ServeFlags {
   handlerErrors?: ServerOptions['handlerErrors'];
   l16ByteOrder?: ServerOptions['l16ByteOrder'];
   concealment?: ServerOptions['concealment'];
+  capture?: string;
+  capturePersonal?: boolean;
   logLevel?: ServerOptions['logLevel'];
 }
 
@@ -91,6 +93,8 @@ export function register(program: Command): void {
   );
   option('--l16-byte-order <le|be|auto>', 'byte order of L16 on the wire (default: le)');
   option('--concealment <on|silence>', 'what stands in for lost audio (default: on)');
+  option('--capture <dir>', "write each stream's messages, both ways, with times, into a file there");
+  option('--capture-personal', 'captures keep numbers, client_state and custom_parameters');
   option('--log-level <level>', 'least level that is logged (default: info)');
   serve.action((flags: ServeFlags) => run(flags));
 }
@@ -147,6 +151,8 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     handlerErrors: flags.handlerErrors,
     l16ByteOrder: flags.l16ByteOrder,
     concealment: flags.concealment,
+    captureDir: flags.capture,
+    capturePersonal: flags.capturePersonal,
     logLevel: flags.logLevel,
   };
   for (const key of Object.keys(options)) if (options[key] === undefined) delete options[key];
