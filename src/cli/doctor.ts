@@ -1,0 +1,91 @@
+/** `sidetone doctor`: what the audio of a capture really is. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { CODECS, ENCODINGS, isEncoding } from '../codec.js';
+import { diagnose } from '../doctor/doctor.js';
+import type { AudioFacts, Diagnosis, TrackFacts } from '../doctor/findings.js';
+import type { Format } from '../engine.js';
+import { EXIT_FAILED, EXIT_OK } from './exit.js';
+
+interface DoctorFlags {
+  outboundCodec?: Format;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('doctor')
+    .description('say what the audio of a capture really is, what is wrong, and what to change')
+    .argument('<capture>', 'a file of sidetone serve --capture')
+    .option(
+      '--outbound-codec <encoding[@rate]>',
+      'what stream_bidirectional_codec was (default: what the server took it for)',
+      format,
+    )
+    .option('--json', 'print one JSON object')
+    .action(async (capture: string, flags: DoctorFlags) => {
+      const { outboundCodec } = flags;
+      const diagnosis = await diagnose(capture, outboundCodec ? { outbound: outboundCodec } : {});
+      process.stdout.write(flags.json ? `${JSON.stringify(diagnosis)}\n` : report(diagnosis));
+      process.exitCode = diagnosis.healthy ? EXIT_OK : EXIT_FAILED;
+    });
+}
+
+function format(value: string): Format {
+  const [encoding, rateText] = value.split('@');
+  if (!isEncoding(encoding)) {
+    throw new InvalidArgumentError(`${value} is not one of ${ENCODINGS.join(', ')}, with or without @rate.`);
+  }
+  const sampleRate = rateText === undefined ? CODECS[encoding].announcedRates[0]! : Number(rateText);
+  if (!CODECS[encoding].announcedRates.includes(sampleRate)) {
+    throw new InvalidArgumentError(`${encoding} comes at ${CODECS[encoding].announcedRates.join(', ')} Hz.`);
+  }
+  return { encoding, sampleRate };
+}
+
+function report({ streamId, durationMs, inbound, outbound, server, findings, healthy }: Diagnosis): string {
+  const lines = [`stream     ${streamId ?? '(no start)'}, ${(durationMs / 1000).toFixed(1)} s`];
+  if (inbound) lines.push(...track('inbound', inbound));
+  if (outbound) lines.push(...track('outbound', outbound));
+  if (server) lines.push(...audio('server', server));
+  for (const finding of findings) {
+    const { severity, confidence, what, evidence, field, remedy } = finding;
+    lines.push(
+      '',
+      `${severity.padEnd(10)} ${what}${confidence === 'likely' ? ' (likely)' : ''}`,
+      `           evidence: ${evidence}`,
+      ...(field === null ? [] : [`           field:    ${field}`]),
+      `           remedy:   ${remedy}`,
+    );
+  }
+  lines.push('', healthy ? `healthy${findings.length > 0 ? ', with notes' : ''}` : 'not healthy', '');
+  return lines.join('\n');
+}
+
+/** One step of 16 bits is -90 dBFS. */
+const level = (dbfs: number | undefined): string =>
+  dbfs === undefined || dbfs < -100 ? 'digital silence' : `${dbfs} dBFS`;
+
+function audio(label: string, facts: AudioFacts): string[] {
+  const { declared, actual, messages, audioMs, ptimeMs, speechDbfs, noiseFloorDbfs } = facts;
+  const levels =
+    speechDbfs === undefined
+      ? []
+      : [`           speech ${level(speechDbfs)}, noise floor ${level(noiseFloorDbfs)}`];
+  return [
+    `${label.padEnd(10)} ${declared}${actual === declared ? '' : `, really ${actual}`}`,
+    `           ${messages} messages, ${(audioMs / 1000).toFixed(1)} s of audio${ptimeMs ? `, ${ptimeMs} ms each` : ''}`,
+    ...levels,
+  ];
+}
+
+function track(label: string, facts: TrackFacts): string[] {
+  const { lost, reordered, duplicates, timestampUnit, timestampClockHz, chunkOrigin, chunkCounting } = facts;
+  const clock =
+    timestampUnit === 'ms' ? 'ms' : timestampClockHz ? `RTP at ${timestampClockHz} Hz` : 'unknown';
+  const counting = chunkCounting ? ` a ${chunkCounting}` : '';
+  return [
+    ...audio(label, facts),
+    `           ${lost} lost, ${reordered} late, ${duplicates} twice; longest pause ${facts.longestPauseMs} ms`,
+    `           timestamps: ${clock}; chunks from ${chunkOrigin}${counting}`,
+  ];
+}
