@@ -31,7 +31,7 @@ export interface MessageRecord {
 
 /** Something the capture says itself. */
 export type NoteRecord = { atMs: number; from: 'capture' } & (
-  | { note: 'stream'; plugin: string; inbound: Format; outbound: Format; l16ByteOrder: 'le' | 'be' }
+  | { note: 'stream'; plugin: string; inbound: Format; outbound: Format; l16ByteOrder: 'le' | 'be' | 'auto' }
   /** Messages that are not in the capture because the disk was too slow. */
   | { note: 'dropped'; messages: number }
   | { note: 'closed'; reason: string }

@@ -125,7 +125,7 @@ export class StreamCapture {
   }
 
   /** The stream has started; what the server takes its audio for. */
-  streaming(plugin: string, inbound: Format, outbound: Format, l16ByteOrder: 'le' | 'be'): void {
+  streaming(plugin: string, inbound: Format, outbound: Format, l16ByteOrder: 'le' | 'be' | 'auto'): void {
     const atMs = this.#now();
     this.#add({ atMs, from: 'capture', note: 'stream', plugin, inbound, outbound, l16ByteOrder });
   }
