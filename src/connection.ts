@@ -16,6 +16,7 @@ import {
   type AcceptResult,
   type AudioOptions,
   checkHandler,
+  type OutboundMode,
   type OutboundOptions,
   type Plugin,
   type StopReason,
@@ -181,6 +182,11 @@ export class Connection implements StreamLink {
     this.#send(text);
   }
 
+  get backlogged(): boolean {
+    const waiting = this.#socket?.getBufferedAmount() ?? 0;
+    return waiting > this.reactor.options.maxBackpressureBytes;
+  }
+
   sendDue(count: number): void {
     this.reactor.flush(count);
   }
@@ -205,6 +211,7 @@ export class Connection implements StreamLink {
 
   drained(): void {
     this.#congested = false;
+    this.#stream?.drained();
   }
 
   /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
@@ -326,7 +333,7 @@ export class Connection implements StreamLink {
       encoding: frame.start.media_format.encoding,
       sampleRate: frame.start.media_format.sample_rate,
     };
-    const outbound = this.#outbound(inbound, frame);
+    const { mode, outbound } = this.#outbound(inbound, frame);
     const handlerRate = audio.sampleRate ?? CODECS[inbound.encoding].sampleRate(inbound.sampleRate);
     const tracks: readonly Track[] =
       audio.tracks === 'both' ? ['inbound', 'outbound'] : [audio.tracks ?? 'inbound'];
@@ -335,6 +342,7 @@ export class Connection implements StreamLink {
       start: frame,
       inbound,
       outbound,
+      mode,
       handlerRate,
       tracks,
       query: this.setup.query,
@@ -366,24 +374,28 @@ export class Connection implements StreamLink {
   }
 
   /** Query before accept() before plugin before what was asked of Telnyx before server; what comes in at the last. */
-  #outbound(inbound: Format, start: StartFrame): Format {
+  #outbound(inbound: Format, start: StartFrame): { mode: OutboundMode; outbound: Format } {
     const fromQuery = queryOutbound(this.setup.query);
+    const { outboundMode, outboundCodec } = this.reactor.options;
     const wanted: OutboundOptions = {
-      ...this.reactor.options.outboundCodec,
+      ...outboundCodec,
       ...this.reactor.expectedOutbound(start.start.call_control_id),
       ...outboundOf(wishesIn(start.start.custom_parameters)),
       ...this.setup.plugin.outbound,
       ...this.setup.accepted.outbound,
       ...fromQuery,
     };
+    const mode = wanted.mode ?? outboundMode;
+    // Files do not pass through the engine: of what it has, the least.
+    if (mode === 'mp3') return { mode, outbound: { encoding: 'PCMU', sampleRate: 8000 } };
     const encoding = wanted.encoding ?? inbound.encoding;
     // The rate may have been given for another encoding.
     const { sampleRate } = wanted;
     if (sampleRate !== undefined && CODECS[encoding].announcedRates.includes(sampleRate)) {
-      return { encoding, sampleRate };
+      return { mode, outbound: { encoding, sampleRate } };
     }
-    if (encoding === inbound.encoding) return inbound;
-    return { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 };
+    if (encoding === inbound.encoding) return { mode, outbound: inbound };
+    return { mode, outbound: { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 } };
   }
 
   /** A media frame that the engine did not recognise at once: unusually written, early, late or wrong. */
@@ -467,7 +479,9 @@ export class Connection implements StreamLink {
 }
 
 function queryOutbound(query: URLSearchParams): OutboundOptions {
-  const options: { encoding?: Encoding; sampleRate?: number } = {};
+  const options: { mode?: OutboundMode; encoding?: Encoding; sampleRate?: number } = {};
+  const mode = query.get('mode')?.toLowerCase();
+  if (mode === 'rtp' || mode === 'mp3') options.mode = mode;
   const encoding = query.get('outbound')?.toUpperCase();
   if (isEncoding(encoding)) options.encoding = encoding;
   const sampleRate = Number(query.get('outbound_rate') ?? Number.NaN);

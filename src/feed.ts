@@ -5,6 +5,8 @@ import type { PlaybackEntry } from './ledger.js';
 export interface FeedHost {
   /** Longest audio that may wait in the stream. */
   readonly queueMaxMs: number;
+  /** Sources are read while less than this waits in the stream's queue, in ms. */
+  readonly readAheadMs: number;
   /** Audio that waits in the stream's queue, in ms. */
   queuedMs(): number;
   enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void;
@@ -21,14 +23,17 @@ interface Item {
   source: Source;
   sampleRate: number;
   waitingMs: number;
+  /** Instead of the source: queues a whole file. */
+  queueFile?: () => void;
+  fileBytes?: number;
 }
 
-/** Sources are read while less than this waits in the queue. */
-const READ_AHEAD_MS = 2000;
 /** The longest piece given to the queue at once, so that one endless chunk cannot overfill it. */
 const PIECE_MS = 1000;
 /** Sources and pieces of PCM that may wait their turn. */
 const ITEMS_MAX = 1000;
+/** Of the files among them: two of the longest. */
+const FILE_BYTES_MAX = 24e6;
 /** A source that gives this many empty chunks in a row rests until the next pump(), or it would never let go. */
 const EMPTY_CHUNKS_MAX = 1000;
 
@@ -59,7 +64,7 @@ export class Feed {
   constructor(private readonly host: FeedHost) {
     // What is read ahead and one piece more fit into the queue.
     this.#pieceMs = Math.min(PIECE_MS, host.queueMaxMs / 4);
-    this.#readAheadMs = Math.min(READ_AHEAD_MS, host.queueMaxMs / 2);
+    this.#readAheadMs = Math.min(host.readAheadMs, host.queueMaxMs / 2);
   }
 
   /** PCM that waits here, in ms. What a source still holds is unknown and not counted. */
@@ -82,13 +87,28 @@ export class Feed {
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
   addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
-    this.mustHaveRoom();
     const waitingMs = (samples.length * 1000) / sampleRate;
-    const { queueMaxMs } = this.host;
-    const queuedMs = this.waitingMs + this.host.queuedMs();
-    if (queuedMs + waitingMs > queueMaxMs) throw queueFull(waitingMs, queuedMs, queueMaxMs);
+    this.#mustHaveRoomFor(waitingMs);
     const source = [samples.slice()][Symbol.iterator]();
     this.#items.push({ playback, source, sampleRate, waitingMs });
+  }
+
+  /**
+   * A file in its turn.
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
+  addFile(playback: PlaybackEntry, queueFile: () => void, waitingMs: number, fileBytes: number): void {
+    const bytes = this.#items.reduce((sum, item) => sum + (item.fileBytes ?? 0), fileBytes);
+    this.#mustHaveRoomFor(bytes <= FILE_BYTES_MAX ? waitingMs : Number.POSITIVE_INFINITY);
+    const source = [][Symbol.iterator]();
+    this.#items.push({ playback, source, sampleRate: 1, waitingMs, queueFile, fileBytes });
+  }
+
+  #mustHaveRoomFor(ms: number): void {
+    this.mustHaveRoom();
+    const { queueMaxMs } = this.host;
+    const queuedMs = this.waitingMs + this.host.queuedMs();
+    if (queuedMs + ms > queueMaxMs) throw queueFull(ms, queuedMs, queueMaxMs);
   }
 
   /** Goes on as far as there is room and the source has something. Called whenever the queue has shrunk. */
@@ -109,7 +129,11 @@ export class Feed {
         this.host.queuedMs() < this.#readAheadMs
       ) {
         const item = this.#items[0]!;
-        if (!this.#chunk) this.#read(item);
+        if (item.queueFile) {
+          if (!hasRoom(item.queueFile)) break;
+          item.queueFile = undefined; // its source, which has nothing, ends the item
+          item.waitingMs = 0;
+        } else if (!this.#chunk) this.#read(item);
         else if (!this.#queuePiece(item)) break;
       }
     } finally {
@@ -213,5 +237,16 @@ function stopSource(source: Source): void {
     if (stopped instanceof Promise) stopped.catch(() => undefined);
   } catch {
     // The source is done for either way, and the call must not suffer for it.
+  }
+}
+
+/** Whether `enqueue` found room. */
+function hasRoom(enqueue: () => void): boolean {
+  try {
+    enqueue();
+    return true;
+  } catch (error) {
+    if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;
+    return false;
   }
 }

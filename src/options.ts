@@ -54,6 +54,10 @@ export const serverOptionsSchema = z.strictObject({
     .optional()
     .describe('files of certificate and key'),
   outboundCodec: outboundCodec.optional().describe('what Telnyx was told as stream_bidirectional_codec'),
+  outboundMode: z
+    .enum(['rtp', 'mp3'])
+    .default('rtp')
+    .describe('what Telnyx was told as stream_bidirectional_mode'),
   maxStreams: z.number().int().min(1).max(1e6).default(10_000).describe('more are refused with 503'),
   drainTimeoutMs: ms(0, 24 * 3600e3)
     .default(30_000)
@@ -169,6 +173,7 @@ export type ReactorOptions = Pick<
   | 'idleTimeoutSeconds'
   | 'concealment'
   | 'outboundCodec'
+  | 'outboundMode'
   | 'pool'
   | 'captureDir'
   | 'capturePersonal'

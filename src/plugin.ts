@@ -90,7 +90,12 @@ export interface AudioOptions {
   tracks?: Track | 'both';
 }
 
+/** How audio is played into the call: what Telnyx was told as stream_bidirectional_mode. */
+export type OutboundMode = 'rtp' | 'mp3';
+
 export interface OutboundOptions {
+  /** Default: rtp, unless the server's `outboundMode` says otherwise. In `mp3` mode encoding and rate mean nothing. */
+  mode?: OutboundMode;
   /** What Telnyx was told as stream_bidirectional_codec. Default: what comes in. */
   encoding?: Encoding;
   /** What Telnyx was told as stream_bidirectional_sampling_rate, in Hz. */
@@ -153,7 +158,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
   const isOptionalObject = (value: unknown): boolean =>
     value === undefined || (typeof value === 'object' && value !== null);
   check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks }');
-  check(isOptionalObject(outbound), 'outbound', outbound, 'give { encoding, sampleRate }');
+  check(isOptionalObject(outbound), 'outbound', outbound, 'give { mode, encoding, sampleRate }');
   const { sampleRate, tracks } = audio ?? {};
   const rates: readonly unknown[] = SAMPLE_RATES;
   check(
@@ -168,7 +173,13 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     tracks,
     'use inbound, outbound or both',
   );
-  const { encoding, sampleRate: outboundRate } = outbound ?? {};
+  const { mode, encoding, sampleRate: outboundRate } = outbound ?? {};
+  check(
+    mode === undefined || mode === 'rtp' || mode === 'mp3',
+    'outbound.mode',
+    mode,
+    'use rtp or mp3, as stream_bidirectional_mode says',
+  );
   check(
     encoding === undefined || isEncoding(encoding),
     'outbound.encoding',

@@ -7,12 +7,13 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
+import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import type { Connection } from './connection.js';
 import { Engine, type Format, nativeOutbound } from './engine.js';
 import type { Logger } from './log.js';
 import { INFO } from './native.js';
 import type { ReactorOptions } from './options.js';
-import type { OutboundOptions, StopReason } from './plugin.js';
+import type { OutboundMode, OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
 import type { ReactorSnapshot, StreamGroup, StreamSummary } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
@@ -54,6 +55,8 @@ export const REACTOR_COUNTERS = [
   'captureDropped',
 ] as const;
 export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
+/** What the engine counts of what goes out, as far as it happens outside it too. */
+export type OutletCounter = 'mediaSent' | 'bytesSent' | 'playsRefused';
 
 /** Messages are looked for this often; the lead covers what a late tick costs. */
 const TICK_MS = 2;
@@ -70,6 +73,7 @@ interface OpenStream {
   start: StartFrame;
   inbound: Format;
   outbound: Format;
+  mode: OutboundMode;
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
@@ -105,8 +109,12 @@ export class Reactor {
   readonly #links: (Connection | undefined)[] = [];
   readonly #calls = new Map<string, Connection>();
   readonly #counters: Record<ReactorCounter, number>;
+  /** What went out past the engine: MP3 files. */
+  readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
   #pool: CodecPool | undefined;
+  #mp3Used = false;
+  #reservedBytes = 0; // for audio queued outside the engine
   #streams = 0;
   #sending = false;
   #markNumber = 0;
@@ -155,6 +163,27 @@ export class Reactor {
       onError: error => this.#log.error({ err: error }, 'codec pool'),
     });
     return this.#pool;
+  }
+
+  /** `encodeMp3`, whose thread ends with this reactor. */
+  encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array> {
+    this.#mp3Used = true;
+    return encodeMp3(pcm, sampleRate);
+  }
+
+  /** Takes memory for queued audio, if there is as much of it left. */
+  reserve(bytes: number): boolean {
+    if (this.#queueBytes() + bytes > this.options.queueBytesMax) return false;
+    this.#reservedBytes += bytes;
+    return true;
+  }
+
+  release(bytes: number): void {
+    this.#reservedBytes -= bytes;
+  }
+
+  #queueBytes(): number {
+    return this.engine.native.queueBytes() + this.#reservedBytes;
   }
 
   // --- connections ---
@@ -334,7 +363,9 @@ export class Reactor {
 
   /** All counters, the engine's and the reactor's own. */
   counters(): Record<string, number> {
-    return { ...this.engine.counters(), ...this.#counters };
+    const counters: Record<string, number> = { ...this.engine.counters(), ...this.#counters };
+    for (const [name, value] of Object.entries(this.outletCounters)) counters[name]! += value;
+    return counters;
   }
 
   /** Refused messages by reason. */
@@ -353,7 +384,7 @@ export class Reactor {
       counters: this.counters(),
       refusals: this.refusals(),
       lateness: [...this.engine.native.lateness()],
-      queueBytes: this.engine.native.queueBytes(),
+      queueBytes: this.#queueBytes(),
       pool: this.#pool?.stats,
       eventLoopDelayMs: {
         p50: beyondSampling(delay.percentile(50)),
@@ -370,7 +401,7 @@ export class Reactor {
     for (const { stream, plugin } of this.#connections) {
       if (!stream || stream.closed) continue;
       const inbound = stream.inbound.encoding;
-      const outbound = stream.outbound.encoding;
+      const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
       const key = `${inbound} ${outbound} ${plugin.name}`;
       const group = groups.get(key);
       if (group) group.streams++;
@@ -390,6 +421,7 @@ export class Reactor {
         plugin: plugin.name,
         inbound: stream.inbound,
         outbound: stream.outbound,
+        mode: stream.mode,
         ageMs: now - stream.startedMs,
         queuedMs: stream.queuedMs,
         counters: stream.stats,
@@ -405,6 +437,7 @@ export class Reactor {
     this.engine.native.destroy();
     await this.capture?.close();
     await this.#pool?.close();
+    if (this.#mp3Used) await closeMp3();
   }
 
   #startTicking(): void {

@@ -8,6 +8,7 @@ export interface StreamSummary {
   plugin: string;
   inbound: Format;
   outbound: Format;
+  mode: 'rtp' | 'mp3';
   /** Since its start frame, in ms. */
   ageMs: number;
   /** Audio played and not yet heard in the call, in ms. */
@@ -20,7 +21,8 @@ export interface StreamSummary {
 export interface StreamGroup {
   plugin: string;
   inbound: Encoding;
-  outbound: Encoding;
+  /** MP3 in MP3 mode. */
+  outbound: Encoding | 'MP3';
   streams: number;
 }
 

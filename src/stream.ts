@@ -4,15 +4,17 @@
  *   inbound    Connection ─▶ engine.receive ─▶ deliver() ─▶ handler.onAudio(frame)
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
-import { CODECS, SAMPLE_RATES } from './codec.js';
+import { SAMPLE_RATES } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError, shown } from './errors.js';
-import { Feed, queueFull } from './feed.js';
+import { Feed } from './feed.js';
 import { InboundFrame } from './frame.js';
-import { Ledger, type MarkResult, type Playback, type PlaybackEntry, type Positions } from './ledger.js';
+import { Ledger, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
+import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { INFO, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
+import { EngineOutlet, type Outlet } from './outlet.js';
 import { PlayedTap } from './played.js';
-import type { AudioFrame, StopReason, StreamHandler } from './plugin.js';
+import type { AudioFrame, OutboundMode, StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
@@ -46,6 +48,8 @@ export interface CallInfo {
 /** How the stream's connection sends text and ends. */
 export interface StreamLink {
   sendText(text: string): void;
+  /** So much waits to be read by the peer that what is sent now would be dropped. */
+  readonly backlogged: boolean;
   sendDue(count: number): void;
   end(reason: StopReason): void;
 }
@@ -57,13 +61,13 @@ export interface StreamSetup {
   start: StartFrame;
   inbound: Format;
   outbound: Format;
+  mode: OutboundMode;
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
-const CLEAR_TEXT = '{"event":"clear"}';
 
 /** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
 const HANDLER_SLOW_MS = 200;
@@ -83,8 +87,10 @@ export class Stream {
   readonly query: URLSearchParams;
   /** What comes in. */
   readonly inbound: Format;
-  /** What goes out. */
+  /** What goes out, in RTP mode. */
   readonly outbound: Format;
+  /** How audio goes out: `rtp` payloads, or `mp3` files. */
+  readonly mode: OutboundMode;
   /** Rate at which the handler hears and, by default, plays, in Hz. */
   readonly sampleRate: number;
 
@@ -94,10 +100,11 @@ export class Stream {
   readonly #reactor: Reactor;
   readonly #link: StreamLink;
   readonly #slot: number;
-  readonly #samplesPerMs: number;
   readonly #frames: (InboundFrame | undefined)[] = [undefined, undefined];
   readonly #ledger: Ledger;
   readonly #pooled: PooledCodecs | undefined;
+  readonly #outlet: Outlet;
+  readonly #mp3: Mp3Outlet | undefined; // the same, in MP3 mode
   #handler: StreamHandler | undefined;
   #hearing: InboundFrame | undefined; // the frame whose callback is running
   #hearingMs = 0; // when it came: what is played live in the callback is played then
@@ -128,12 +135,12 @@ export class Stream {
     this.query = setup.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
+    this.mode = setup.mode;
     this.sampleRate = setup.handlerRate;
     this.startedMs = setup.reactor.clock.now();
     this.#reactor = setup.reactor;
     this.#link = setup.link;
     this.#slot = setup.slot;
-    this.#samplesPerMs = CODECS[setup.outbound.encoding].sampleRate(setup.outbound.sampleRate) / 1000;
     const { native } = setup.reactor.engine;
     for (const track of setup.tracks) {
       const number = TRACK_NAMES.indexOf(track);
@@ -149,17 +156,26 @@ export class Stream {
         report: error => this.tell('onError', error),
       });
     }
-    // A handler may play before it is known whether it has onPlayed: attach() decides.
-    this.#played = new PlayedTap({
-      outbound: setup.outbound,
-      sampleRate: setup.handlerRate,
-      codec: { l16ByteOrder: setup.reactor.options.l16ByteOrder },
-      deliver: frame => this.tell('onPlayed', frame),
-    });
+    if (setup.mode === 'mp3') {
+      this.#mp3 = new Mp3Outlet({
+        ...setup,
+        afterSend: () => this.afterSend(),
+        report: error => this.tell('onError', error),
+      });
+    } else {
+      // A handler may play before it is known whether it has onPlayed: attach() decides.
+      this.#played = new PlayedTap({
+        outbound: setup.outbound,
+        sampleRate: setup.handlerRate,
+        codec: { l16ByteOrder: setup.reactor.options.l16ByteOrder },
+        deliver: frame => this.tell('onPlayed', frame),
+      });
+    }
+    this.#outlet = this.#mp3 ?? new EngineOutlet({ ...setup, pooled: this.#pooled });
     this.#ledger = new Ledger({
-      positions: () => this.#positions(),
+      positions: () => this.#outlet.positions(),
       sendMark: name => this.#link.sendText(JSON.stringify({ event: 'mark', mark: { name } })),
-      cutAt: position => this.#reactor.engine.native.cutAt(this.#slot, position),
+      cutAt: position => this.#outlet.cutAt(position),
       endLive: playback => {
         if (playback === this.#live) this.#endLive();
       },
@@ -169,14 +185,12 @@ export class Stream {
   /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
   get queuedMs(): number {
     if (this.#closed) return 0;
-    const { native, info } = this.#reactor.engine;
-    native.position(this.#slot, this.#reactor.clock.now());
-    return info[INFO.queuedMs]! + info[INFO.aheadMs]! + (this.#feed?.waitingMs ?? 0);
+    return this.#outlet.queuedMs() + (this.#feed?.waitingMs ?? 0);
   }
 
   /** Counters of this stream. */
   get stats(): Record<string, number> {
-    return this.#closed ? {} : this.#reactor.engine.counters(this.#slot);
+    return this.#closed ? {} : this.#outlet.counters();
   }
 
   get closed(): boolean {
@@ -189,6 +203,9 @@ export class Stream {
    * PCM is copied before this returns. Sources are read as there is room, about two seconds ahead. Playing the frame
    * that is being heard, inside its callback, is the live path: it allocates nothing and returns the stream's one live
    * playback, which stands for everything played so; where the queue is full, the frame is dropped and `onError` told.
+   *
+   * In MP3 mode PCM becomes files, one a second at most, of what was played by then; each is some 50 to 150 ms longer
+   * than its audio, so that whole utterances sound better than many pieces.
    *
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong type or rate; SIDETONE_QUEUE_FULL when the queue has no
    *   room for all of it (nothing is queued then); SIDETONE_STREAM_CLOSED after the stream's end
@@ -211,6 +228,32 @@ export class Stream {
   }
 
   /**
+   * MP3 mode: plays a file into the call, behind what is queued. `bytes` are copied before this returns.
+   *
+   * @param bytes an MP3 file of at most 8 MB and 596 s; one that waits behind others counts for `queueMaxMs`
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL;
+   *   SIDETONE_STREAM_CLOSED
+   */
+  playFile(bytes: Uint8Array): Playback {
+    this.#mustBeOpen('playFile');
+    const outlet = this.#mp3;
+    if (!outlet) {
+      const problem =
+        'this stream is in RTP mode, which has no files: pass its PCM to play(), or start the stream';
+      const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
+      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
+    }
+    const file = mp3File(bytes);
+    const queue = (playback: PlaybackEntry): void => {
+      this.#begin(playback);
+      outlet.enqueueFile(file);
+    };
+    return this.#playWhole(queue, (feed, playback) => {
+      feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
+    });
+  }
+
+  /**
    * Sets a mark behind everything played so far. Resolves when Telnyx returns it: `played` tells whether its audio was
    * heard or a clear sent it back. `onMark(name)` is called too when it was heard.
    */
@@ -219,7 +262,7 @@ export class Stream {
     if (typeof name !== 'string' || name.length === 0 || name.length > 512) {
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `mark name: ${shown(name)}: give 1 to 512 characters`);
     }
-    return this.#ledger.mark(name, this.#positions().accepted);
+    return this.#ledger.mark(name, this.#outlet.positions().accepted);
   }
 
   /**
@@ -232,12 +275,11 @@ export class Stream {
     const waitingMs = this.#feed?.drop() ?? 0;
     this.#feed = undefined;
     this.#played?.cleared(now);
-    const positions = this.#positions();
+    const positions = this.#outlet.positions();
     const playedMs = this.#ledger.clear(positions, true);
     this.#live = undefined;
-    this.#reactor.engine.native.clear(this.#slot, now);
-    this.#link.sendText(CLEAR_TEXT);
-    const discardedMs = (positions.accepted - positions.played) / this.#samplesPerMs + waitingMs;
+    this.#outlet.clear();
+    const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
     return Promise.resolve({ playedMs, discardedMs });
   }
 
@@ -378,8 +420,13 @@ export class Stream {
       this.#played.placed(now + info[INFO.aheadMs]!);
     }
     if (!this.#ledger.marksWaiting && !this.#feed) return;
-    this.#ledger.sent(this.#positions().sent);
+    this.#ledger.sent(this.#outlet.positions().sent);
     this.#feed?.pump();
+  }
+
+  /** @internal The peer has read what it was sent. */
+  drained(): void {
+    this.#outlet.drained();
   }
 
   /** @internal The engine has PCM for the encoder in the pool. */
@@ -391,6 +438,7 @@ export class Stream {
   sweep(nowMs: number): void {
     if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
     this.#played?.heard(nowMs);
+    this.#outlet.drained();
     this.#feed?.pump();
   }
 
@@ -399,7 +447,8 @@ export class Stream {
     if (this.#closed) return;
     this.#feed?.drop();
     this.#feed = undefined;
-    this.#ledger.clear(this.#positions(), false);
+    this.#ledger.clear(this.#outlet.positions(), false);
+    this.#outlet.close();
     const played = this.#played;
     this.#played = undefined;
     this.#closed = true;
@@ -419,11 +468,11 @@ export class Stream {
   #playLive(frame: InboundFrame): Playback {
     if (!this.#live || this.#live.finished) {
       this.#live = this.#ledger.open();
-      this.#live.start = this.#positions().accepted;
+      this.#live.start = this.#outlet.positions().accepted;
       this.#liveFull = false;
     }
     try {
-      this.#enqueue(frame.samples, frame.sampleRate, this.#hearingMs);
+      this.#outlet.enqueue(frame.samples, frame.sampleRate, this.#hearingMs);
     } catch (error) {
       // Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on.
       this.#reactor.count('liveDropped');
@@ -435,57 +484,65 @@ export class Stream {
   }
 
   #playPcm(samples: Int16Array, sampleRate: number): Playback {
+    return this.#playWhole(
+      playback => this.#enqueue(playback, samples, sampleRate),
+      (feed, playback) => feed.addPcm(playback, samples, sampleRate),
+    );
+  }
+
+  /** What is known whole is queued at once, or waits behind the sources that are being read. */
+  #playWhole(
+    queue: (playback: PlaybackEntry) => void,
+    addTo: (feed: Feed, playback: PlaybackEntry) => void,
+  ): Playback {
     this.#endLive();
     const playback = this.#ledger.open();
     try {
       if (this.#feed) {
-        this.#feed.addPcm(playback, samples, sampleRate);
+        addTo(this.#feed, playback);
         return playback;
       }
-      this.enqueue(playback, samples, sampleRate);
+      queue(playback);
     } catch (error) {
       this.#ledger.forget(playback);
       throw error;
     }
-    this.#ledger.close(playback, this.#positions().accepted);
+    this.#complete(playback);
     return playback;
   }
 
   #endLive(): void {
     if (!this.#live) return;
-    this.#ledger.close(this.#live, this.#positions().accepted);
+    this.#complete(this.#live);
     this.#live = undefined;
   }
 
-  /** @internal Queues a piece of a playback. */
-  enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
-    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#positions().accepted;
-    this.#enqueue(samples, sampleRate, this.#reactor.clock.now());
+  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
+    this.#begin(playback);
+    this.#outlet.enqueue(samples, sampleRate, this.#reactor.clock.now());
   }
 
-  #enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
-    const reactor = this.#reactor;
-    const accepted = reactor.play(this.#slot, samples, sampleRate, nowMs);
-    if (accepted < 0) {
-      const ms = (samples.length * 1000) / sampleRate;
-      throw queueFull(ms, this.queuedMs, reactor.options.queueMaxMs);
-    }
-    const due = reactor.engine.info[INFO.sendCount]!;
-    if (due > 0) this.#link.sendDue(due);
-    this.#pooled?.encode();
+  #begin(playback: PlaybackEntry): void {
+    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#outlet.positions().accepted;
+  }
+
+  #complete(playback: PlaybackEntry): void {
+    this.#ledger.close(playback, this.#outlet.positions().accepted);
+    this.#outlet.complete();
   }
 
   #feeding(): Feed {
     this.#endLive();
     this.#feed ??= new Feed({
       queueMaxMs: this.#reactor.options.queueMaxMs,
+      readAheadMs: this.#outlet.readAheadMs,
       // Read ahead of what Telnyx has, not of what has been heard.
       queuedMs: () => {
-        const { accepted, sent } = this.#positions();
-        return (accepted - sent) / this.#samplesPerMs;
+        const { accepted, sent, samplesPerMs } = this.#outlet.positions();
+        return (accepted - sent) / samplesPerMs;
       },
-      enqueue: (playback, samples, rate) => this.enqueue(playback, samples, rate),
-      close: playback => this.#ledger.close(playback, this.#positions().accepted),
+      enqueue: (playback, samples, rate) => this.#enqueue(playback, samples, rate),
+      close: playback => this.#complete(playback),
       failed: error => {
         this.#reactor.count('sourceFailures');
         this.tell('onError', error);
@@ -495,17 +552,6 @@ export class Stream {
       },
     });
     return this.#feed;
-  }
-
-  #positions(): Positions {
-    const { native, info } = this.#reactor.engine;
-    native.position(this.#slot, this.#reactor.clock.now());
-    return {
-      accepted: info[INFO.accepted]!,
-      sent: info[INFO.sent]!,
-      played: info[INFO.played]!,
-      samplesPerMs: this.#samplesPerMs,
-    };
   }
 
   #mustBeOpen(what: string): void {

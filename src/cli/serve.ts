@@ -21,6 +21,7 @@ interface ServeFlags {
   tlsCert?: string;
   tlsKey?: string;
   outboundCodec?: ServerOptions['outboundCodec'];
+  outboundMode?: string;
   maxStreams?: number;
   drainTimeout?: number;
   idleTimeout?: number;
@@ -76,6 +77,7 @@ export function register(program: Command): void {
   option('--tls-cert <file>', 'certificate chain, PEM');
   option('--tls-key <file>', 'private key, PEM');
   option('--outbound-codec <encoding[@rate]>', 'what Telnyx was told as stream_bidirectional_codec', codec);
+  option('--outbound-mode <rtp|mp3>', 'what Telnyx was told as stream_bidirectional_mode (default: rtp)');
   option('--max-streams <n>', 'more are refused with 503 (default: 10000)', number);
   option('--drain-timeout <seconds>', 'how long running calls may go on after SIGTERM (default: 30)', number);
   option(
@@ -141,6 +143,7 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     authToken: flags.authToken,
     tls: flags.tlsCert === undefined ? undefined : { cert: flags.tlsCert, key: flags.tlsKey },
     outboundCodec: flags.outboundCodec,
+    outboundMode: flags.outboundMode,
     maxStreams: flags.maxStreams,
     drainTimeoutMs: flags.drainTimeout === undefined ? undefined : flags.drainTimeout * 1000,
     idleTimeoutSeconds: flags.idleTimeout,

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../clock.js';
 import { CODECS, type Encoding, isEncoding } from '../codec.js';
+import type { OutboundOptions } from '../plugin.js';
 import type { CustomParameter, StreamingStartBody } from './requests.js';
 
 export interface StreamWishes {
@@ -55,12 +56,10 @@ export function wishesIn(parameters: Readonly<Record<string, string>> | undefine
   return { mode, outboundEncoding: encoding, outboundSampleRate: sampleRate, track };
 }
 
-/** What the server is to send, in the form of a plugin's `outbound`; undefined in MP3 mode, where it sends no payloads. */
-export function outboundOf(
-  wishes: StreamWishes | undefined,
-): { encoding: Encoding; sampleRate: number } | undefined {
-  if (wishes?.mode !== 'rtp') return undefined;
-  return { encoding: wishes.outboundEncoding, sampleRate: wishes.outboundSampleRate };
+/** What the server is to send, in the form of a plugin's `outbound`. */
+export function outboundOf(wishes: StreamWishes | undefined): OutboundOptions | undefined {
+  if (wishes?.mode !== 'rtp') return wishes && { mode: wishes.mode };
+  return { mode: 'rtp', encoding: wishes.outboundEncoding, sampleRate: wishes.outboundSampleRate };
 }
 
 export interface StreamExpectationsOptions {

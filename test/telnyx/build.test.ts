@@ -340,8 +340,9 @@ describe('wishes', () => {
     ]) {
       assert.equal(wishesIn({ sidetone_outbound: bad }), undefined, bad);
     }
-    assert.deepEqual(outboundOf(both), { encoding: 'AMR-WB', sampleRate: 16000 });
-    assert.equal(outboundOf({ ...both, mode: 'mp3' }), undefined);
+    assert.deepEqual(outboundOf(both), { mode: 'rtp', encoding: 'AMR-WB', sampleRate: 16000 });
+    assert.deepEqual(outboundOf({ ...both, mode: 'mp3' }), { mode: 'mp3' });
+    assert.equal(outboundOf(undefined), undefined);
     assert.equal(wishesIn({}), undefined);
     assert.equal(wishesIn(undefined), undefined);
   });

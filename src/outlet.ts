@@ -1,0 +1,108 @@
+/** Where what a stream plays goes: it waits here, is sent when it is due, and is heard. */
+import { CODECS } from './codec.js';
+import type { Format } from './engine.js';
+import { queueFull } from './feed.js';
+import type { Positions } from './ledger.js';
+import { INFO } from './native.js';
+import type { PooledCodecs } from './pooled.js';
+import type { Reactor } from './reactor.js';
+import type { StreamLink } from './stream.js';
+
+/** Drops what Telnyx has not played; it returns the marks behind that. */
+export const CLEAR_TEXT = '{"event":"clear"}';
+
+/** One a stream. Its stream hears of messages that were sent by `afterSend()`. */
+export interface Outlet {
+  /** Sources are read while less than this waits here, in ms. */
+  readonly readAheadMs: number;
+  /** Where its audio stands (see ledger.ts). */
+  positions(): Positions;
+  /** Audio that has not been heard, in ms: what waits here and what the far end still has. */
+  queuedMs(): number;
+  /**
+   * Takes all of some PCM, which it copies, or none.
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void;
+  /** The playback is complete: what was taken need not wait for more of it. */
+  complete(): void;
+  /** A mark goes behind this position: a message should end there. */
+  cutAt(position: number): void;
+  /** Drops what waits here and has the far end drop what it has not played. */
+  clear(): void;
+  /** The far end has read some of what it was sent, or some time has passed. */
+  drained(): void;
+  counters(): Record<string, number>;
+  /** The stream has ended: nothing is sent any more. */
+  close(): void;
+}
+
+export interface EngineOutletSetup {
+  reactor: Reactor;
+  link: StreamLink;
+  slot: number;
+  outbound: Format;
+  pooled: PooledCodecs | undefined;
+}
+
+/** RTP mode: the engine queues, encodes and paces. Positions count samples at the outbound encoding's rate. */
+export class EngineOutlet implements Outlet {
+  readonly readAheadMs = 2000;
+  readonly #setup: EngineOutletSetup;
+  readonly #samplesPerMs: number;
+
+  constructor(setup: EngineOutletSetup) {
+    this.#setup = setup;
+    this.#samplesPerMs = CODECS[setup.outbound.encoding].sampleRate(setup.outbound.sampleRate) / 1000;
+  }
+
+  positions(): Positions {
+    const info = this.#position();
+    return {
+      accepted: info[INFO.accepted]!,
+      sent: info[INFO.sent]!,
+      played: info[INFO.played]!,
+      samplesPerMs: this.#samplesPerMs,
+    };
+  }
+
+  queuedMs(): number {
+    const info = this.#position();
+    return info[INFO.queuedMs]! + info[INFO.aheadMs]!;
+  }
+
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
+    const { reactor, slot, link, pooled } = this.#setup;
+    if (reactor.play(slot, samples, sampleRate, nowMs) < 0) {
+      throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), reactor.options.queueMaxMs);
+    }
+    const due = reactor.engine.info[INFO.sendCount]!;
+    if (due > 0) link.sendDue(due);
+    pooled?.encode();
+  }
+
+  cutAt(position: number): void {
+    this.#setup.reactor.engine.native.cutAt(this.#setup.slot, position);
+  }
+
+  clear(): void {
+    const { reactor, slot, link } = this.#setup;
+    reactor.engine.native.clear(slot, reactor.clock.now());
+    link.sendText(CLEAR_TEXT);
+  }
+
+  counters(): Record<string, number> {
+    return this.#setup.reactor.engine.counters(this.#setup.slot);
+  }
+
+  // The tick sends what is due, and the engine's queue ends with the slot.
+  complete(): void {}
+  drained(): void {}
+  close(): void {}
+
+  #position(): Float64Array {
+    const { reactor, slot } = this.#setup;
+    reactor.engine.native.position(slot, reactor.clock.now());
+    return reactor.engine.info;
+  }
+}
