@@ -100,12 +100,13 @@ export async function streamsReport(figures: Figures, limit: number): Promise<St
   const snapshots = await figures.take(limit);
   const streams = snapshots.flatMap(({ reactor, streams }) =>
     // Field by field: what a stream's summary may come to hold later does not leave by this door unseen.
-    streams.map(({ id, plugin, inbound, outbound, ageMs, queuedMs, counters }) => ({
+    streams.map(({ id, plugin, inbound, outbound, mode, ageMs, queuedMs, counters }) => ({
       id,
       reactor,
       plugin,
       inbound,
       outbound,
+      mode,
       ageMs: Math.round(ageMs),
       queuedMs: Math.round(queuedMs),
       counters,
