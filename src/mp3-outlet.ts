@@ -106,7 +106,7 @@ function toFile(bytes: Uint8Array, durationMs: number): Mp3File {
   return { message, payloadBytes: bytes.length, durationMs };
 }
 
-/** Positions count milliseconds of audio. */
+/** Positions count milliseconds of audio, in steps of 1/1024: sums of these are exact, so that ends meet. */
 export class Mp3Outlet implements Outlet {
   /** Of a source as much as one file may hold. */
   readonly readAheadMs = PIECE_MS_MAX;
@@ -158,7 +158,7 @@ export class Mp3Outlet implements Outlet {
   enqueueFile(file: Mp3File): void {
     const { durationMs, message } = file;
     this.#mustHaveRoom(durationMs, message.length, this.#waitingMs > 0 ? this.#waitingMs + durationMs : 0);
-    this.#add({ ms: durationMs, bytes: message.length, file, open: false });
+    this.#add({ ms: inSteps(durationMs), bytes: message.length, file, open: false });
     this.#pump();
   }
 
@@ -219,7 +219,7 @@ export class Mp3Outlet implements Outlet {
   }
 
   #gather(samples: Int16Array, sampleRate: number): void {
-    const ms = (samples.length * 1000) / sampleRate;
+    const ms = inSteps((samples.length * 1000) / sampleRate);
     let piece = this.#queue.at(-1);
     if (piece?.open && piece.sampleRate === sampleRate && piece.ms + ms <= PIECE_MS_MAX) {
       piece.parts.push(samples);
@@ -360,6 +360,10 @@ export class Mp3Outlet implements Outlet {
     this.#counters[counter] += by;
     this.#setup.reactor.outletCounters[counter] += by;
   }
+}
+
+function inSteps(ms: number): number {
+  return Math.round(ms * 1024) / 1024;
 }
 
 function joined(parts: readonly Int16Array[]): Int16Array {

@@ -282,6 +282,35 @@ describe('MP3 mode', () => {
     await server.close();
   });
 
+  test('where plays of odd lengths meet nothing is left over', async () => {
+    const { server, stream, pass, judged } = start();
+    const playbacks = Array.from({ length: 70 }, (_, i) =>
+      stream.play(speech(0.001 * (i + 3)), { sampleRate: [11025, 22050, 44100][i % 3]! }),
+    );
+    const mark = stream.mark('end');
+    await pass(80_000);
+    assert.deepEqual(await mark, { name: 'end', played: true });
+    stream.play(speech(0.1)); // finished ones are settled when the next one comes
+    assert.deepEqual(new Set(playbacks.map(({ finished }) => finished)), new Set([true]));
+    judged();
+    await server.close();
+  });
+
+  test('a peer that does not read is closed where the server says so', async () => {
+    const { server, stream, sent, call } = start({ slowReader: 'close' });
+    const connection = [...server.reactor.connections][0]!;
+    const file = await encodeMp3(speech(0.5), HZ);
+    stream.playFile(file);
+    Object.defineProperty(connection, 'backlogged', { value: true });
+    stream.playFile(file);
+    assert.equal(stream.closed, false, 'a second may be what it needs');
+    server.clock.advance(1500); // the next sweep looks
+    assert.equal(stream.closed, true);
+    assert.equal(sent.length, 1);
+    assert.equal(call.soFar().closeCode, 1008);
+    await server.close();
+  });
+
   test('an encoder that is busy is asked again; one that fails costs its piece alone', async () => {
     const errors: Error[] = [];
     const plugin = definePlugin({

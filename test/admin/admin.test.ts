@@ -77,6 +77,7 @@ test('streams: all fields of a summary and no other, the oldest first over all r
       reactor: 0,
       plugin: 'echo',
       inbound: { encoding: 'PCMU', sampleRate: 8000 },
+      mode: 'rtp',
       outbound: { encoding: 'PCMU', sampleRate: 8000 },
       ageMs: 300,
       queuedMs: 20,

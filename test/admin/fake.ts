@@ -37,7 +37,7 @@ export function fakeStream(id: string, more: Partial<StreamSummary> = {}): Strea
     plugin: 'echo',
     inbound: format,
     mode: 'rtp',
-  outbound: format,
+    outbound: format,
     ageMs: 0,
     queuedMs: 0,
     counters: {},
