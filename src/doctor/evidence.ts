@@ -79,7 +79,7 @@ export async function gather(path: string): Promise<Evidence> {
     if (record.from === 'capture') {
       if (record.note === 'stream') {
         evidence.expected = record.outbound;
-        evidence.l16ByteOrder = record.l16ByteOrder;
+        evidence.l16ByteOrder = record.l16ByteOrder === 'auto' ? 'le' : record.l16ByteOrder;
       } else if (record.note === 'dropped') evidence.missing += record.messages;
       else if (record.note === 'truncated') evidence.truncated = true;
     } else if (record.from === 'telnyx') {
