@@ -1,6 +1,7 @@
 /** The dashboard: one page, put together once, that fetches nothing but this server's own figures. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { COUNTER_HELP } from './counters.js';
 
 const part = (name: string): string =>
   readFileSync(new URL(`../../../assets/dashboard/${name}`, import.meta.url), 'utf8');
@@ -15,7 +16,8 @@ export interface Page {
 
 export function dashboardPage(): Page {
   const style = part('dashboard.css');
-  const script = `${part('chart.js')}\n${part('dashboard.js')}`;
+  const help = `const COUNTER_HELP = ${JSON.stringify(COUNTER_HELP)};`;
+  const script = ['"use strict";', help, part('chart.js'), part('dashboard.js')].join('\n');
   const html = part('dashboard.html')
     .replace('/* style */', () => style)
     .replace('/* script */', () => script);
