@@ -478,7 +478,8 @@ export class Connection implements StreamLink {
   }
 }
 
-function queryOutbound(query: URLSearchParams): OutboundOptions {
+/** What a stream_url's query asks to be sent: `?outbound=L16&outbound_rate=16000`, `?mode=mp3`. */
+export function queryOutbound(query: URLSearchParams): OutboundOptions {
   const options: { mode?: OutboundMode; encoding?: Encoding; sampleRate?: number } = {};
   const mode = query.get('mode')?.toLowerCase();
   if (mode === 'rtp' || mode === 'mp3') options.mode = mode;

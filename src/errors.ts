@@ -20,11 +20,11 @@ export type ErrorCode =
   | 'SIDETONE_CALL_FAILED'
   | 'SIDETONE_RECORDING_FAILED';
 
-/** A value as it stands in a message: JSON where it has any, cut to a line. */
-export function shown(value: unknown): string {
+/** A value as it stands in a message: JSON where it has any (`replace` as JSON.stringify's), cut to a line. */
+export function shown(value: unknown, replace?: (key: string, value: unknown) => unknown): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    text = JSON.stringify(value, replace);
   } catch {
     // A bigint or a circle.
   }

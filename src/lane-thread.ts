@@ -5,10 +5,21 @@ import { type FromLane, type LaneThreadData, LocalLane, type ToLane } from './la
 import { createLog } from './log.js';
 import { loadPlugins } from './plugin-loader.js';
 import { SharedState } from './shared-state.js';
+import type { WebhookJudge } from './webhook-route.js';
 
 const port = parentPort!;
 const { index, options, state } = workerData as LaneThreadData;
 const post = (message: FromLane): void => port.postMessage(message);
+
+// Webhooks are judged in the main thread, for it alone knows all that have come.
+const judged = new Map<number, (reply: { status: number; body: string }) => void>();
+let webhooks = 0;
+const webhook: WebhookJudge = (headers, body) =>
+  new Promise(resolve => {
+    const id = webhooks++;
+    judged.set(id, resolve);
+    post({ kind: 'webhook', id, headers, body });
+  });
 
 try {
   const lane = new LocalLane(
@@ -18,6 +29,7 @@ try {
       state: new SharedState(options.maxStreams, state),
       log: createLog(options.logLevel).child({ reactor: index }),
       onCall: callControlId => post({ kind: 'call', callControlId }),
+      webhook,
     },
     await loadPlugins(options.plugins),
   );
@@ -38,6 +50,16 @@ try {
         break;
       case 'replace':
         lane.replace(message.callControlId);
+        break;
+      case 'expect':
+        lane.expect(message.callControlId, message.wishes);
+        break;
+      case 'event':
+        lane.tell(message.event);
+        break;
+      case 'webhookReply':
+        judged.get(message.id)?.(message);
+        judged.delete(message.id);
         break;
     }
   });

@@ -9,11 +9,15 @@ import { SidetoneError } from './errors.js';
 import { Listener } from './listener.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
-import type { OutboundOptions, Plugin } from './plugin.js';
+import type { Plugin } from './plugin.js';
 import { Reactor } from './reactor.js';
 import type { SharedState } from './shared-state.js';
 import type { ReactorSnapshot } from './snapshot.js';
+import { outboundOf, StreamExpectations, type StreamWishes } from './telnyx/expectations.js';
+import type { WebhookEvent } from './telnyx/webhooks.js';
 import type { UWebSockets } from './uws.js';
+import type { WebhookHeaders, WebhookJudge } from './webhook-route.js';
+import { tellPlugins } from './webhooks.js';
 
 export interface Lane {
   /** With up to `streamsMax` streams one by one. Of a lane that has ended: what it told last. */
@@ -23,6 +27,10 @@ export interface Lane {
   hurry(): void;
   /** Another lane has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
+  /** What was asked of Telnyx for this call's stream; undefined when the call is over. */
+  expect(callControlId: string, wishes: StreamWishes | undefined): void;
+  /** Tells the plugins of this lane. */
+  tell(event: WebhookEvent): void;
 }
 
 export interface LaneSetup {
@@ -32,7 +40,7 @@ export interface LaneSetup {
   log: Logger;
   /** A stream of this call has started here. */
   onCall(callControlId: string): void;
-  expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
+  webhook: WebhookJudge | undefined;
 }
 
 /** A lane in the thread that makes it. */
@@ -40,17 +48,21 @@ export class LocalLane implements Lane {
   readonly reactor: Reactor;
   readonly listener: Listener;
   readonly #setup: LaneSetup;
+  readonly #plugins: readonly Plugin[];
+  /** The server's, as far as this lane has been told. */
+  readonly #expectations = new StreamExpectations({ clock: systemClock });
   #hurry = (): void => {};
   #last: ReactorSnapshot | undefined;
 
   constructor(setup: LaneSetup, plugins: readonly Plugin[]) {
     this.#setup = setup;
+    this.#plugins = plugins;
     const { options, state, log } = setup;
     this.reactor = new Reactor({
       clock: systemClock,
       log,
       options,
-      expectedOutbound: setup.expectedOutbound,
+      expectedOutbound: callControlId => outboundOf(this.#expectations.get(callControlId)),
       onCall: setup.onCall,
       onConnections: change => state.connections(change),
       onStreams: change => state.streams(change),
@@ -61,6 +73,7 @@ export class LocalLane implements Lane {
       reactor: this.reactor,
       log,
       admits: () => state.admits(),
+      webhook: setup.webhook,
     });
   }
 
@@ -84,6 +97,15 @@ export class LocalLane implements Lane {
   replace(callControlId: string): void {
     this.reactor.replace(callControlId);
   }
+
+  expect(callControlId: string, wishes: StreamWishes | undefined): void {
+    if (wishes) this.#expectations.set(callControlId, wishes);
+    else this.#expectations.forget(callControlId);
+  }
+
+  tell(event: WebhookEvent): void {
+    tellPlugins(this.#plugins, event, this.#setup.log, () => this.reactor.count('webhookFailures'));
+  }
 }
 
 /** What goes to a lane's thread when it is made. */
@@ -97,14 +119,18 @@ export type ToLane =
   | { kind: 'snapshot'; id: number; streamsMax: number }
   | { kind: 'drain' }
   | { kind: 'hurry' }
-  | { kind: 'replace'; callControlId: string };
+  | { kind: 'replace'; callControlId: string }
+  | { kind: 'expect'; callControlId: string; wishes: StreamWishes | undefined }
+  | { kind: 'event'; event: WebhookEvent }
+  | { kind: 'webhookReply'; id: number; status: number; body: string };
 
 export type FromLane =
   | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'snapshot'; id: number; snapshot: ReactorSnapshot }
   | { kind: 'last'; snapshot: ReactorSnapshot }
-  | { kind: 'call'; callControlId: string };
+  | { kind: 'call'; callControlId: string }
+  | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
 
 /** A lane in a thread of its own (lane-thread.ts). */
 export class ThreadLane implements Lane {
@@ -123,6 +149,7 @@ export class ThreadLane implements Lane {
         this.#asked.delete(message.id);
       }
       if (message.kind === 'last') this.#ended(message.snapshot);
+      if (message.kind === 'webhook') void this.#judge(setup, message);
     });
     this.#exited = new Promise(resolve => {
       worker.once('exit', code => {
@@ -179,6 +206,23 @@ export class ThreadLane implements Lane {
 
   replace(callControlId: string): void {
     this.#post({ kind: 'replace', callControlId });
+  }
+
+  expect(callControlId: string, wishes: StreamWishes | undefined): void {
+    this.#post({ kind: 'expect', callControlId, wishes });
+  }
+
+  tell(event: WebhookEvent): void {
+    this.#post({ kind: 'event', event });
+  }
+
+  async #judge(
+    setup: LaneSetup,
+    { id, headers, body }: Extract<FromLane, { kind: 'webhook' }>,
+  ): Promise<void> {
+    // The thread sends these only where there is a judge.
+    const reply = await setup.webhook!(headers, body);
+    this.#post({ kind: 'webhookReply', id, status: reply.status, body: reply.body });
   }
 
   #post(message: ToLane): void {

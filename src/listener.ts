@@ -16,6 +16,7 @@ import { type AcceptResult, checkFormats, type Plugin, type StreamRequest } from
 import type { Reactor, ReactorCounter } from './reactor.js';
 import { AUTH_TOKEN_HEADER } from './telnyx/frames.js';
 import { type UWebSockets, uWS } from './uws.js';
+import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
 
 interface UserData {
   connection: Connection;
@@ -29,6 +30,8 @@ export interface ListenerOptions {
   log: Logger;
   /** Whether another stream may come: false when draining or full. */
   admits(): boolean;
+  /** Judges a webhook; wanted where `options.webhooks` are. */
+  webhook?: WebhookJudge | undefined;
 }
 
 /** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types keep in an enum that does not exist at run time. */
@@ -92,6 +95,13 @@ export class Listener {
         ws.getUserData().connection.closed(fault);
       },
     });
+    if (options.webhooks && environment.webhook) {
+      const route = new WebhookRoute(environment.reactor, environment.webhook);
+      this.#app.post(options.webhooks.path, (response, request) => {
+        this.#requests++;
+        route.take(response, request);
+      });
+    }
     this.#app.any('/*', response => {
       this.#requests++;
       this.#refuse(response, 'upgradesBad', '426 Upgrade Required', 'this is a WebSocket');
@@ -341,7 +351,7 @@ function listenOn(
 }
 
 /** A path's plugin: its own path; any path where there is one plugin only; `/` is the first one's. */
-function route(plugins: readonly Plugin[], path: string): Plugin | undefined {
+export function route(plugins: readonly Plugin[], path: string): Plugin | undefined {
   const exact = plugins.find(plugin => (plugin.path ?? `/${plugin.name}`) === path);
   if (exact) return exact;
   if (plugins.length === 1 && plugins[0]!.path === undefined) return plugins[0];

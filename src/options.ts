@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CODECS, ENCODINGS } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
+import { STREAM_CODECS } from './telnyx/requests.js';
 
 const port = z.number().int().min(0).max(65535);
 const ms = (min: number, max: number) => z.number().min(min).max(max);
@@ -58,6 +59,28 @@ export const serverOptionsSchema = z.strictObject({
     .enum(['rtp', 'mp3'])
     .default('rtp')
     .describe('what Telnyx was told as stream_bidirectional_mode'),
+  webhooks: z
+    .strictObject({
+      publicKey: z.string().min(1),
+      path: z
+        .string()
+        .regex(/^\/[\w./-]*$/, 'write it as /telnyx/webhooks')
+        .default('/telnyx/webhooks'),
+    })
+    .optional()
+    .describe("takes Telnyx's webhooks by POST, signed with this public key of the account (base64)"),
+  answer: z
+    .strictObject({
+      streamUrl: z.string().min(1),
+      track: z.enum(['inbound', 'both']).optional(),
+      inboundEncoding: z.enum(STREAM_CODECS).optional(),
+      customParameters: z.record(z.string(), z.string()).optional(),
+      apiKey: z.string().min(1).optional(),
+      apiKeyFile: z.string().min(1).optional(),
+      apiBase: z.string().min(1).optional(),
+    })
+    .optional()
+    .describe('answers every incoming call that a webhook tells of, with a stream to streamUrl'),
   maxStreams: z.number().int().min(1).max(1e6).default(10_000).describe('more are refused with 503'),
   drainTimeoutMs: ms(0, 24 * 3600e3)
     .default(30_000)
@@ -194,14 +217,19 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   throw new SidetoneError('SIDETONE_BAD_OPTION', describeIssues(result.error, options));
 }
 
+const SECRET = /token|apiKey$/i;
+
 function describeIssues(error: z.ZodError, input: unknown): string {
+  // An unknown key is told with the object that holds it, which may hold a secret too.
+  const hide = (key: string, value: unknown): unknown =>
+    SECRET.test(key) && value !== undefined ? '(hidden)' : value;
   return error.issues
     .map(issue => {
       const field = issue.path.join('.') || '(options)';
-      if (/token/i.test(field)) return `${field}: ${issue.message}`;
+      if (SECRET.test(field)) return `${field}: ${issue.message}`;
       let value: unknown = input;
       for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-      return `${field}: ${shown(value)}: ${issue.message}`;
+      return `${field}: ${shown(value, hide)}: ${issue.message}`;
     })
     .join('; ');
 }

@@ -6,6 +6,7 @@ import { CODECS, ENCODINGS, type Encoding, isEncoding, SAMPLE_RATES } from './co
 import { SidetoneError, shown } from './errors.js';
 import type { Stream } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
+import type { WebhookEvent } from './telnyx/webhooks.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
 export interface AudioFrame {
@@ -118,6 +119,14 @@ export interface Plugin {
   accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
   /** Called at `start`; the handler it returns hears the stream. */
   onStart(stream: Stream): StreamHandler | undefined;
+  /**
+   * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever call it
+   * is: `event.callControlId` is a stream's `call.callControlId`. With one reactor in the thread of the streams. With
+   * several in the thread that has, or had last, a stream of the event's call, and in the main thread where none did
+   * (`call.initiated`, `streaming.failed`): there the plugin is another instance, without streams. May be async; a throw
+   * or rejection is logged and counted, and harms nothing else. Telnyx has had its reply by then.
+   */
+  onWebhook?(event: WebhookEvent): unknown;
 }
 
 export type { StartFrame, Stream };
@@ -215,6 +224,9 @@ export function definePlugin(plugin: Plugin): Plugin {
     fail('onStart', plugin.onStart, 'give a function (stream) => handler');
   if (plugin.accept !== undefined && typeof plugin.accept !== 'function') {
     fail('accept', plugin.accept, 'give a function (request) => boolean or options');
+  }
+  if (plugin.onWebhook !== undefined && typeof plugin.onWebhook !== 'function') {
+    fail('onWebhook', plugin.onWebhook, 'give a function (event) => {}');
   }
   checkFormats(plugin);
   return plugin;

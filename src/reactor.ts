@@ -53,6 +53,24 @@ export const REACTOR_COUNTERS = [
   'upgradesAborted',
   'upgradesUnfinished',
   'captureDropped',
+  // Judged in the main thread, and shown with the first reactor's (webhooks.ts).
+  'webhooksAccepted',
+  'webhooksDuplicate',
+  'webhooksNoSignature',
+  'webhooksBadTimestamp',
+  'webhooksStale',
+  'webhooksBadSignature',
+  'webhooksReplayed',
+  'webhooksBadBody',
+  'callsAnswered',
+  'callsLeftRinging',
+  'answersFailed',
+  // Wherever they happen.
+  'webhooksTooLarge',
+  'webhooksUnfinished',
+  'webhooksAborted',
+  'webhooksOverflow',
+  'webhookFailures',
 ] as const;
 export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 /** What the engine counts of what goes out, as far as it happens outside it too. */

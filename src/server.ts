@@ -12,16 +12,23 @@ import type { Plugin } from './plugin.js';
 import { loadPlugins } from './plugin-loader.js';
 import { SharedState } from './shared-state.js';
 import type { ReactorSnapshot } from './snapshot.js';
-import { outboundOf, StreamExpectations } from './telnyx/expectations.js';
+import { StreamExpectations } from './telnyx/expectations.js';
+import { Webhooks, type WebhooksSetup } from './webhooks.js';
 
 export class Server extends EventEmitter {
   readonly options: ResolvedOptions;
   readonly log: Logger;
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
-  readonly expectations = new StreamExpectations({ clock: systemClock });
+  readonly expectations = new StreamExpectations({
+    clock: systemClock,
+    onChange: (callControlId, wishes) => {
+      for (const lane of this.#lanes) lane.expect(callControlId, wishes);
+    },
+  });
   readonly #plugins: readonly Plugin[];
   readonly #streamsMax: number;
   readonly #state: SharedState;
+  readonly #webhooks: Webhooks | undefined;
   #lanes: Lane[] = [];
   #stopListening: () => void = () => {};
   #admin: Admin | undefined;
@@ -37,6 +44,7 @@ export class Server extends EventEmitter {
     this.#plugins = plugins;
     this.#streamsMax = Math.min(options.maxStreams, streamsByDescriptors());
     this.#state = new SharedState(this.#streamsMax);
+    this.#webhooks = this.#makeWebhooks();
   }
 
   /** The port it listens on; 0 before `listen`. */
@@ -74,8 +82,15 @@ export class Server extends EventEmitter {
   }
 
   /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
-  snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
-    return Promise.all(this.#lanes.map(lane => lane.snapshot(streamsMax)));
+  async snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
+    const snapshots = await Promise.all(this.#lanes.map(lane => lane.snapshot(streamsMax)));
+    const [first] = snapshots;
+    if (!first || !this.#webhooks) return snapshots;
+    const counters = { ...first.counters };
+    for (const [name, value] of Object.entries(this.#webhooks.counters())) {
+      counters[name] = (counters[name] ?? 0) + value;
+    }
+    return [{ ...first, counters }, ...snapshots.slice(1)];
   }
 
   /**
@@ -109,11 +124,8 @@ export class Server extends EventEmitter {
   }
 
   async #listenHere(): Promise<void> {
-    const lane = new LocalLane(
-      { ...this.#laneSetup(0), expectedOutbound: id => this.#expected(id) },
-      this.#plugins,
-    );
-    this.#lanes = [lane];
+    const lane = new LocalLane(this.#laneSetup(0), this.#plugins);
+    this.#setLanes([lane]);
     this.#port = await lane.listener.listen(this.options.host, this.options.port);
     this.#stopListening = () => lane.listener.stopListening();
   }
@@ -124,7 +136,7 @@ export class Server extends EventEmitter {
         ThreadLane.start(this.#laneSetup(index), code => this.#laneExited(index, code)),
       ),
     );
-    this.#lanes = started.map(({ lane }) => lane);
+    this.#setLanes(started.map(({ lane }) => lane));
     const acceptor = new Acceptor(this.options);
     const descriptors = started.map(({ descriptor }) => descriptor);
     try {
@@ -167,11 +179,39 @@ export class Server extends EventEmitter {
       state: this.#state,
       log: this.log,
       onCall: callControlId => {
+        this.#webhooks?.started(callControlId, index);
         this.#lanes.forEach((lane, other) => {
           if (other !== index) lane.replace(callControlId);
         });
       },
+      webhook: this.#webhooks && ((headers, body) => this.#webhooks!.judge(headers, body)),
     };
+  }
+
+  #setLanes(lanes: Lane[]): void {
+    this.#lanes = lanes;
+    for (const [callControlId, wishes] of this.expectations.entries()) {
+      for (const lane of lanes) lane.expect(callControlId, wishes);
+    }
+  }
+
+  #makeWebhooks(): Webhooks | undefined {
+    const { options, log, expectations } = this;
+    if (!options.webhooks) {
+      if (!options.answer) return undefined;
+      const problem = 'incoming calls are announced by webhooks: give webhooks.publicKey too';
+      throw new SidetoneError('SIDETONE_BAD_OPTION', `answer: ${options.answer.streamUrl}: ${problem}`);
+    }
+    const setup: WebhooksSetup = {
+      options,
+      plugins: this.#plugins,
+      expectations,
+      clock: systemClock,
+      log,
+      admits: () => this.ready,
+      laneOf: place => this.#lanes[this.#lanes.length === 1 ? 0 : (place ?? -1)],
+    };
+    return new Webhooks(setup, options.webhooks.publicKey);
   }
 
   #laneExited(index: number, code: number): void {
@@ -182,11 +222,6 @@ export class Server extends EventEmitter {
       'error',
       new SidetoneError('SIDETONE_SERVER_CLOSED', `reactor ${index} ended with code ${code}`),
     );
-  }
-
-  #expected(callControlId: string) {
-    const expected = this.expectations.get(callControlId);
-    return expected && outboundOf(expected);
   }
 }
 

@@ -51,6 +51,22 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   upgradesFailed: 'Upgrades refused with 500 because a plugin failed.',
   upgradesAborted: 'Upgrades whose peer went away while a plugin judged them.',
   upgradesUnfinished: 'Connections that closed, or were closed after ten seconds, without a whole request.',
+  webhooksAccepted: 'Webhooks whose event was told.',
+  webhooksDuplicate: 'Webhooks of an event that had been told; answered with 200.',
+  webhooksNoSignature: 'Webhooks refused with 401: without the headers of a signature.',
+  webhooksBadTimestamp: 'Webhooks refused with 401: their timestamp is none.',
+  webhooksStale: 'Webhooks refused with 401: signed more than 300 s before or after now.',
+  webhooksBadSignature: 'Webhooks refused with 401: not signed with the public key.',
+  webhooksReplayed: 'Webhooks refused with 409: the same signature had come before.',
+  webhooksBadBody: 'Webhooks refused with 400: signed, and no event.',
+  callsAnswered: 'Incoming calls that this server answered.',
+  callsLeftRinging: 'Incoming calls not answered because the server was draining or full.',
+  answersFailed: 'Commands to answer a call or to start its stream that failed.',
+  webhooksTooLarge: 'Webhooks refused with 413: more than 256 KiB.',
+  webhooksUnfinished: 'Webhooks refused with 408: not whole after ten seconds.',
+  webhooksAborted: 'Webhooks whose sender went away before they were whole.',
+  webhooksOverflow: 'Webhooks refused with 503: too many bytes were under way.',
+  webhookFailures: 'Exceptions and rejections of plugins in onWebhook.',
 };
 
 /** Why messages are refused: by the reading of frames, by the connection, by the WebSocket layer. */

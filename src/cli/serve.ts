@@ -22,6 +22,11 @@ interface ServeFlags {
   tlsKey?: string;
   outboundCodec?: ServerOptions['outboundCodec'];
   outboundMode?: string;
+  webhookPublicKey?: string;
+  webhookPath?: string;
+  answer?: string;
+  apiKeyFile?: string;
+  apiBase?: string;
   maxStreams?: number;
   drainTimeout?: number;
   idleTimeout?: number;
@@ -78,6 +83,11 @@ export function register(program: Command): void {
   option('--tls-key <file>', 'private key, PEM');
   option('--outbound-codec <encoding[@rate]>', 'what Telnyx was told as stream_bidirectional_codec', codec);
   option('--outbound-mode <rtp|mp3>', 'what Telnyx was told as stream_bidirectional_mode (default: rtp)');
+  option('--webhook-public-key <key>', "take Telnyx's webhooks by POST, signed with this key of the account");
+  option('--webhook-path <path>', 'where they come (default: /telnyx/webhooks)');
+  option('--answer <wss-url>', 'answer every incoming call with a stream to this address');
+  option('--api-key-file <file>', 'a file that holds the API key for it (default: TELNYX_API_KEY)');
+  option('--api-base <url>', 'base of the API, for a test double');
   option('--max-streams <n>', 'more are refused with 503 (default: 10000)', number);
   option('--drain-timeout <seconds>', 'how long running calls may go on after SIGTERM (default: 30)', number);
   option(
@@ -131,6 +141,14 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     const missing = flags.tlsCert === undefined ? '--tls-cert' : '--tls-key';
     throw new SidetoneError('SIDETONE_BAD_OPTION', `${missing}: missing: certificate and key go together`);
   }
+  const needs = (flag: string, value: unknown, other: string, otherValue: unknown): void => {
+    if (value === undefined || otherValue !== undefined) return;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', `${flag}: ${value}: goes with ${other}, which is missing`);
+  };
+  const { webhookPublicKey, webhookPath, answer, apiKeyFile, apiBase } = flags;
+  needs('--webhook-path', webhookPath, '--webhook-public-key', webhookPublicKey);
+  needs('--api-key-file', apiKeyFile, '--answer', answer);
+  needs('--api-base', apiBase, '--answer', answer);
   const options: Record<string, unknown> = {
     host: flags.host,
     port: flags.port,
@@ -144,6 +162,8 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     tls: flags.tlsCert === undefined ? undefined : { cert: flags.tlsCert, key: flags.tlsKey },
     outboundCodec: flags.outboundCodec,
     outboundMode: flags.outboundMode,
+    webhooks: webhookPublicKey === undefined ? undefined : { publicKey: webhookPublicKey, path: webhookPath },
+    answer: answer === undefined ? undefined : { streamUrl: answer, apiKeyFile, apiBase },
     maxStreams: flags.maxStreams,
     drainTimeoutMs: flags.drainTimeout === undefined ? undefined : flags.drainTimeout * 1000,
     idleTimeoutSeconds: flags.idleTimeout,

@@ -68,6 +68,8 @@ export interface StreamExpectationsOptions {
   ttlMs?: number;
   /** Default 10,000: at about 300 bytes each, 3 MB. When full the oldest goes. */
   entriesMax?: number;
+  /** Told of every request, and of every call that is over: for copies in other threads. */
+  onChange?: (callControlId: string, wishes: StreamWishes | undefined) => void;
 }
 
 /** Bounded memory of what was asked for, by call_control_id. */
@@ -75,6 +77,7 @@ export class StreamExpectations {
   readonly #clock: Clock;
   readonly #ttlMs: number;
   readonly #entriesMax: number;
+  readonly #onChange: StreamExpectationsOptions['onChange'];
   /** Oldest first: a new request for the same call goes to the end. */
   readonly #entries = new Map<string, StreamExpectation>();
   /** Entries that had to go before their time, because the memory was full. */
@@ -84,6 +87,7 @@ export class StreamExpectations {
     this.#clock = options.clock;
     this.#ttlMs = options.ttlMs ?? 3_600_000;
     this.#entriesMax = options.entriesMax ?? 10_000;
+    this.#onChange = options.onChange;
   }
 
   get size(): number {
@@ -93,13 +97,19 @@ export class StreamExpectations {
 
   /** Remembers what a body asks for; a later request for the same call replaces it, as its stream does. */
   expect(callControlId: string, body: StreamingStartBody): void {
+    this.set(callControlId, wishesOf(body));
+  }
+
+  /** As `expect`, for wishes that have been read already. */
+  set(callControlId: string, wishes: StreamWishes): void {
     this.#expire();
     this.#entries.delete(callControlId);
     if (this.#entries.size >= this.#entriesMax) {
       this.#entries.delete(this.#entries.keys().next().value as string);
       this.evicted++;
     }
-    this.#entries.set(callControlId, { ...wishesOf(body), requestedAtMs: this.#clock.now() });
+    this.#entries.set(callControlId, { ...wishes, requestedAtMs: this.#clock.now() });
+    this.#onChange?.(callControlId, wishes);
   }
 
   /** What was asked for that call; it stays, for Telnyx may open the WebSocket again. */
@@ -108,9 +118,15 @@ export class StreamExpectations {
     return this.#entries.get(callControlId);
   }
 
+  /** All of them, the oldest first. */
+  entries(): [string, StreamExpectation][] {
+    this.#expire();
+    return [...this.#entries];
+  }
+
   /** The call is over. */
   forget(callControlId: string): void {
-    this.#entries.delete(callControlId);
+    if (this.#entries.delete(callControlId)) this.#onChange?.(callControlId, undefined);
   }
 
   #expire(): void {

@@ -1,5 +1,6 @@
 /** Servers for tests over real sockets, and a call beside the fault that must not notice it. */
 import assert from 'node:assert/strict';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { createServer, type Plugin, type Server, type ServerOptions, Simulator } from '../../src/index.js';
 import { type RawOptions, RawSocket } from './raw-socket.js';
 import { payloads, WireCall, type WireCallOptions } from './telnyx-messages.js';
@@ -20,6 +21,15 @@ export async function startServer(
   });
   await server.listen();
   return server;
+}
+
+/** A port that was free a moment ago, for what must know its address before it listens. */
+export async function freePort(): Promise<number> {
+  const probe = createTcpServer();
+  await new Promise<void>(resolve => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise(resolve => probe.close(resolve));
+  return port;
 }
 
 /** Closes a server without waiting for calls that a failed test has left. */

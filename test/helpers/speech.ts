@@ -23,3 +23,28 @@ export function rms(pcm: Int16Array): number {
   for (const sample of pcm) sum += sample * sample;
   return Math.sqrt(sum / Math.max(1, pcm.length));
 }
+
+/**
+ * How alike `said` and what was heard of it are, from 0 to 1: the greatest correlation, wherever in the first `lagMax`
+ * samples of `heard` it begins.
+ */
+export function likeness(heard: Int16Array, said: Int16Array, lagMax: number): number {
+  const at = (lag: number, stride: number): number => {
+    let product = 0;
+    let heardEnergy = 1;
+    let saidEnergy = 1;
+    for (let i = 0; i < said.length; i += stride) {
+      product += heard[lag + i]! * said[i]!;
+      heardEnergy += heard[lag + i]! ** 2;
+      saidEnergy += said[i]! ** 2;
+    }
+    return product / Math.sqrt(heardEnergy * saidEnergy);
+  };
+  // Every eighth sample finds the place.
+  let [best, bestLag] = [-1, 0];
+  for (let lag = 0; lag <= lagMax && lag + said.length <= heard.length; lag++) {
+    const alike = at(lag, 8);
+    if (alike > best) [best, bestLag] = [alike, lag];
+  }
+  return best < 0 ? 0 : at(bestLag, 1);
+}

@@ -1,0 +1,382 @@
+/** From a webhook to audio heard: Telnyx's side is a double of its REST API, signed webhooks and simulated calls. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import { readWav } from '../../src/audio/wav.js';
+import { resample } from '../../src/codecs.js';
+import {
+  buildStreamingStart,
+  type Call,
+  type CallResult,
+  createServer,
+  definePlugin,
+  type Server,
+  type ServerOptions,
+  Simulator,
+  startStreaming,
+  type WebhookEvent,
+} from '../../src/index.js';
+import { root } from '../helpers/paths.js';
+import { RawSocket } from '../helpers/raw-socket.js';
+import { type ServeChild, serveChild } from '../helpers/serve-child.js';
+import { counts, eventually, freePort, stopServer } from '../helpers/servers.js';
+import { likeness, speechLike } from '../helpers/speech.js';
+import { API_KEY, TelnyxDouble } from '../helpers/telnyx.js';
+import { createWebhookSigner, webhookBody } from '../helpers/webhooks.js';
+
+const kToken = 'stream-token-secret';
+const phrase = await readWav(join(root, 'assets/speech.wav'));
+const spoken = speechLike(8000, 1);
+/** A caller who speaks for a second, and listens for some more. */
+const caller = { ...new Simulator().speech({ samples: spoken, sampleRate: 8000 }), durationMs: 1600 };
+
+const open: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await one.close();
+  RawSocket.destroyAll();
+});
+
+interface Scene {
+  telnyx: TelnyxDouble;
+  server: Server;
+}
+
+/** A server that answers calls, at `path`, and the Telnyx that tells it of them. */
+async function scene(options: ServerOptions = {}, path = '/'): Promise<Scene> {
+  const port = await freePort();
+  const telnyx = await TelnyxDouble.start({
+    webhookUrl: `http://127.0.0.1:${port}/telnyx/webhooks`,
+    caller,
+  });
+  const server = await createServer({
+    port,
+    admin: false,
+    logLevel: 'silent',
+    webhooks: { publicKey: telnyx.publicKey },
+    answer: { streamUrl: `ws://127.0.0.1:${port}${path}`, apiKey: API_KEY, apiBase: telnyx.rest.base },
+    ...options,
+  });
+  await server.listen();
+  open.push({
+    async close() {
+      // A test that failed leaves webhooks that do not arrive.
+      await telnyx.settled().catch(() => undefined);
+      await stopServer(server);
+      await telnyx.close();
+    },
+  });
+  return { telnyx, server };
+}
+
+/** The phrase of the plugin `speak`, as far as `seconds`, at a rate. */
+function spokenPhrase(sampleRate: number, seconds: number): Int16Array {
+  const pcm = phrase.channels[0]!.subarray(0, phrase.sampleRate * seconds);
+  return resample(pcm, phrase.sampleRate, sampleRate);
+}
+
+function assertClean(result: CallResult): void {
+  assert.equal(result.ended, 'by the caller', result.failure);
+  assert.deepEqual(result.errors, []);
+  assert.deepEqual(result.warnings, []);
+}
+
+/** That the caller heard `said`, beginning within half a second. Gaps are the business of tests with a virtual clock. */
+function assertHeard(telnyx: TelnyxDouble, result: CallResult, said: Int16Array, least: number): void {
+  assertClean(result);
+  let atMs = 0;
+  const heard = result.heard.map(segment => {
+    const placed = { ...segment, atMs };
+    atMs += segment.durationMs;
+    return placed;
+  });
+  const { samples, sampleRate } = telnyx.simulator.render({ ...result, heard });
+  const alike = likeness(samples, said, sampleRate / 2);
+  assert.ok(alike >= least, `${result.outboundEncoding}: likeness ${alike}, at least ${least} is wanted`);
+}
+
+describe('from webhook to audio heard', () => {
+  const cases = [
+    { outboundCodec: { encoding: 'PCMU' }, rate: 8000, commands: ['answer'], least: 0.99 },
+    { outboundCodec: { encoding: 'G722' }, rate: 16000, commands: ['answer'], least: 0.99 },
+    { outboundCodec: { encoding: 'OPUS' }, rate: 8000, commands: ['answer'], least: 0.9 },
+    {
+      outboundCodec: { encoding: 'L16', sampleRate: 16000 },
+      rate: 16000,
+      commands: ['answer', 'streaming_start'],
+      least: 0.9999,
+    },
+  ] as const;
+  for (const reactors of [1, 2]) {
+    for (const { outboundCodec, rate, commands, least } of cases) {
+      it(`in ${outboundCodec.encoding} at ${rate} Hz, with ${reactors} reactors`, async () => {
+        const { telnyx, server } = await scene({ reactors, outboundCodec, plugins: ['speak'] });
+        const results = await Promise.all(
+          [1, 2].map(async () => {
+            const call = await telnyx.ring();
+            return call.result;
+          }),
+        );
+        for (const result of results) assertHeard(telnyx, result, spokenPhrase(rate, 1), least);
+        await telnyx.settled();
+        assert.deepEqual(telnyx.commands.sort(), [...commands, ...commands].sort());
+        assert.ok(telnyx.deliveries.every(({ status }) => status === 200));
+        const { webhooksAccepted, callsAnswered, answersFailed } = await counts(server);
+        // Initiated, answered, started, stopped, hung up.
+        assert.deepEqual([webhooksAccepted, callsAnswered, answersFailed], [10, 2, 0]);
+        assert.equal(server.expectations.size, 0);
+      });
+    }
+  }
+
+  it('asks for what the plugin of the address sends, and before that for what its query says', async () => {
+    const plugin = definePlugin({
+      name: 'wanting',
+      outbound: { encoding: 'PCMA' },
+      onStart: stream => ({ onAudio: frame => stream.play(frame) }),
+    });
+    for (const [path, wanted] of [
+      ['/wanting', 'PCMA'],
+      ['/wanting?outbound=G722', 'G722'],
+      ['/echo', 'OPUS'],
+    ] as const) {
+      const { telnyx } = await scene(
+        { plugins: ['echo', plugin], outboundCodec: { encoding: 'OPUS' } },
+        path,
+      );
+      const result = await (await telnyx.ring()).result;
+      assert.equal(result.outboundEncoding, wanted);
+      const rate = telnyx.simulator.render(result).sampleRate;
+      assertHeard(telnyx, result, resample(spoken, 8000, rate), 0.9);
+    }
+  });
+
+  it('with a token in two steps, and lets in nobody without it', async () => {
+    const { telnyx, server } = await scene({ authToken: ['another', kToken].reverse() });
+    const result = await (await telnyx.ring()).result;
+    assertHeard(telnyx, result, spoken, 0.99);
+    assert.ok(result.echo.sent - result.echo.matched <= 5, JSON.stringify(result.echo));
+    const [answer, start] = telnyx.rest.requests;
+    assert.deepEqual(Object.keys(answer!.body), ['command_id']);
+    assert.equal(start!.command, 'streaming_start');
+    assert.equal(start!.body.stream_auth_token, kToken);
+    const stranger = await new Simulator().call(`ws://127.0.0.1:${server.port}/`, { durationMs: 100 }).result;
+    assert.equal(stranger.httpStatus, 401);
+  });
+});
+
+describe('what is no webhook of Telnyx', () => {
+  it('is refused, and the calls that run do not notice', async () => {
+    for (const reactors of [1, 2]) {
+      const { telnyx, server } = await scene({ reactors });
+      const call = await telnyx.ring();
+      const ring = (id: string): Uint8Array =>
+        webhookBody('call.initiated', id, { call_control_id: `v3:${id}`, direction: 'incoming' });
+      const { signer } = telnyx;
+      const status = async (body: Uint8Array, headers: Record<string, string>): Promise<number> =>
+        (await telnyx.post(body, headers)).status;
+      const nowMs = Date.now();
+
+      assert.equal(await status(ring('unsigned'), {}), 401);
+      assert.equal(await status(ring('forged'), createWebhookSigner().headers(ring('forged'), nowMs)), 401);
+      assert.equal(await status(ring('altered'), signer.headers(ring('other'), nowMs)), 401);
+      assert.equal(await status(ring('late'), signer.headers(ring('late'), nowMs - 301_000)), 401);
+      assert.equal(await status(ring('early'), signer.headers(ring('early'), nowMs + 302_000)), 401);
+      const replayed = webhookBody('streaming.started', 'replayed', { call_control_id: 'v3:replayed' });
+      const headers = signer.headers(replayed, nowMs);
+      // Whichever thread takes them.
+      const twice = [await status(replayed, headers), await status(replayed, headers)];
+      assert.deepEqual([...twice, await status(replayed, headers)], [200, 409, 409]);
+      const again = signer.headers(replayed, nowMs - 1000);
+      assert.equal(await status(replayed, again), 200, 'the same event, delivered again');
+      const noEvent = Buffer.from('{"data":7}');
+      assert.equal(await status(noEvent, signer.headers(noEvent, nowMs)), 400);
+      const large = Buffer.alloc(262_145, 32);
+      assert.equal(await status(large, signer.headers(large, nowMs)), 413);
+      const largest = Buffer.alloc(262_144, 32);
+      assert.equal(await status(largest, signer.headers(largest, nowMs)), 400);
+      const path = `http://127.0.0.1:${server.port}`;
+      assert.equal((await fetch(`${path}/telnyx/webhooks`)).status, 426);
+      assert.equal((await fetch(`${path}/elsewhere`, { method: 'POST', body: replayed })).status, 426);
+
+      const leaving = new RawSocket(server.port);
+      const beginning = 'POST /telnyx/webhooks HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"data"';
+      await new Promise(resolve => leaving.tcp.write(beginning, resolve));
+      leaving.destroy();
+      await eventually(async () => (await counts(server)).webhooksAborted === 1, 'the abort');
+
+      const all = await counts(server);
+      const refused = Object.entries({
+        webhooksNoSignature: 1,
+        webhooksBadSignature: 2,
+        webhooksStale: 2,
+        webhooksReplayed: 2,
+        webhooksDuplicate: 1,
+        webhooksBadBody: 2,
+        webhooksTooLarge: 1,
+      });
+      for (const [name, times] of refused) assert.equal(all[name], times, name);
+      assertHeard(telnyx, await call.result, spoken, 0.99);
+      await telnyx.settled();
+      assert.deepEqual(telnyx.commands, ['answer']);
+    }
+  });
+
+  it('is nothing at all where no public key is given', async () => {
+    const server = await createServer({ port: 0, admin: false, logLevel: 'silent' });
+    await server.listen();
+    open.push({ close: () => stopServer(server) });
+    const url = `http://127.0.0.1:${server.port}/telnyx/webhooks`;
+    assert.equal((await fetch(url, { method: 'POST', body: '{}' })).status, 426);
+  });
+});
+
+describe('what plugins are told', () => {
+  interface Told {
+    type: WebhookEvent['type'];
+    call: string;
+    isMainThread: boolean;
+    threadId: number;
+    hadStream: boolean;
+  }
+
+  for (const reactors of [1, 2]) {
+    it(`is every event once, where the call's stream is, with ${reactors} reactors`, async () => {
+      const told: Told[] = [];
+      const channel = new BroadcastChannel('sidetone-test-webhooks');
+      channel.onmessage = message => told.push((message as MessageEvent).data as Told);
+      open.push({ close: async () => channel.close() });
+      const plugins = [join(root, 'test/fixtures/webhook-plugin.ts')];
+      const { telnyx, server } = await scene({ reactors, plugins });
+      const calls = await Promise.all([telnyx.ring(), telnyx.ring(), telnyx.ring()]);
+      for (const call of calls) assertHeard(telnyx, await call.result, spoken, 0.99);
+      await telnyx.settled();
+      await eventually(() => told.length >= 15, 'what is told');
+      for (const { callControlId } of calls) {
+        const ofCall = told.filter(({ call }) => call === callControlId);
+        const at = (type: string): Told => ofCall.find(event => event.type === type)!;
+        assert.deepEqual(ofCall.map(({ type }) => type).sort(), [
+          'call.answered',
+          'call.hangup',
+          'call.initiated',
+          'streaming.started',
+          'streaming.stopped',
+        ]);
+        assert.deepEqual([at('call.initiated').isMainThread, at('call.initiated').hadStream], [true, false]);
+        assert.deepEqual(
+          [at('streaming.stopped').isMainThread, at('streaming.stopped').hadStream],
+          [reactors === 1, true],
+        );
+        assert.equal(at('call.hangup').hadStream, true);
+      }
+      await eventually(async () => (await counts(server)).webhookFailures === 3, 'the failures');
+    });
+  }
+
+  it('is that a stream failed, and why', async () => {
+    const events: WebhookEvent[] = [];
+    const closed = definePlugin({
+      name: 'closed',
+      accept: () => false,
+      onStart: () => undefined,
+      onWebhook: event => {
+        events.push(event);
+        if (event.type === 'call.hangup') throw new Error('a failure of the plugin');
+      },
+    });
+    const { telnyx, server } = await scene({ plugins: [closed] });
+    assert.equal((await (await telnyx.ring()).result).httpStatus, 403);
+    await telnyx.settled();
+    await eventually(async () => (await counts(server)).webhookFailures === 1, 'the failure');
+    const failed = events.find(event => event.type === 'streaming.failed');
+    assert.ok(failed?.type === 'streaming.failed');
+    assert.equal(failed.failureReason, 'connection_failed');
+    assert.equal(failed.streamUrl, `ws://127.0.0.1:${server.port}/`);
+  });
+});
+
+describe('calls that cannot be answered', () => {
+  it('go on ringing while the server is full', async () => {
+    const { telnyx, server } = await scene({ maxStreams: 1 });
+    const first = await telnyx.ring();
+    await eventually(() => server.connections === 1, 'the first stream');
+    void telnyx.ring('v3:second');
+    await eventually(async () => (await counts(server)).callsLeftRinging === 1, 'the second call');
+    assertHeard(telnyx, await first.result, spoken, 0.99);
+    assert.deepEqual(telnyx.commands, ['answer']);
+  });
+
+  it('are counted when Telnyx refuses the answer', async () => {
+    const { telnyx, server } = await scene();
+    telnyx.rest.ended.add('v3:gone');
+    void telnyx.ring('v3:gone');
+    await eventually(async () => (await counts(server)).answersFailed === 1, 'the failure');
+    assert.equal(server.expectations.size, 0);
+    assertHeard(telnyx, await (await telnyx.ring()).result, spoken, 0.99);
+  });
+});
+
+describe('startStreaming beside the server', () => {
+  for (const reactors of [1, 2]) {
+    it(`makes it send what was asked for, with ${reactors} reactors`, async () => {
+      const { telnyx, server } = await scene({ reactors, plugins: ['speak'], answer: undefined });
+      const url = `ws://127.0.0.1:${server.port}/` as const;
+      const body = buildStreamingStart({
+        url,
+        local: true,
+        outbound: { mode: 'rtp', encoding: 'L16', sampleRate: 24000 },
+      });
+      const calls: Call[] = [];
+      for (const id of ['v3:one', 'v3:two']) {
+        const stream = telnyx.stream(id);
+        const { expectations } = server;
+        await startStreaming(id, body, { apiKey: API_KEY, apiBase: telnyx.rest.base, expectations });
+        calls.push(await stream);
+      }
+      for (const call of calls) assertHeard(telnyx, await call.result, spokenPhrase(24000, 1), 0.9999);
+      for (const request of telnyx.rest.requests) assert.equal(request.body.custom_parameters, undefined);
+    });
+  }
+});
+
+describe('sidetone serve --answer', () => {
+  it('answers, talks, and tells no secret', async () => {
+    const port = await freePort();
+    const webhookUrl = `http://127.0.0.1:${port}/hooks`;
+    const telnyx = await TelnyxDouble.start({ webhookUrl, caller });
+    open.push(telnyx);
+    const args = [
+      '--port',
+      String(port),
+      '--log-level',
+      'debug',
+      '--plugin',
+      'speak',
+      '--webhook-path',
+      '/hooks',
+    ];
+    const answer = ['--answer', `ws://127.0.0.1:${port}/`, '--api-base', telnyx.rest.base];
+    const codec = ['--outbound-codec', 'L16@16000', '--auth-token', kToken];
+    const child: ServeChild = await serveChild(
+      [...args, '--webhook-public-key', telnyx.publicKey, ...answer, ...codec],
+      {
+        environment: { TELNYX_API_KEY: API_KEY, TELNYX_LOG: 'debug' },
+      },
+    );
+    open.push({ close: () => child.kill() });
+    const result = await (await telnyx.ring()).result;
+    assertHeard(telnyx, result, spokenPhrase(16000, 1), 0.9999);
+    await telnyx.settled();
+    assert.deepEqual(telnyx.commands, ['answer', 'streaming_start']);
+    telnyx.rest.ended.add('v3:gone');
+    void telnyx.ring('v3:gone');
+    const forged = webhookBody('call.initiated', 'x', { call_control_id: 'x', direction: 'incoming' });
+    assert.equal((await telnyx.post(forged, createWebhookSigner().headers(forged, Date.now()))).status, 401);
+    await eventually(() => child.output().includes('could not be answered'), 'the log of the failure');
+    assert.deepEqual(await child.stop(), { code: 0, signal: null });
+    assert.match(child.output(), /"event":"streaming.stopped"/);
+    assert.match(child.output(), /"outcome":"bad_signature"/);
+    for (const secret of [API_KEY, kToken, '+13122010094']) {
+      assert.ok(!child.output().includes(secret), child.output());
+    }
+  });
+});
