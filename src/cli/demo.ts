@@ -58,10 +58,15 @@ async function runDemo(flags: DemoFlags): Promise<number> {
     ...(flags.only && { only: flags.only }),
     ...(flags.plugin && { plugins: flags.plugin }),
   });
-  const interrupt = (): void => demo.abort();
+  let interrupted = false;
+  const interrupt = (): void => {
+    interrupted = true;
+    demo.abort();
+  };
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     const outcome = await carryOut(demo);
+    if (interrupted) return EXIT_FAILED;
     const report = await writeReport(directory, outcome);
     process.stdout.write(`\n${summary(outcome)}\n`);
     process.stdout.write(`report   ${pathToFileURL(report).href}\n`);
@@ -69,6 +74,7 @@ async function runDemo(flags: DemoFlags): Promise<number> {
     return isRight(outcome) ? EXIT_OK : EXIT_FAILED;
   } catch (error) {
     demo.abort();
+    if (interrupted) return EXIT_FAILED;
     throw error;
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);

@@ -78,6 +78,8 @@ const ANSWER_MS = { min: 200, max: 1200 };
 /** What the server believes that the caller heard, against what the caller heard: the way's jitter. */
 const LEDGER_MS = 20;
 const PAUSE_MS = 500;
+/** The caller says a whole phrase between two answers. */
+const BETWEEN_ANSWERS_MS = 200;
 /** From the start of a stream to the first sound of a server that speaks at once; the pool's workers may have to start. */
 const FIRST_MS = 100;
 const FIRST_POOLED_MS = 1500;
@@ -113,17 +115,23 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, {
   const error = result.errors[0];
   if (error) problems.push(`${result.errorsSent} protocol errors, first ${error.code} ${error.detail}`);
   problems.push(...result.warnings);
-  const live = call.kind === 'echo' || call.kind === 'recorded echo';
-  const pooled = CODECS[call.encoding].runsIn === 'pool' ? POOL_GAPS_MS : 0;
-  // The server shares the machine with the callers: what holds these holds it as well, once each way.
-  const allowed = live
-    ? LIVE_GAPS_MS + pooled + (call.trouble ? TROUBLE_GAPS_MS : 0) + 2 * stallMs
-    : QUEUED_GAPS_MS + Math.max(0, 2 * stallMs - LEAD_MS);
+  const allowed = gapsMsMax(call, stallMs);
   // Only an agent has reason to be silent: anywhere else a long silence is a gap too.
   const { totalMs, count } = call.kind === 'agent' ? result.underruns : silences(result);
   if (totalMs > allowed) {
     problems.push(`${count} gaps, ${totalMs.toFixed(0)} ms in all; ${allowed.toFixed(0)} ms would do`);
   }
+}
+
+/**
+ * How much silence there may be inside what is heard. The server shares the machine with the callers: what holds these
+ * holds it as well, each process on the way once.
+ */
+function gapsMsMax({ kind, encoding, trouble }: PlannedCall, stallMs: number): number {
+  const pooled = CODECS[encoding].runsIn === 'pool';
+  const heldMs = (pooled ? 3 : 2) * stallMs;
+  if (kind !== 'echo' && kind !== 'recorded echo') return QUEUED_GAPS_MS + Math.max(0, heldMs - LEAD_MS);
+  return LIVE_GAPS_MS + (pooled ? POOL_GAPS_MS : 0) + (trouble ? TROUBLE_GAPS_MS : 0) + heldMs;
 }
 
 // ── Echo ──
@@ -194,17 +202,15 @@ function echoDelays(result: CallResult): number[] {
 
 function judgeSpeak(call: PlannedCall, result: CallResult, evidence: Evidence, verdict: Verdict): void {
   const expected = repeated(evidence.phrases.speech, call.said.sampleRate, result.durationMs);
-  const parts = utterances(result);
+  const parts = utterances(result, Number.POSITIVE_INFINITY);
   if (parts.length !== (call.interruptAtMs === undefined ? 1 : 2)) {
     verdict.problems.push(`${parts.length} utterances were heard`);
     return;
   }
   for (const part of parts) compareSpeech(expected, part, part === parts[0], result, verdict);
-  const last = parts.at(-1)!;
-  lasted(result, parts[0]!.startMs, last.startMs + last.heardMs, evidence, verdict);
+  lasted(result, parts[0]!.startMs, parts.at(-1)!.endMs, evidence, verdict);
   if (call.interruptAtMs === undefined) return;
-  const silentMs = parts[0]!.startMs + parts[0]!.heardMs;
-  expectWithin(verdict, 'from the key to silence', silentMs - call.interruptAtMs, {
+  expectWithin(verdict, 'from the key to silence', parts[0]!.endMs - call.interruptAtMs, {
     min: 0,
     max: KEY_TO_SILENCE_MS + evidence.stallMs,
   });
@@ -230,7 +236,7 @@ function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, v
   const answerMs = (pcm.length * 1000) / sampleRate;
   // The last message may be filled up with silence to the 20 ms that it must have.
   const expected = { samples: joined([pcm, new Int16Array(sampleRate / 50)]), sampleRate };
-  const parts = utterances(result);
+  const parts = utterances(result, BETWEEN_ANSWERS_MS + 2 * evidence.stallMs);
   const pauses = call.pausesAtMs!;
   if (parts.length !== pauses.length || evidence.told.length !== pauses.length) {
     verdict.problems.push(`${parts.length} answers were heard, ${evidence.told.length} told of`);
@@ -256,7 +262,7 @@ function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, v
         `${part.heardMs.toFixed(0)} of ${answerMs.toFixed(0)} ms of answer ${i + 1} were heard`,
       );
     if (interrupted) {
-      const voiceMs = part.startMs + part.heardMs - call.interruptAtMs!;
+      const voiceMs = part.endMs - call.interruptAtMs!;
       const max = VOICE_TO_SILENCE_MS + evidence.stallMs;
       expectWithin(verdict, 'from the voice to silence', voiceMs, { min: 0, max });
     }
@@ -299,12 +305,12 @@ function judgeTone(call: PlannedCall, result: CallResult, evidence: Evidence, ve
     result.heard.map(segment => segment.payload),
     result,
   );
-  const [first] = utterances(result);
-  if (!first) {
+  const [whole] = utterances(result, Number.POSITIVE_INFINITY);
+  if (!whole) {
     verdict.problems.push('nothing was heard');
     return;
   }
-  lasted(result, first.startMs, first.startMs + first.heardMs, evidence, verdict);
+  lasted(result, whole.startMs, whole.endMs, evidence, verdict);
   const pure = purity(pcm, sampleRate, call.hz!);
   verdict.how = `one sine: ${(pure * 100).toFixed(1)} %`;
   if (pure < 0.98) verdict.problems.push(`only ${(pure * 100).toFixed(1)} % of it is the tone`);
@@ -341,8 +347,7 @@ function judgeRecord(call: PlannedCall, result: CallResult, evidence: Evidence, 
   const { same, inserted, first } = contains(right, heard);
   if (same < said.length)
     verdict.problems.push(`right differs from what was heard after ${ms(same, call)} ms`);
-  const pooled = CODECS[call.encoding].runsIn === 'pool' ? POOL_GAPS_MS : 0;
-  const lateMax = 20 + LIVE_GAPS_MS + pooled + evidence.stallMs;
+  const lateMax = 20 + gapsMsMax(call, evidence.stallMs);
   expectWithin(verdict, 'the echo in the recording', first, { min: 19, max: lateMax }, call);
   expectWithin(verdict, 'silence inserted on the right', inserted, { min: 0, max: lateMax }, call);
 }

@@ -9,6 +9,8 @@ import { joined, type PlannedCall } from './plan.js';
 /** An utterance of the server as the caller heard it. */
 export interface Utterance {
   startMs: number;
+  endMs: number;
+  /** Less than from start to end where there were gaps. */
   heardMs: number;
   /** A clear cut it off. */
   cut: boolean;
@@ -18,21 +20,20 @@ export interface Utterance {
 /** Encodings in which every sample is coded for itself: decoding and encoding again changes nothing. */
 export type Exact = 'PCMU' | 'PCMA' | 'L16';
 
-/** What was heard without a pause, a clear or the end of the call in between. */
-export function utterances(result: CallResult): Utterance[] {
+/** What was heard between two clears, or two silences longer than `silenceMs`. */
+export function utterances(result: CallResult, silenceMs: number): Utterance[] {
   const found: Utterance[] = [];
-  let endMs = Number.NEGATIVE_INFINITY;
   for (const segment of result.heard) {
     let last = found.at(-1);
-    if (!last || last.cut || segment.atMs - endMs > 200) {
-      last = { startMs: segment.atMs, heardMs: 0, cut: false, segments: [] };
+    if (!last || last.cut || segment.atMs - last.endMs > silenceMs) {
+      last = { startMs: segment.atMs, endMs: 0, heardMs: 0, cut: false, segments: [] };
       found.push(last);
     }
     const heardMs = segment.clearedAfterMs ?? segment.durationMs;
-    endMs = segment.atMs + heardMs;
+    last.endMs = segment.atMs + heardMs;
     last.segments.push(segment);
     last.heardMs += heardMs;
-    last.cut = segment.clearedAfterMs !== undefined && endMs < result.durationMs - 1;
+    last.cut = segment.clearedAfterMs !== undefined && last.endMs < result.durationMs - 1;
   }
   return found;
 }

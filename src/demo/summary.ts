@@ -4,6 +4,8 @@ import { type DemoOutcome, isRight } from './demo.js';
 import type { Kind } from './plan.js';
 
 const PROBLEMS_SHOWN = 20;
+/** A process that is held for longer than this shares its machine with too much else for calls. */
+const BUSY_MS = 100;
 
 /** How many calls of each kind and encoding were right, what the echo took, what the server needed. */
 export function summary(outcome: DemoOutcome): string {
@@ -26,6 +28,11 @@ export function summary(outcome: DemoOutcome): string {
     lines.push(
       `server   ${(cpuMs / 1000).toFixed(1)} s of processor time for ${callSeconds.toFixed(0)} s of calls: ` +
         `${each.toFixed(1)} ms a second of call`,
+    );
+  }
+  if (outcome.stallMs > BUSY_MS) {
+    lines.push(
+      `busy     this machine held the callers for up to ${outcome.stallMs.toFixed(0)} ms: other work is heard`,
     );
   }
   for (const { encoding, why } of missing) lines.push(`without  ${encoding}: ${why}`);
