@@ -160,6 +160,8 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
   }
   if (isExact(call.encoding)) {
     compareFrames(frames, Buffer.concat(payloads), lost, verdict);
+    verdict.how += `, ${result.frames.lost} were lost`;
+    verdict.how += tooLate > 0 ? `, up to ${tooLate} held too long` : '';
     return;
   }
   // A lost frame spoils the piece that it was in, and, where it was at the end of one, the next. Those lost before the
@@ -184,7 +186,7 @@ function compareFrames(frames: Uint8Array[], heard: Uint8Array, lost: number, ve
     }
     whole = Math.max(whole, same);
   }
-  verdict.how = `${whole} of ${count} frames whole, ${lost} were lost`;
+  verdict.how = `${whole} of ${count} frames whole`;
   if (count - whole > 2 * lost) verdict.problems.push(`${count - whole} frames are not what was said`);
 }
 
