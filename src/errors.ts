@@ -20,15 +20,21 @@ export type ErrorCode =
   | 'SIDETONE_CALL_FAILED'
   | 'SIDETONE_RECORDING_FAILED';
 
-/** A value as it stands in a message: JSON where it has any (`replace` as JSON.stringify's), cut to a line. */
+/**
+ * A value as it stands in a message: JSON where it has any (`replace` as JSON.stringify's), cut to a line. Never throws.
+ */
 export function shown(value: unknown, replace?: (key: string, value: unknown) => unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'number') return String(value);
+  if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`;
   let text: string | undefined;
   try {
-    text = JSON.stringify(value, replace);
+    // Undefined for what JSON does not know: symbols, undefined itself.
+    text = JSON.stringify(value, replace) ?? String(value);
   } catch {
-    // A bigint or a circle.
+    // A bigint, or a circle.
+    text = typeof value === 'bigint' ? `${value}n` : Object.prototype.toString.call(value);
   }
-  text ??= typeof value === 'function' ? 'a function' : String(value);
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 

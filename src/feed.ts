@@ -89,7 +89,8 @@ export class Feed {
   addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
     const waitingMs = (samples.length * 1000) / sampleRate;
     this.#mustHaveRoomFor(waitingMs);
-    const source = [samples.slice()][Symbol.iterator]();
+    // Nothing to copy where its memory is gone.
+    const source = (samples.length > 0 ? [samples.slice()] : [])[Symbol.iterator]();
     this.#items.push({ playback, source, sampleRate, waitingMs });
   }
 

@@ -1,8 +1,7 @@
-import { SidetoneError } from '../errors.js';
+import { SidetoneError, shown } from '../errors.js';
 
 function refuse(field: string, value: unknown, allowed: string): never {
-  const shown = typeof value === 'string' ? `'${value}'` : String(value);
-  throw new SidetoneError('SIDETONE_BAD_OPTION', `${field}: ${shown} is not allowed; use ${allowed}`);
+  throw new SidetoneError('SIDETONE_BAD_OPTION', `${field}: ${shown(value)} is not allowed; use ${allowed}`);
 }
 
 /** `value`, or `fallback` where it is undefined; throws unless it is one of `allowed`. */

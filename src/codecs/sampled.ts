@@ -38,6 +38,7 @@ function law(byName: Record<string, LawKernel>): () => Pair {
 function l16(order: ByteOrder, sampleRate: number): Pair {
   const finder = order === 'auto' ? new native.L16OrderFinder(sampleRate) : undefined;
   const copy = (from: ArrayBufferView, bytes: number, bigEndian: boolean): Buffer => {
+    if (bytes === 0) return Buffer.alloc(0); // its memory may be gone
     const buffer = Buffer.from(Buffer.from(from.buffer, from.byteOffset, bytes));
     return bigEndian === HOST_BIG_ENDIAN ? buffer : buffer.swap16();
   };

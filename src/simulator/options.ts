@@ -1,5 +1,5 @@
 import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../codec.js';
-import { SidetoneError } from '../errors.js';
+import { SidetoneError, shown } from '../errors.js';
 import type { Random } from './random.js';
 
 /** The digits of a telephone keypad, as the specification lists them. */
@@ -92,8 +92,9 @@ export function resolveCallOptions(options: CallOptions, random: Random): Resolv
   check('encoding', encoding, isEncoding(encoding), `one of ${ENCODINGS.join(', ')}`);
   const sampleRate = options.sampleRate ?? (wideband(encoding) ? 16000 : 8000);
   const outboundEncoding = options.outboundEncoding ?? encoding;
-  const ptimeMs = options.ptimeMs ?? 20;
-  const lingerMs = options.lingerMs ?? 1000;
+  const { ptimeMs = 20, lingerMs = 1000 } = options;
+  check('ptimeMs', ptimeMs, typeof ptimeMs === 'number', 'a number from 1 to 1000');
+  check('lingerMs', lingerMs, typeof lingerMs === 'number', 'a number from 0 to 3600000');
   const frames = Math.max(options.inbound?.length ?? 0, options.outbound?.length ?? 0);
   const resolved: ResolvedCallOptions = {
     inbound: [],
@@ -139,9 +140,33 @@ function withoutUndefined(options: CallOptions): CallOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-function check(field: string, value: unknown, ok: boolean, remedy: string): void {
-  if (!ok) throw new SidetoneError('SIDETONE_BAD_OPTION', `${field} is ${String(value)}: give ${remedy}`);
+/** @throws SidetoneError SIDETONE_BAD_OPTION unless `ok` */
+export function check(field: string, value: unknown, ok: boolean, remedy: string): void {
+  const text = typeof value === 'string' ? value : shown(value);
+  if (!ok) throw new SidetoneError('SIDETONE_BAD_OPTION', `${field} is ${text}: give ${remedy}`);
 }
+
+/** Whether `value` is an object with names and values, no list. */
+export function isPlainObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
+
+/** What a seed may be: Random takes it modulo 2^32. */
+export function checkSeed(seed: number | undefined): void {
+  check('seed', seed, seed === undefined || Number.isSafeInteger(seed), 'a whole number');
+}
+
+/** Text that is the caller's secret or not is told by the field: a token does not stand in a message. */
+function checkText(field: string, value: unknown): void {
+  const isText = value === undefined || typeof value === 'string';
+  check(field, field === 'authToken' ? `a ${typeof value}` : value, isText, 'a string');
+}
+
+const TEXTS = [
+  ...(['authToken', 'streamId', 'userId', 'callControlId', 'callSessionId'] as const),
+  ...(['from', 'to', 'clientState'] as const),
+];
+const isPayload = (value: unknown): boolean => value instanceof Uint8Array;
 
 function validate(options: ResolvedCallOptions): void {
   const oneOf = (field: keyof ResolvedCallOptions, allowed: readonly unknown[]): void =>
@@ -174,7 +199,23 @@ function validate(options: ResolvedCallOptions): void {
   range('messageBurstMax', 1, 1e9);
   range('queueMsMax', 30_000, 1e9);
   range('utteranceGapMs', 0, 1e9);
-  for (const { atMs, digit } of options.dtmf) {
+  for (const field of TEXTS) checkText(field, options[field]);
+  for (const field of ['inbound', 'outbound'] as const) {
+    const payloads = options[field];
+    const ok = payloads === undefined || (Array.isArray(payloads) && payloads.every(isPayload));
+    check(field, payloads, ok, 'an array of Uint8Array');
+  }
+  check('idle', options.idle, options.idle === undefined || isPayload(options.idle), 'a Uint8Array');
+  const { tags, customParameters, dtmf } = options;
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  const tagsOk = tags === undefined || (Array.isArray(tags) && tags.every(isText));
+  check('tags', tags, tagsOk, 'an array of strings');
+  const parametersOk =
+    customParameters === undefined ||
+    (isPlainObject(customParameters) && Object.values(customParameters).every(isText));
+  check('customParameters', customParameters, parametersOk, 'an object of strings');
+  check('dtmf', dtmf, Array.isArray(dtmf) && dtmf.every(isPlainObject), 'an array of { atMs, digit }');
+  for (const { atMs, digit } of dtmf) {
     check('dtmf.atMs', atMs, typeof atMs === 'number' && atMs >= 0, 'ms since start, 0 or more');
     checkDigit(digit);
   }
@@ -182,7 +223,8 @@ function validate(options: ResolvedCallOptions): void {
 
 /** Refuses what is no key of a telephone (SIDETONE_BAD_OPTION). */
 export function checkDigit(digit: string): void {
-  check('dtmf digit', digit, digit.length === 1 && DIGITS.includes(digit), 'one of 0 to 9, *, #, A to D');
+  const ok = typeof digit === 'string' && digit.length === 1 && DIGITS.includes(digit);
+  check('dtmf digit', digit, ok, 'one of 0 to 9, *, #, A to D');
 }
 
 /** By how much `media.timestamp` grows from one frame of a track to the next. */

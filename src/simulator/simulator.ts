@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.js';
+import { ENCODINGS, isEncoding } from '../codec.js';
 import { createDecoder, createEncoder, resample } from '../codecs.js';
-import { SidetoneError } from '../errors.js';
 import type { SimulatedCall } from './call.js';
 import { type ApplicationEnd, type LinkOptions, pairCall } from './memory.js';
-import type { CallOptions } from './options.js';
+import { type CallOptions, check, checkSeed, isPlainObject } from './options.js';
 import { Random } from './random.js';
 import type { CallResult } from './result.js';
 import { placeCall, type SocketOptions } from './socket.js';
@@ -57,7 +57,10 @@ export class Simulator {
   readonly #epochMs: number;
   readonly #madeAt: number;
 
+  /** @throws SidetoneError SIDETONE_BAD_OPTION */
   constructor(options: SimulatorOptions = {}) {
+    check('options', options, isPlainObject(options), 'an object, or nothing');
+    checkSeed(options.seed);
     this.seed = options.seed ?? randomInt(2 ** 32);
     this.#random = new Random(this.seed);
     this.#clock = options.clock ?? systemClock;
@@ -68,9 +71,8 @@ export class Simulator {
 
   /** Calls an application at a ws: or wss: address. Throws SIDETONE_BAD_OPTION on bad options or a bad address. */
   call(url: string, options: CallOptions & SocketOptions = {}): Call {
-    if (!/^wss?:\/\//.test(url) || !URL.canParse(url)) {
-      throw new SidetoneError('SIDETONE_BAD_OPTION', `url is ${url}: give a ws:// or wss:// address`);
-    }
+    const isAddress = typeof url === 'string' && /^wss?:\/\//.test(url) && URL.canParse(url);
+    check('url', url, isAddress, 'a ws:// or wss:// address');
     const { call, closed } = placeCall(url, this.#init(options), options);
     return handle(
       call,
@@ -97,12 +99,17 @@ export class Simulator {
    * given, the stream carries both tracks.
    */
   speech(caller: Pcm, format: Partial<SpeechFormat> & { callee?: Pcm } = {}): SpokenOptions {
-    const encoding = format.encoding ?? 'PCMU';
+    checkPcm('caller', caller);
+    check('format', format, isPlainObject(format), 'an object, or nothing');
+    if (format.callee !== undefined) checkPcm('callee', format.callee);
+    const { encoding = 'PCMU', ptimeMs = 20 } = format;
+    check('encoding', encoding, isEncoding(encoding), `one of ${ENCODINGS.join(', ')}`);
+    check('ptimeMs', ptimeMs, ptimeMs >= 1 && ptimeMs <= 1000, 'a number from 1 to 1000');
     const narrow = ['PCMU', 'PCMA', 'G722'].includes(encoding);
     const resolved = {
       encoding,
       sampleRate: format.sampleRate ?? (narrow ? 8000 : 16000),
-      ptimeMs: format.ptimeMs ?? 20,
+      ptimeMs,
     };
     const codecs = this.#codecs;
     const { frames, idle } = encodeSpeech(caller, resolved, codecs);
@@ -112,15 +119,24 @@ export class Simulator {
 
   /** What the caller of a finished call heard, as one sound that begins at `start`. Not for MP3 mode. */
   render(result: CallResult): Pcm {
+    const isResult = isPlainObject(result) && Array.isArray(result.heard);
+    check('result', result, isResult, 'what a call has come to');
     const format = { encoding: result.outboundEncoding, sampleRate: result.outboundSampleRate };
     return renderHeard(result.heard, format, this.#codecs);
   }
 
   #init(options: CallOptions): { clock: Clock; epochMs: number; options: CallOptions } {
+    check('options', options, isPlainObject(options), 'an object, or nothing');
+    checkSeed(options.seed);
     const seed = options.seed ?? this.#random.uint32();
     const epochMs = this.#epochMs + this.#clock.now() - this.#madeAt;
     return { clock: this.#clock, epochMs, options: { ...options, seed } };
   }
+}
+
+function checkPcm(field: string, pcm: Pcm): void {
+  const ok = isPlainObject(pcm) && pcm.samples instanceof Int16Array && pcm.sampleRate > 0;
+  check(field, pcm, ok, '{ samples: Int16Array, sampleRate }');
 }
 
 function handle(call: SimulatedCall, result: Promise<CallResult>): Call {
