@@ -229,7 +229,8 @@ function describeIssues(error: z.ZodError, input: unknown): string {
       if (SECRET.test(field)) return `${field}: ${issue.message}`;
       let value: unknown = input;
       for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-      return `${field}: ${shown(value, hide)}: ${issue.message}`;
+      // Unknown keys are listed there, and an array given by mistake has many.
+      return `${field}: ${shown(value, hide)}: ${issue.message.slice(0, 200)}`;
     })
     .join('; ');
 }

@@ -165,7 +165,8 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     }
   };
   const isOptionalObject = (value: unknown): boolean =>
-    value === undefined || (typeof value === 'object' && value !== null);
+    value === undefined ||
+    (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value));
   check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks }');
   check(isOptionalObject(outbound), 'outbound', outbound, 'give { mode, encoding, sampleRate }');
   const { sampleRate, tracks } = audio ?? {};

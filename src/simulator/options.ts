@@ -88,7 +88,7 @@ const wideband = (encoding: Encoding): boolean => ['OPUS', 'AMR-WB', 'L16'].incl
 
 /** Fills in the defaults, with ids from `random`, and refuses what makes no sense (SIDETONE_BAD_OPTION). */
 export function resolveCallOptions(options: CallOptions, random: Random): ResolvedCallOptions {
-  const encoding = options.encoding ?? 'PCMU';
+  const { encoding = 'PCMU' } = options;
   check('encoding', encoding, isEncoding(encoding), `one of ${ENCODINGS.join(', ')}`);
   const sampleRate = options.sampleRate ?? (wideband(encoding) ? 16000 : 8000);
   const outboundEncoding = options.outboundEncoding ?? encoding;

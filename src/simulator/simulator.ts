@@ -104,7 +104,8 @@ export class Simulator {
     if (format.callee !== undefined) checkPcm('callee', format.callee);
     const { encoding = 'PCMU', ptimeMs = 20 } = format;
     check('encoding', encoding, isEncoding(encoding), `one of ${ENCODINGS.join(', ')}`);
-    check('ptimeMs', ptimeMs, ptimeMs >= 1 && ptimeMs <= 1000, 'a number from 1 to 1000');
+    const isTime = typeof ptimeMs === 'number' && ptimeMs >= 1 && ptimeMs <= 1000;
+    check('ptimeMs', ptimeMs, isTime, 'a number from 1 to 1000');
     const narrow = ['PCMU', 'PCMA', 'G722'].includes(encoding);
     const resolved = {
       encoding,
