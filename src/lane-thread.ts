@@ -40,6 +40,12 @@ try {
         break;
       case 'drain':
         await lane.drain();
+        post({ kind: 'drained' });
+        break;
+      case 'close':
+        // Connections that were dealt before this was sent arrive in this turn of the loop.
+        await new Promise(resolve => setImmediate(resolve));
+        await lane.close();
         post({ kind: 'last', snapshot: await lane.snapshot(0) });
         // Nothing holds the thread's loop any more, so it ends by itself: ending it by force while a socket of
         // uWebSockets.js is open would abort the whole process.

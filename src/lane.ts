@@ -22,8 +22,10 @@ import { tellPlugins } from './webhooks.js';
 export interface Lane {
   /** With up to `streamsMax` streams one by one. Of a lane that has ended: what it told last. */
   snapshot(streamsMax: number): Promise<ReactorSnapshot>;
-  /** Resolves when its last connection has closed and everything of it is gone. */
+  /** Takes no new streams; resolves when its last one has closed. It goes on refusing connections. */
   drain(): Promise<void>;
+  /** Lets go of everything; only when no more connections are dealt to it, for those would have no loop to go to. */
+  close(): Promise<void>;
   hurry(): void;
   /** Another lane has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
@@ -85,6 +87,9 @@ export class LocalLane implements Lane {
     const draining = drain(this.reactor, systemClock, this.#setup.options.drainTimeoutMs);
     this.#hurry = draining.hurry;
     await draining.done;
+  }
+
+  async close(): Promise<void> {
     this.listener.close();
     this.#last = this.reactor.snapshot(this.#setup.index, 0);
     await this.reactor.close();
@@ -118,6 +123,7 @@ export interface LaneThreadData {
 export type ToLane =
   | { kind: 'snapshot'; id: number; streamsMax: number }
   | { kind: 'drain' }
+  | { kind: 'close' }
   | { kind: 'hurry' }
   | { kind: 'replace'; callControlId: string }
   | { kind: 'expect'; callControlId: string; wishes: StreamWishes | undefined }
@@ -128,6 +134,7 @@ export type FromLane =
   | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'snapshot'; id: number; snapshot: ReactorSnapshot }
+  | { kind: 'drained' }
   | { kind: 'last'; snapshot: ReactorSnapshot }
   | { kind: 'call'; callControlId: string }
   | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
@@ -137,6 +144,7 @@ export class ThreadLane implements Lane {
   readonly #worker: Worker;
   readonly #asked = new Map<number, (snapshot: ReactorSnapshot) => void>();
   readonly #exited: Promise<void>;
+  #drained = (): void => {};
   #last: ReactorSnapshot | undefined;
   #nextId = 0;
 
@@ -148,6 +156,7 @@ export class ThreadLane implements Lane {
         this.#asked.get(message.id)?.(message.snapshot);
         this.#asked.delete(message.id);
       }
+      if (message.kind === 'drained') this.#drained();
       if (message.kind === 'last') this.#ended(message.snapshot);
       if (message.kind === 'webhook') void this.#judge(setup, message);
     });
@@ -196,7 +205,16 @@ export class ThreadLane implements Lane {
   }
 
   drain(): Promise<void> {
+    const drained = new Promise<void>(resolve => {
+      this.#drained = resolve;
+    });
     this.#post({ kind: 'drain' });
+    // A thread that has ended is drained.
+    return Promise.race([drained, this.#exited]);
+  }
+
+  close(): Promise<void> {
+    this.#post({ kind: 'close' });
     return this.#exited;
   }
 

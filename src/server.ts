@@ -142,7 +142,7 @@ export class Server extends EventEmitter {
     try {
       this.#port = await acceptor.listen(descriptors, this.options.host, this.options.port);
     } catch (error) {
-      await Promise.all(this.#lanes.map(lane => lane.drain()));
+      await Promise.all(this.#lanes.map(lane => lane.close()));
       throw error;
     }
     this.#stopListening = () => acceptor.close();
@@ -162,6 +162,7 @@ export class Server extends EventEmitter {
     this.#state.drain();
     await Promise.all(this.#lanes.map(lane => lane.drain()));
     this.#stopListening();
+    await Promise.all(this.#lanes.map(lane => lane.close()));
     // Last: until now it has answered that the server is draining.
     await this.#closeAdmin();
     this.emit('close');
