@@ -122,7 +122,7 @@ function row(
       for (let at = 0; at + frame <= bytes.length; at += frame) {
         const payload = bytes.subarray(at, at + frame);
         const wrong = finder.isBigEndian(payload) !== bigEndian;
-        if (constant(payload)) continue; // the same in both orders, but for its offset
+        if (readsTheSame(payload)) continue;
         result.frames++;
         if (wrong) result.framesWrong++;
         if (!told && wrong) result.wrongAtFirst++;
@@ -136,7 +136,8 @@ function row(
   return result;
 }
 
-function constant(payload: Buffer): boolean {
-  for (let i = 2; i < payload.length; i++) if (payload[i] !== payload[i - 2]) return false;
+/** Both orders read the same: silence, and samples of 0 and -1. */
+function readsTheSame(payload: Buffer): boolean {
+  for (let i = 0; i < payload.length; i += 2) if (payload[i] !== payload[i + 1]) return false;
   return true;
 }

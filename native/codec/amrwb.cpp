@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <cmath>
 #include <cstring>
 #include <new>
 
@@ -47,15 +48,35 @@ AmrWbDecoder::AmrWbDecoder(const Library& library, void* state)
 AmrWbDecoder::~AmrWbDecoder() { library_->exit(state_); }
 
 void AmrWbDecoder::decode(const AmrWbFrame& frame, int16_t* pcm) {
+  if (!frame.good() || frame.frameType() == kAmrWbSpeechLost) {
+    conceal(pcm);
+    return;
+  }
+  lastGood_ = frame;
+  inSpeech_ = frame.frameType() < kAmrWbSid;
+  lostInARow_ = 0;
+  run(frame, pcm);
+}
+
+void AmrWbDecoder::run(const AmrWbFrame& frame, int16_t* pcm) {
   library_->decode(state_, frame.bytes, pcm, frame.good() ? 0 : 1);
   // The library leaves the two low bits to the caller's taste; the reference writes 14-bit samples.
   for (size_t i = 0; i < kAmrWbFrameSamples; i++) pcm[i] = static_cast<int16_t>(pcm[i] & ~3);
 }
 
 void AmrWbDecoder::conceal(int16_t* pcm) {
-  AmrWbFrame lost{};
-  lost.bytes[0] = amrWbStorageHeader(kAmrWbSpeechLost, true);
-  decode(lost, pcm);
+  if (!inSpeech_ || lostInARow_ == kRepeatsMax) {
+    AmrWbFrame lost{};
+    lost.bytes[0] = amrWbStorageHeader(kAmrWbSpeechLost, true);
+    run(lost, pcm);
+    return;
+  }
+  run(lastGood_, pcm);
+  const double from = std::pow(kRepeatGain, lostInARow_++);
+  const double step = from * (kRepeatGain - 1) / kAmrWbFrameSamples;
+  for (size_t i = 0; i < kAmrWbFrameSamples; i++) {
+    pcm[i] = static_cast<int16_t>(std::lrint(pcm[i] * (from + step * static_cast<double>(i + 1))));
+  }
 }
 
 struct AmrWbEncoder::Library {

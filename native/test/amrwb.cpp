@@ -97,6 +97,34 @@ TEST_CASE("amrwb: damaged and missing frames fade, and speech comes back") {
   }
 }
 
+TEST_CASE("amrwb: a single loss and the frame after it are about as loud as what was lost") {
+  auto encoder = AmrWbEncoder::open();
+  auto whole = AmrWbDecoder::open();
+  auto holed = AmrWbDecoder::open();
+  if (!encoder || !whole || !holed) return;
+  AmrWbFrame frame;
+  int16_t in[kAmrWbFrameSamples];
+  int16_t want[kAmrWbFrameSamples];
+  int16_t out[kAmrWbFrameSamples];
+  double wanted[2] = {};
+  double heard[2] = {};
+  for (size_t i = 0; i < 200; i++) {
+    buzz(i, in);
+    encoder->encode(in, 2, false, &frame);
+    whole->decode(frame, want);
+    const bool lost = i % 11 == 10;
+    lost ? holed->conceal(out) : holed->decode(frame, out);
+    if (i < 10 || (!lost && i % 11 != 0)) continue;
+    wanted[lost] += rms(want, kAmrWbFrameSamples);
+    heard[lost] += rms(out, kAmrWbFrameSamples);
+  }
+  for (const int lost : {0, 1}) {
+    CAPTURE(lost);
+    CHECK(heard[lost] > wanted[lost] / 1.6);
+    CHECK(heard[lost] < wanted[lost] * 1.6);
+  }
+}
+
 TEST_CASE("amrwb: silence with dtx becomes SID and no-data frames, and comfort noise again") {
   auto encoder = AmrWbEncoder::open();
   auto decoder = AmrWbDecoder::open();
