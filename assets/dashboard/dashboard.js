@@ -293,9 +293,13 @@ const FAULTS = [
   'underruns',
   'playsRefused',
   'messagesDropped',
+  'liveDropped',
   'poolRefused',
   'handlerFailures',
   'handlerStalls',
+  'sourceFailures',
+  'webhookFailures',
+  'answersFailed',
   'telnyxErrors',
   'refusedMessages',
   'lateMedia',
@@ -306,6 +310,7 @@ const FAULTS = [
   'upgradesRefused',
   'upgradesAborted',
   'upgradesUnfinished',
+  'captureDropped',
 ];
 /** What was put right or passed over. */
 const ODDITIES = [
@@ -397,13 +402,14 @@ function reasons(refusals) {
 /** Only these come at several rates. */
 const format = ({ encoding, sampleRate }) =>
   ['L16', 'OPUS'].includes(encoding) ? `${encoding} ${number(sampleRate / 1000)} kHz` : encoding;
+const plays = s => (s.mode === 'mp3' ? 'MP3' : format(s.outbound));
 /** More than this is heard. */
 const CONCEALED_SHARE = 0.01;
 const COLUMNS = [
   { title: 'Stream', value: s => s.id, text: s => s.id },
   { title: 'Plugin', value: s => s.plugin, text: s => s.plugin },
   { title: 'Hears', value: s => format(s.inbound), text: s => format(s.inbound) },
-  { title: 'Plays', value: s => format(s.outbound), text: s => format(s.outbound) },
+  { title: 'Plays', value: plays, text: plays },
   { title: 'Age', numeric: true, value: s => s.ageMs, text: s => duration(s.ageMs / 1000) },
   { title: 'Queued', numeric: true, value: s => s.queuedMs, text: s => `${whole.format(s.queuedMs)} ms` },
   counterColumn('Heard', 'framesHeard'),

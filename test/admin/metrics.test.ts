@@ -24,6 +24,24 @@ test('every counter of engine and reactor is there under its name, with a help t
   });
 });
 
+test('the dashboard looks at counters that exist', () => {
+  const file = new URL('../../../assets/dashboard/dashboard.js', import.meta.url);
+  const script = readFileSync(file, 'utf8');
+  const lists = ['FAULTS', 'ODDITIES'].map(
+    name => new RegExp(`const ${name} = \\[([^\\]]+)\\]`).exec(script)![1]!,
+  );
+  const named = /(?:counters\.|lastMinute\('|rate\('|grown\('|counterColumn\('[A-Z]\w+', ')(\w+)/g;
+  const names = [
+    ...[...lists.join('').matchAll(/'(\w+)'/g)].map(([, name]) => name!),
+    ...[...script.matchAll(named)].map(([, name]) => name!),
+  ];
+  assert.ok(names.length > 40);
+  assert.deepEqual(
+    names.filter(name => !COUNTER_NAMES.includes(name)),
+    [],
+  );
+});
+
 test('names follow the habits: counters end in _total, times in _seconds, memory in _bytes', async () => {
   for (const [name, { type, help }] of await scrape()) {
     assert.match(name, /^(sidetone|process|nodejs)_[a-z0-9_]+$/);
