@@ -1,7 +1,7 @@
 /** Captures of a server's streams: each into a file of its own, written behind the stream's back. */
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '../clock.js';
 import type { Format } from '../engine.js';
 import { SidetoneError } from '../errors.js';
@@ -43,7 +43,7 @@ export class CaptureDirectory {
   ) {
     this.queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX;
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      makeDirectory(resolve(path));
       accessSync(path, constants.W_OK);
     } catch (cause) {
       const why = (cause as Error).message;
@@ -71,6 +71,13 @@ export class CaptureDirectory {
     for (const capture of open) capture.closed('server_closed');
     await Promise.all(open.map(capture => capture.done));
   }
+}
+
+/** With its parents; `mkdirSync`'s own recursion never ends where a parent exists and nothing can be made in it (/proc). */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** One WebSocket's capture. Its methods copy what they are given and return at once. */

@@ -166,6 +166,8 @@ function checkIdentity(
   return { reading, identity };
 }
 
+const RATE_TOLERANCE = 0.02;
+const EDGES_MS = 200;
 const RATES = [8000, 16_000, 22_050, 24_000, 48_000];
 
 /** Sample rates by the clock of the wall; gives how the payloads really are to be read. */
@@ -200,7 +202,9 @@ function checkRate(
     }
     return { ...reading, sampleRate: foundRate };
   }
-  if (Math.abs(ratio - 1) > 0.02) {
+  // What is held up at either end of a short capture is no rate.
+  const tolerance = RATE_TOLERANCE + EDGES_MS / (came.at(-1)!.atMs - came[0]!.atMs);
+  if (Math.abs(ratio - 1) > tolerance) {
     add({
       id: 'arrival-rate',
       severity: Math.abs(ratio - 1) > 0.2 ? 'warning' : 'note',

@@ -305,7 +305,9 @@ const AHEAD_WARNED_MS = 30_000;
 /** Silence that is shorter is heard as a gap inside speech, longer as a pause. */
 const GAP_MS_MIN = 5;
 const GAP_MS_MAX = 400;
-const GAPS_SHARE = 0.01;
+/** The first few come of whatever was held up when the call began. */
+const GAPS_MIN = 5;
+const GAPS_SHARE = 0.02;
 
 /** Plays what the server sends as Telnyx would, and looks at the queue. */
 function checkPacing(
@@ -337,7 +339,7 @@ function checkPacing(
     playedUntilMs = Math.max(playedUntilMs, message.atMs) + ms;
     aheadMaxMs = Math.max(aheadMaxMs, playedUntilMs - message.atMs);
   }
-  if (gaps.length > Math.max(2, GAPS_SHARE * media.length)) {
+  if (gaps.length > Math.max(GAPS_MIN, GAPS_SHARE * media.length)) {
     report.group(
       gaps,
       media.length,
