@@ -190,7 +190,7 @@ export function tellPlugins(
 
 /**
  * The stream that every call is answered with. What is sent on it is what the server would send without being told:
- * the address's query before its plugin before `outboundCodec`; else PCMU. The token is the server's own.
+ * the address's query before its plugin before `outboundMode` and `outboundCodec`; else PCMU. The token is the server's own.
  * @throws SidetoneError SIDETONE_BAD_OPTION what the checker finds, except that an address may be unencrypted or private
  */
 export function answerStream(options: ResolvedOptions, plugins: readonly Plugin[]): StreamingStartBody {
@@ -201,15 +201,14 @@ export function answerStream(options: ResolvedOptions, plugins: readonly Plugin[
     ...(url && route(plugins, url.pathname)?.outbound),
     ...(url && queryOutbound(url.searchParams)),
   };
-  const encoding = wanted.encoding ?? 'PCMU';
-  const { sampleRate } = wanted;
+  const { mode = options.outboundMode, encoding = 'PCMU', sampleRate } = wanted;
   const hasRates = encoding === 'L16' || encoding === 'OPUS';
   const hasRate =
     hasRates && sampleRate !== undefined && CODECS[encoding].announcedRates.includes(sampleRate);
   const request = {
     url: streamUrl,
     local: true,
-    outbound: { mode: 'rtp', encoding, ...(hasRate && { sampleRate }) },
+    outbound: mode === 'mp3' ? { mode } : { mode, encoding, ...(hasRate && { sampleRate }) },
     track,
     inboundEncoding,
     customParameters,

@@ -54,6 +54,16 @@ describe('the stream that calls are answered with', () => {
     assert.equal(rate, 16000);
   });
 
+  it('is in MP3 mode where the server plays MP3 files', () => {
+    const mode = (options: ServerOptions): unknown[] => {
+      const body = stream(options, { name: 'files', outbound: { mode: 'mp3' }, onStart });
+      return [body.stream_bidirectional_mode, body.stream_bidirectional_codec];
+    };
+    assert.deepEqual(mode({}), ['mp3', undefined]);
+    assert.deepEqual(mode({ answer: { streamUrl: `${url}?mode=rtp` } }), ['rtp', 'PCMU']);
+    assert.equal(stream({ outboundMode: 'mp3' }).stream_bidirectional_mode, 'mp3');
+  });
+
   it('carries track, codec, parameters and the token of the server', () => {
     const body = stream({
       authToken: [{ token: 'bound', callControlId: 'v3:x' }, 'free'],
