@@ -1,6 +1,6 @@
 /**
  * One reactor with its sockets, wherever it runs. A server has one lane in its own thread, or several in threads of
- * their own behind one listening socket whose connections are dealt out in turn.
+ * their own behind one listening socket whose connections are dealt out evenly.
  */
 import { Worker } from 'node:worker_threads';
 import { systemClock } from './clock.js';

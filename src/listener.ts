@@ -311,20 +311,44 @@ function checkJudgement(plugin: Plugin, judgement: unknown): void {
  */
 export class Acceptor {
   readonly #app: UWebSockets.TemplatedApp;
+  readonly #rounds: number;
 
   constructor(options: ResolvedOptions) {
     this.#app = makeApp(options);
+    this.#rounds = options.webhooks ? SHUFFLED_ROUNDS : 1;
   }
 
   /** @throws SidetoneError SIDETONE_PORT_IN_USE */
   async listen(listeners: UWebSockets.AppDescriptor[], host: string, port: number): Promise<number> {
-    for (const descriptor of listeners) this.#app.addChildAppDescriptor(descriptor);
+    const order = dealingOrder(listeners.length, this.#rounds);
+    for (const index of order) this.#app.addChildAppDescriptor(listeners[index]!);
     return uWS.us_socket_local_port(await listenOn(this.#app, host, port));
   }
 
   close(): void {
     this.#app.close();
   }
+}
+
+/** For two listeners 2,048 deals until they repeat themselves. */
+const SHUFFLED_ROUNDS = 1024;
+
+/**
+ * Whose turn it is, over and over: each of `count` once a round. With webhooks between the streams every call makes the
+ * same few connections, of which only one is its stream: dealt in the same order every round, all streams could go to one
+ * thread. In an order that is shuffled anew every round they do not.
+ */
+export function dealingOrder(count: number, rounds: number, random = Math.random): number[] {
+  const order: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const turn = Array.from({ length: count }, (_, index) => index);
+    for (let left = count; rounds > 1 && left > 1; left--) {
+      const picked = Math.floor(random() * left);
+      [turn[left - 1], turn[picked]] = [turn[picked]!, turn[left - 1]!];
+    }
+    order.push(...turn);
+  }
+  return order;
 }
 
 function makeApp({ tls }: ResolvedOptions): UWebSockets.TemplatedApp {

@@ -315,6 +315,29 @@ describe('calls that cannot be answered', () => {
   });
 });
 
+describe('reactors', () => {
+  it('share the streams, whatever the rhythm of webhooks between them', async () => {
+    const { telnyx, server } = await scene({ reactors: 2 });
+    const calls: Call[] = [];
+    for (let i = 1; i <= 14; i++) {
+      calls.push(await telnyx.ring());
+      // Four connections a call by then, the stream's always the third: dealt one by one, one thread would get all.
+      const started = (): number =>
+        telnyx.deliveries.filter(({ event }) => event === 'streaming.started').length;
+      await eventually(() => started() === i, 'the beginning of a stream');
+    }
+    for (const call of calls) call.hangup();
+    await telnyx.settled();
+    const snapshots = await server.snapshot(0);
+    const shares = snapshots.map(({ counters }) => counters.streamsStarted!);
+    assert.equal(
+      shares.reduce((sum, share) => sum + share),
+      14,
+    );
+    assert.ok(Math.min(...shares) > 0, `streams a reactor: ${shares.join(', ')}`);
+  });
+});
+
 describe('startStreaming beside the server', () => {
   for (const reactors of [1, 2]) {
     it(`makes it send what was asked for, with ${reactors} reactors`, async () => {
