@@ -63,6 +63,6 @@ for (const order of ['le', 'be'] as const) {
 test('an encoder cannot listen', () => {
   assert.throws(() => createEncoder('L16', { l16ByteOrder: 'auto' }), {
     code: 'SIDETONE_BAD_OPTION',
-    message: /l16ByteOrder: 'auto' is not allowed; use le, be/,
+    message: /l16ByteOrder: "auto" is not allowed; use le, be/,
   });
 });
