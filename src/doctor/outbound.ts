@@ -2,6 +2,7 @@
 import { CODECS } from '../codec.js';
 import type { Format } from '../engine.js';
 import { payloadDuration } from '../simulator/payload.js';
+import { containerOf } from './container.js';
 import type { Evidence, ServerMessage } from './evidence.js';
 import { type AudioFacts, type Finding, showFormat } from './findings.js';
 import { type Identity, identify } from './identify.js';
@@ -46,7 +47,7 @@ export function checkServer(
   const payloads = media.flatMap(({ payload }) => (payload?.length ? [payload] : []));
   checkMarks(evidence, report);
   if (payloads.length === 0) return { findings: report.findings };
-  const container = containerOf(payloads[0]!);
+  const container = containerOf(payloads);
   if (container) {
     report.add({
       id: 'outbound-container',
@@ -143,32 +144,6 @@ function checkMessages(
         'the far end read too slowly: the network, or more audio than it takes; see maxBackpressureBytes',
     },
   );
-}
-
-/** Files that end up in payloads as they are. */
-function containerOf(payload: Uint8Array): { name: string; evidence: string; remedy: string } | undefined {
-  const begins = Buffer.from(payload.buffer, payload.byteOffset, Math.min(4, payload.length)).toString(
-    'latin1',
-  );
-  const evidence = `the first payload begins with ${JSON.stringify(begins)}`;
-  if (begins.startsWith('ID3') || /^\xff[\xfa\xfb\xf2\xf3]/.test(begins)) {
-    return {
-      name: 'MP3',
-      evidence,
-      remedy:
-        'MP3 wants stream_bidirectional_mode mp3 (the default); with rtp, send payloads in stream_bidirectional_codec',
-    };
-  }
-  if (begins === 'RIFF' || begins === 'OggS' || begins === '#!AM') {
-    const name = { RIFF: 'a WAV file', OggS: 'an Ogg file', '#!AM': 'an AMR file' }[begins];
-    return {
-      name,
-      evidence,
-      remedy:
-        'send the samples or packets in it, encoded as stream_bidirectional_codec says, without the file around them',
-    };
-  }
-  return undefined;
 }
 
 function checkIdentity(

@@ -410,6 +410,16 @@ test('the server: MP3 and files in place of payloads', async () => {
     speaks(() => media(mp3)),
   );
   assert.equal(finding.field, 'stream_bidirectional_mode');
+  // Frames of 64 kbit/s at 24 kHz, 192 bytes each, cut into messages of 160 bytes.
+  const stream = Buffer.alloc(192 * 100, 0x55);
+  for (let at = 0; at < stream.length; at += 192) stream.writeUInt32BE(0xfff38400, at);
+  const bare = speaks(i => media(stream.subarray((i % 100) * 160, (i % 100) * 160 + 160)));
+  assert.match((await found('outbound-container', bare)).finding.what, /MP3/);
+  // Two bytes of speech may look like the beginning of a frame.
+  const chance = speaks((i, payload) =>
+    media(i === 0 ? Buffer.from([0xff, 0xfb, ...payload.subarray(2)]) : payload),
+  );
+  assert.equal((await findings(record(chance))).healthy, true);
   const wav = (i: number, payload: Uint8Array) =>
     media(i === 0 ? Buffer.concat([Buffer.from('RIFF'), payload]) : payload);
   assert.match((await found('outbound-container', speaks(wav))).finding.what, /a WAV file/);
