@@ -64,8 +64,8 @@ export interface ConnectionSetup {
 const EARLY_MEDIA_MAX = 16;
 /** … in at most 64 KiB: 16 frames of L16 at 48 kHz are 43 KB. */
 const EARLY_BYTES_MAX = 65_536;
-/** Pings and pongs a second: a peer that keeps its connection alive sends one in some seconds. */
-const CONTROL_FRAMES_MAX = 50;
+/** Pings and pongs a second: five times the media messages of a call. One in some seconds keeps a connection alive. */
+const CONTROL_FRAMES_MAX = 250;
 
 /** What counts the ends that are nobody's wish. */
 const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
