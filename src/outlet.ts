@@ -48,11 +48,18 @@ export interface EngineOutletSetup {
 /** RTP mode: the engine queues, encodes and paces. Positions count samples at the outbound encoding's rate. */
 export class EngineOutlet implements Outlet {
   readonly readAheadMs = 2000;
-  readonly #setup: EngineOutletSetup;
+  // Fields of its own rather than the object it is made of: those have a shape a stream, and every access would be a miss.
+  readonly #reactor: EngineOutletSetup['reactor'];
+  readonly #slot: number;
+  readonly #link: EngineOutletSetup['link'];
+  readonly #pooled: EngineOutletSetup['pooled'];
   readonly #samplesPerMs: number;
 
   constructor(setup: EngineOutletSetup) {
-    this.#setup = setup;
+    this.#reactor = setup.reactor;
+    this.#slot = setup.slot;
+    this.#link = setup.link;
+    this.#pooled = setup.pooled;
     this.#samplesPerMs = CODECS[setup.outbound.encoding].sampleRate(setup.outbound.sampleRate) / 1000;
   }
 
@@ -72,27 +79,26 @@ export class EngineOutlet implements Outlet {
   }
 
   enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
-    const { reactor, slot, link, pooled } = this.#setup;
-    if (reactor.play(slot, samples, sampleRate, nowMs) < 0) {
+    const reactor = this.#reactor;
+    if (reactor.play(this.#slot, samples, sampleRate, nowMs) < 0) {
       throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), reactor.options.queueMaxMs);
     }
     const due = reactor.engine.info[INFO.sendCount]!;
-    if (due > 0) link.sendDue(due);
-    pooled?.encode();
+    if (due > 0) this.#link.sendDue(due);
+    this.#pooled?.encode();
   }
 
   cutAt(position: number): void {
-    this.#setup.reactor.engine.native.cutAt(this.#setup.slot, position);
+    this.#reactor.engine.native.cutAt(this.#slot, position);
   }
 
   clear(): void {
-    const { reactor, slot, link } = this.#setup;
-    reactor.engine.native.clear(slot, reactor.clock.now());
-    link.sendText(CLEAR_TEXT);
+    this.#reactor.engine.native.clear(this.#slot, this.#reactor.clock.now());
+    this.#link.sendText(CLEAR_TEXT);
   }
 
   counters(): Record<string, number> {
-    return this.#setup.reactor.engine.counters(this.#setup.slot);
+    return this.#reactor.engine.counters(this.#slot);
   }
 
   // The tick sends what is due, and the engine's queue ends with the slot.
@@ -101,8 +107,8 @@ export class EngineOutlet implements Outlet {
   close(): void {}
 
   #position(): Float64Array {
-    const { reactor, slot } = this.#setup;
-    reactor.engine.native.position(slot, reactor.clock.now());
-    return reactor.engine.info;
+    const { engine, clock } = this.#reactor;
+    engine.native.position(this.#slot, clock.now());
+    return engine.info;
   }
 }
