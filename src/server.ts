@@ -216,7 +216,8 @@ export class Server extends EventEmitter {
   }
 
   #laneExited(index: number, code: number): void {
-    if (this.#state.draining) return;
+    // Before the server listens, listen() itself says what failed.
+    if (this.#state.draining || this.#port === 0) return;
     // A reactor's thread takes its calls with it; the supervisor of the process decides what then.
     this.log.fatal({ reactor: index, code }, 'a reactor ended');
     this.emit(

@@ -121,6 +121,11 @@ async function run(flags: ServeFlags): Promise<void> {
     { host: server.options.host, port: server.port, adminPort: server.adminPort, pid: process.pid },
     'listening',
   );
+  // A reactor's thread has ended: the others' calls may end in peace, and the supervisor starts the process anew.
+  server.on('error', () => {
+    process.exitCode = 1;
+    void server.close();
+  });
   // A plugin's own promise or timer that nobody watches must not end the other calls.
   process.on('unhandledRejection', err => server.log.error({ err }, 'unhandled rejection'));
   process.on('uncaughtException', err => server.log.error({ err }, 'uncaught exception'));
