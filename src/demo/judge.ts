@@ -214,7 +214,8 @@ function judgeSpeak(call: PlannedCall, result: CallResult, evidence: Evidence, v
   if (call.interruptAtMs === undefined) return;
   expectWithin(verdict, 'from the key to silence', parts[0]!.endMs - call.interruptAtMs, {
     min: 0,
-    max: KEY_TO_SILENCE_MS + evidence.stallMs,
+    // The key may be held up on its way out, and the clear on its way back.
+    max: KEY_TO_SILENCE_MS + 2 * evidence.stallMs,
   });
 }
 
