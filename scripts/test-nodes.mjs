@@ -10,6 +10,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24', '26'];
 const COPIED = [
   'package.json',
+  'README.md',
+  'NOTICE',
+  'LICENSE',
+  'CMakeLists.txt',
   'package-lock.json',
   'dist',
   'build',
