@@ -12,10 +12,11 @@ import { mp3DurationMs } from './codecs/mp3.js';
 import { SidetoneError } from './errors.js';
 import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
-import { CLEAR_TEXT, type Outlet } from './outlet.js';
+import type { Outlet } from './outlet.js';
 import { Playout } from './playout.js';
 import type { OutletCounter, Reactor } from './reactor.js';
 import type { StreamLink } from './stream.js';
+import { CLEAR_TEXT } from './telnyx/commands.js';
 
 /** A file, as it goes out. */
 export interface Mp3File {

@@ -1,4 +1,5 @@
 /** Where what a stream plays goes: it waits here, is sent when it is due, and is heard. */
+
 import { CODECS } from './codec.js';
 import type { Format } from './engine.js';
 import { queueFull } from './feed.js';
@@ -7,9 +8,9 @@ import { INFO } from './native.js';
 import type { PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import type { StreamLink } from './stream.js';
+import { CLEAR_TEXT } from './telnyx/commands.js';
 
 /** Drops what Telnyx has not played; it returns the marks behind that. */
-export const CLEAR_TEXT = '{"event":"clear"}';
 
 /** One a stream. Its stream hears of messages that were sent by `afterSend()`. */
 export interface Outlet {
