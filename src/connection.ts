@@ -11,7 +11,7 @@ import type { StreamCapture } from './capture/writer.js';
 import { CODECS, type Encoding, isEncoding } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
-import { BAD_BASE64, FOREIGN_STREAM, NOT_RECOGNISED } from './native.js';
+import { BAD_BASE64, FOREIGN_STREAM, NOT_RECOGNISED, NOTHING } from './native.js';
 import {
   type AcceptResult,
   type AudioOptions,
@@ -90,21 +90,22 @@ const CLOSE_CODES: Record<StopReason, number> = {
 };
 
 export class Connection implements StreamLink {
-  #socket: Socket | undefined;
-  #stream: Stream | undefined;
-  #slot = -1;
+  // What every message touches stands first, and so does it in memory.
   #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
+  #slot = -1;
+  #stream: Stream | undefined;
+  #messageMs: number; // when the last whole message came
+  /** Undefined unless the server captures its streams. */
+  readonly #capture: StreamCapture | undefined;
+  #socket: Socket | undefined;
   #early: ArrayBuffer[] = [];
   readonly #goodFor: string[]; // calls that this connection's tokens are bound to
   #earlyBytes = 0;
   #malformed = 0;
-  #messageMs: number; // when the last whole message came
   #controls = 0; // pings and pongs since …
   #controlsMs = 0;
   #congested = false;
   #endReason: StopReason | undefined;
-  /** Undefined unless the server captures its streams. */
-  readonly #capture: StreamCapture | undefined;
 
   constructor(
     private readonly reactor: Reactor,
@@ -138,17 +139,19 @@ export class Connection implements StreamLink {
 
   /** One message. `message` is read before this returns and not kept. */
   message(message: ArrayBuffer, isBinary: boolean): void {
-    const nowMs = this.reactor.clock.now();
+    const { reactor } = this;
+    const nowMs = reactor.clock.now();
     this.#messageMs = nowMs;
     this.#capture?.received(message, isBinary);
     if (isBinary) {
-      this.reactor.count('binaryMessages');
+      reactor.count('binaryMessages');
       return;
     }
     if (this.#state === 'streaming') {
-      const outcome = this.reactor.engine.native.receive(this.#slot, message, nowMs);
+      const outcome = reactor.engine.at(nowMs).receive(this.#slot, message);
       if (outcome !== NOT_RECOGNISED) {
-        this.#stream!.deliver(outcome, nowMs);
+        reactor.wake();
+        if (outcome !== NOTHING) this.#stream!.deliver(outcome, nowMs);
         return;
       }
     }
@@ -187,10 +190,6 @@ export class Connection implements StreamLink {
     return waiting > this.reactor.options.maxBackpressureBytes;
   }
 
-  sendDue(count: number): void {
-    this.reactor.flush(count);
-  }
-
   end(reason: StopReason): void {
     if (this.#endReason !== undefined || this.#state === 'closed') return;
     this.#endReason = reason;
@@ -202,11 +201,11 @@ export class Connection implements StreamLink {
 
   // --- driven by the reactor ---
 
-  /** One media message out of the send slab. */
-  sendMedia(message: Uint8Array): void {
+  /** One media message out of the send slab; `followed` where the stream wants to know. */
+  sendMedia(message: Uint8Array, followed: boolean): void {
     if (!this.#socket) return;
     this.#send(message);
-    this.#stream?.mediaSent(message);
+    if (followed) this.#stream?.mediaSent(message);
   }
 
   drained(): void {
@@ -417,7 +416,7 @@ export class Connection implements StreamLink {
     this.reactor.count('mediaParsedFully');
     const { track, chunk, timestamp, payload } = frame.media;
     const nowMs = this.reactor.clock.now();
-    const outcome = this.reactor.engine.native.receiveParsed(
+    const outcome = this.reactor.engine.at(nowMs).receiveParsed(
       this.#slot,
       track === 'outbound' ? 1 : 0,
       Number(frame.sequence_number),
@@ -425,13 +424,13 @@ export class Connection implements StreamLink {
       Number(timestamp),
       Buffer.from(frame.stream_id, 'utf8'),
       Buffer.from(payload, 'utf8'),
-      nowMs,
     );
     if (outcome === BAD_BASE64) {
       this.#refuse('bad_base64', `media.payload: ${payload.length} characters: not standard padded base64`);
     } else if (outcome === FOREIGN_STREAM) {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
+      this.reactor.wake();
       this.#stream!.deliver(outcome, nowMs);
     }
   }

@@ -33,6 +33,7 @@ export function nativeOutbound(format: Format, options: EngineOptions): NativeOu
 export class Engine {
   readonly native: NativeEngine;
   readonly info: Float64Array;
+  /** SEND_FIELDS per message: its stream, its bytes, and whether it is followed. */
   readonly sends: Int32Array;
   readonly gaps: Int32Array;
   readonly encodes: Int32Array;
@@ -53,7 +54,7 @@ export class Engine {
     const buffers: NativeEngineBuffers = {
       slab: new Uint8Array(sizes.slotBytes * sizes.sendSlots),
       payload: new Uint8Array(sizes.payloadBytes),
-      sends: new Int32Array(sizes.sendSlots * 2),
+      sends: new Int32Array(sizes.sendSlots * SEND_FIELDS),
       gaps: new Int32Array(sizes.wakes),
       encodes: new Int32Array(sizes.wakes),
       info: new Float64Array(sizes.info),
@@ -67,6 +68,12 @@ export class Engine {
     this.#slotBytes = sizes.slotBytes;
     for (let slot = 0; slot < sizes.sendSlots; slot++) this.#views.push(new Map());
     this.native = native.createEngine(config, buffers);
+  }
+
+  /** The native engine, whose next call happens at `nowMs` on the reactor's clock. */
+  at(nowMs: number): NativeEngine {
+    this.info[INFO.nowMs] = nowMs;
+    return this.native;
   }
 
   /**
@@ -108,6 +115,7 @@ export class Engine {
   }
 }
 
+export const SEND_FIELDS = 3;
 // Six encodings and rates by five or six chunk lengths.
 const VIEWS_PER_SLOT = 48;
 const PAYLOAD_VIEWS = 512;

@@ -59,12 +59,13 @@ export class Feed {
   #emptyChunks = 0; // in a row
   #resting = false;
   readonly #pieceMs: number;
-  readonly #readAheadMs: number;
+  /** Sources are read while less than this waits in the stream's queue, in ms. */
+  readonly readAheadMs: number;
 
   constructor(private readonly host: FeedHost) {
     // What is read ahead and one piece more fit into the queue.
     this.#pieceMs = Math.min(PIECE_MS, host.queueMaxMs / 4);
-    this.#readAheadMs = Math.min(host.readAheadMs, host.queueMaxMs / 2);
+    this.readAheadMs = Math.min(host.readAheadMs, host.queueMaxMs / 2);
   }
 
   /** PCM that waits here, in ms. What a source still holds is unknown and not counted. */
@@ -127,7 +128,7 @@ export class Feed {
         !this.#reading &&
         !this.#resting &&
         this.#items.length > 0 &&
-        this.host.queuedMs() < this.#readAheadMs
+        this.host.queuedMs() < this.readAheadMs
       ) {
         const item = this.#items[0]!;
         if (item.queueFile) {

@@ -6,10 +6,11 @@ import type { Track } from './telnyx/frames.js';
  * The memory belongs to this stream alone, so what a handler does to a frame it kept reaches no other call.
  */
 export class InboundFrame implements AudioFrame {
-  readonly memory: Int16Array;
-  samples: Int16Array;
   timestampMs = 0;
   concealed = false;
+  samples: Int16Array;
+  #length: number; // of `samples`, which need not be looked at for it
+  readonly memory: Int16Array;
   #views: Map<number, Int16Array> | undefined; // made when a second length comes
 
   constructor(
@@ -20,11 +21,15 @@ export class InboundFrame implements AudioFrame {
     this.memory = new Int16Array(samplesMax);
     // 20 ms, what nearly every frame is.
     this.samples = this.memory.subarray(0, Math.min(samplesMax, sampleRate / 50));
+    this.#length = this.samples.length;
   }
 
   /** @internal The engine has written `samples` samples into the memory. */
   show(samples: number, timestampMs: number, concealed: boolean): void {
-    if (this.samples.length !== samples) this.samples = this.#view(samples);
+    if (this.#length !== samples) {
+      this.samples = this.#view(samples);
+      this.#length = samples;
+    }
     this.timestampMs = timestampMs;
     this.concealed = concealed;
   }

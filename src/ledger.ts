@@ -22,6 +22,8 @@ export interface LedgerHost {
   sendMark(name: string): void;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
+  /** From now on marks wait for their audio to be sent, or none does. */
+  marksWait(waiting: boolean): void;
   /** Somebody awaits a playback that is still growing with live audio: it ends here. */
   endLive(playback: PlaybackEntry): void;
 }
@@ -120,6 +122,7 @@ export class Ledger {
   #outstanding: Mark[] = [];
   /** Names of marks that a clear will send back. */
   #cleared: string[] = [];
+  #toldWaiting = false;
   #overdueSince = NEVER;
   #generation = 0;
   #markNumber = 0;
@@ -192,6 +195,7 @@ export class Ledger {
       this.#outstanding.push(mark);
       this.host.sendMark(mark.name);
     }
+    this.#tellWaiting();
   }
 
   /** Telnyx returned a mark. Returns whether it is one of the handler's whose audio has been heard. */
@@ -253,6 +257,7 @@ export class Ledger {
     for (const mark of this.#waiting) mark.resolve?.({ name: mark.name, played: false });
     this.#outstanding = [];
     this.#waiting = [];
+    this.#tellWaiting();
     this.#generation++;
     return playedMs;
   }
@@ -272,6 +277,12 @@ export class Ledger {
     this.#waiting.splice(at, 0, mark);
     this.host.cutAt(mark.position);
     this.sent(this.host.positions().sent);
+  }
+
+  #tellWaiting(): void {
+    if (this.marksWaiting === this.#toldWaiting) return;
+    this.#toldWaiting = this.marksWaiting;
+    this.host.marksWait(this.marksWaiting);
   }
 
   #settleHeard(positions: Positions): void {

@@ -177,6 +177,9 @@ export class Mp3Outlet implements Outlet {
     if (last && position === this.#accepted) last.open = false;
   }
 
+  // It says so of each, and there is one a second at most.
+  follow(): void {}
+
   clear(): void {
     this.#empty();
     this.#playout.clear(this.#accepted, this.#now());

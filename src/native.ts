@@ -22,16 +22,16 @@ export const INFO = {
   payloadOffset: 4,
   payloadBytes: 5,
   lostFrames: 6,
-  sendCount: 7, // play, tick
-  tickHasMore: 8, // tick
-  gapCount: 9,
-  encodeCount: 10,
-  accepted: 11, // position
-  sent: 12,
-  played: 13,
-  aheadMs: 14,
-  queuedMs: 15,
-  scheduled: 16, // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
+  tickHasMore: 7, // tick
+  gapCount: 8,
+  encodeCount: 9,
+  accepted: 10, // position
+  sent: 11,
+  played: 12,
+  aheadMs: 13,
+  queuedMs: 14,
+  scheduled: 15, // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
+  nowMs: 16, // the caller, before every call in which time plays a part: see Engine.at()
 } as const;
 
 export interface NativeOutbound {
@@ -81,13 +81,13 @@ export interface NativeEngineBuffers {
   info: Float64Array;
 }
 
-/** Tracks are numbered 0 inbound, 1 outbound. Times are the reactor's clock, in ms. */
+/** Tracks are numbered 0 inbound, 1 outbound. */
 export interface NativeEngine {
   open(config: NativeStreamConfig): number;
   close(stream: number): void;
   frameSamplesMax(stream: number, track: number): number;
   setFrameBuffer(stream: number, track: number, samples: Int16Array): void;
-  receive(stream: number, message: ArrayBuffer, nowMs: number): number;
+  receive(stream: number, message: ArrayBuffer): number;
   receiveParsed(
     stream: number,
     track: number,
@@ -96,19 +96,28 @@ export interface NativeEngine {
     timestamp: number,
     streamId: Uint8Array,
     payload: Uint8Array,
-    nowMs: number,
   ): number;
-  next(stream: number, track: number, nowMs: number): number;
+  next(stream: number, track: number): number;
   deliverPcm(stream: number, track: number, pcm: Int16Array, concealed: boolean): number;
-  play(stream: number, pcm: Int16Array, sampleRate: number, nowMs: number, sendNow: boolean): number;
-  tick(nowMs: number): number;
-  takePcm(stream: number, nowMs: number, pcm: Int16Array): number;
+  /** Nobody hears this stream: receive() and next() have nothing for it any more. */
+  deafen(stream: number): void;
+  /** Returns how many messages are due now and lie in the send slab; -1 where the queue was full. */
+  play(stream: number, pcm: Int16Array, sampleRate: number, sendNow: boolean): number;
+  /** The same of the frame that was delivered last, as it lies in its buffer now. */
+  playHeard(stream: number): number;
+  /** Returns how many messages lie in the send slab. */
+  tick(): number;
+  /** Messages of this stream are marked in `sends`: every one … */
+  follow(stream: number, every: boolean): void;
+  /** … or those that leave less than this many samples queued. */
+  followBelow(stream: number, samples: number): void;
+  takePcm(stream: number, pcm: Int16Array): number;
   enqueuePacket(stream: number, packet: Uint8Array): number;
   packetsLost(stream: number, frames: number): void;
   noteSequence(stream: number, sequence: number): void;
-  clear(stream: number, nowMs: number): void;
+  clear(stream: number): void;
   cutAt(stream: number, position: number): void;
-  position(stream: number, nowMs: number): void;
+  position(stream: number): void;
   streamCounters(stream: number, values: Float64Array): void;
   totals(values: Float64Array): void;
   lateness(): Float64Array;

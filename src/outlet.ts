@@ -29,6 +29,8 @@ export interface Outlet {
   complete(): void;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
+  /** The stream hears of its messages by afterSend(): of every one, or of those that leave less than `belowMs` waiting. */
+  follow(every: boolean, belowMs: number): void;
   /** Drops what waits here and has the far end drop what it has not played. */
   clear(): void;
   /** The far end has read some of what it was sent, or some time has passed. */
@@ -81,11 +83,11 @@ export class EngineOutlet implements Outlet {
 
   enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
     const reactor = this.#reactor;
-    if (reactor.play(this.#slot, samples, sampleRate, nowMs) < 0) {
+    const due = reactor.play(this.#slot, samples, sampleRate, nowMs);
+    if (due < 0) {
       throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), reactor.options.queueMaxMs);
     }
-    const due = reactor.engine.info[INFO.sendCount]!;
-    if (due > 0) this.#link.sendDue(due);
+    if (due > 0) reactor.flush(due);
     this.#pooled?.encode();
   }
 
@@ -93,8 +95,14 @@ export class EngineOutlet implements Outlet {
     this.#reactor.engine.native.cutAt(this.#slot, position);
   }
 
+  follow(every: boolean, belowMs: number): void {
+    const { native } = this.#reactor.engine;
+    native.follow(this.#slot, every);
+    native.followBelow(this.#slot, belowMs * this.#samplesPerMs);
+  }
+
   clear(): void {
-    this.#reactor.engine.native.clear(this.#slot, this.#reactor.clock.now());
+    this.#reactor.engine.at(this.#reactor.clock.now()).clear(this.#slot);
     this.#link.sendText(CLEAR_TEXT);
   }
 
@@ -109,7 +117,7 @@ export class EngineOutlet implements Outlet {
 
   #position(): Float64Array {
     const { engine, clock } = this.#reactor;
-    engine.native.position(this.#slot, clock.now());
+    engine.at(clock.now()).position(this.#slot);
     return engine.info;
   }
 }

@@ -84,7 +84,7 @@ export class PooledCodecs {
     const { reactor, slot } = this.#stream;
     const { native } = reactor.engine;
     const now = reactor.clock.now();
-    while (native.takePcm(slot, now, this.#pcm) > 0) {
+    while (reactor.engine.at(now).takePcm(slot, this.#pcm) > 0) {
       if (this.#encoder.encode(this.#pcm)) continue;
       reactor.count('poolRefused');
       native.packetsLost(slot, 1);

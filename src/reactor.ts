@@ -9,11 +9,11 @@ import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import type { Connection } from './connection.js';
-import { Engine, type Format, nativeOutbound } from './engine.js';
+import { Engine, type Format, nativeOutbound, SEND_FIELDS } from './engine.js';
 import type { Logger } from './log.js';
 import { INFO } from './native.js';
 import type { ReactorOptions } from './options.js';
-import type { OutboundMode, OutboundOptions, StopReason } from './plugin.js';
+import type { AudioFrame, OutboundMode, OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
 import type { ReactorSnapshot, StreamGroup, StreamSummary } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
@@ -127,6 +127,8 @@ export class Reactor {
   readonly #links: (Connection | undefined)[] = [];
   readonly #calls = new Map<string, Connection>();
   readonly #counters: Record<ReactorCounter, number>;
+  /** When the frame came whose handler is hearing it: what is played live in the callback is played then. */
+  hearingMs = 0;
   /** What went out past the engine: MP3 files. */
   readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
@@ -298,11 +300,22 @@ export class Reactor {
 
   // --- the media path ---
 
-  /** Queues PCM for a stream; what is due of it lies in the send slab (info.sendCount) unless sends are under way. */
+  /**
+   * Queues PCM for a stream. Returns how many messages are due now, to be sent by flush(): none while sends are under
+   * way; -1 where the queue was full.
+   */
   play(slot: number, samples: Int16Array, sampleRate: number, nowMs: number): number {
-    const accepted = this.engine.native.play(slot, samples, sampleRate, nowMs, !this.#sending);
+    const due = this.engine.at(nowMs).play(slot, samples, sampleRate, !this.#sending);
     this.wake();
-    return accepted;
+    return due;
+  }
+
+  /** The same of the frame that the stream's handler is hearing. */
+  playHeard(slot: number, frame: AudioFrame, nowMs: number): number {
+    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, nowMs);
+    const due = this.engine.at(nowMs).playHeard(slot);
+    this.wake();
+    return due;
   }
 
   /** Ticks are needed as long as a deadline waits; an echo that keeps up has none, and costs no timer. */
@@ -315,34 +328,44 @@ export class Reactor {
   /** Sends the first `count` messages of the send slab. */
   flush(count: number): void {
     const { sends } = this.engine;
+    let followed = false;
     this.#sending = true;
     for (let i = 0; i < count; i++) {
-      this.#links[sends[2 * i]!]?.sendMedia(this.engine.message(i, sends[2 * i + 1]!));
+      const at = i * SEND_FIELDS;
+      const isFollowed = sends[at + 2] === 1;
+      followed ||= isFollowed;
+      this.#links[sends[at]!]?.sendMedia(this.engine.message(i, sends[at + 1]!), isFollowed);
     }
-    // Marks go behind all of a stream's messages, and sources are read for what the sending made room for.
+    if (followed) this.#follow(count);
+    this.#sending = false;
+  }
+
+  /** Marks go behind all of a stream's messages, and sources are read for what the sending made room for. */
+  #follow(count: number): void {
+    const { sends } = this.engine;
     let last = -1;
-    for (let i = 0; i < count; i++) {
-      const slot = sends[2 * i]!;
-      if (slot !== last) this.#links[slot]?.stream?.afterSend();
+    for (let at = 0; at < count * SEND_FIELDS; at += SEND_FIELDS) {
+      const slot = sends[at]!;
+      if (sends[at + 2] === 1 && slot !== last) this.#links[slot]?.stream?.afterSend();
       last = slot;
     }
-    this.#sending = false;
   }
 
   /** Sends what is due, gives up gaps whose wait is over, feeds the encoders in the pool. */
   tick(): void {
-    const { native, info, gaps, encodes } = this.engine;
+    const { engine } = this;
+    const { info, gaps, encodes } = engine;
     let more = true;
     while (more) {
       const now = this.clock.now();
-      this.flush(native.tick(now));
+      this.flush(engine.at(now).tick());
       more = info[INFO.tickHasMore] === 1;
       const gapCount = info[INFO.gapCount]!;
       const encodeCount = info[INFO.encodeCount]!;
       for (let i = 0; i < gapCount; i++) {
         const slot = gaps[i]! >> 1;
         const stream = this.#links[slot]?.stream;
-        if (stream && !stream.closed) stream.deliver(native.next(slot, gaps[i]! & 1, now), now);
+        if (stream && !stream.closed) stream.deliver(engine.at(now).next(slot, gaps[i]! & 1), now);
       }
       for (let i = 0; i < encodeCount; i++) this.#links[encodes[i]!]?.stream?.encode();
     }

@@ -7,7 +7,7 @@
 import { SAMPLE_RATES } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError, shown } from './errors.js';
-import { Feed } from './feed.js';
+import { Feed, queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
@@ -50,7 +50,6 @@ export interface StreamLink {
   sendText(text: string): void;
   /** So much waits to be read by the peer that what is sent now would be dropped. */
   readonly backlogged: boolean;
-  sendDue(count: number): void;
   end(reason: StopReason): void;
 }
 
@@ -77,6 +76,27 @@ const HANDLER_STALL_MS = 1000;
 const HANDLER_PENDING_MAX = 1000;
 
 export class Stream {
+  // What every frame touches stands first, and so does it in memory.
+  #handler: StreamHandler | undefined;
+  #played: PlayedTap | undefined;
+  #bypassed = false;
+  #hearing: InboundFrame | undefined; // the frame whose callback is running
+  #frame: InboundFrame | undefined; // of the inbound track
+  #feed: Feed | undefined;
+  #live: PlaybackEntry | undefined;
+  readonly #reactor: Reactor;
+  readonly #slot: number;
+  readonly #mp3: Mp3Outlet | undefined; // the outlet, in MP3 mode
+  readonly #pooled: PooledCodecs | undefined;
+  #closed = false;
+  #outboundFrame: InboundFrame | undefined;
+  readonly #outlet: Outlet;
+  readonly #link: StreamLink;
+  readonly #ledger: Ledger;
+  #liveFull = false; // some of it had to be dropped
+  #pending = 0; // async callbacks that have not finished
+  #stopReason: StopReason | undefined;
+
   /** Telnyx's stream_id. */
   readonly id: string;
   /** The call's identifiers and parameters. */
@@ -96,26 +116,6 @@ export class Stream {
 
   /** @internal On the reactor's clock. */
   readonly startedMs: number;
-
-  readonly #reactor: Reactor;
-  readonly #link: StreamLink;
-  readonly #slot: number;
-  readonly #frames: (InboundFrame | undefined)[] = [undefined, undefined];
-  readonly #ledger: Ledger;
-  readonly #pooled: PooledCodecs | undefined;
-  readonly #outlet: Outlet;
-  readonly #mp3: Mp3Outlet | undefined; // the same, in MP3 mode
-  #handler: StreamHandler | undefined;
-  #hearing: InboundFrame | undefined; // the frame whose callback is running
-  #hearingMs = 0; // when it came: what is played live in the callback is played then
-  #live: PlaybackEntry | undefined;
-  #liveFull = false; // some of it had to be dropped
-  #feed: Feed | undefined;
-  #pending = 0; // async callbacks that have not finished
-  #played: PlayedTap | undefined;
-  #bypassed = false;
-  #stopReason: StopReason | undefined;
-  #closed = false;
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -146,7 +146,8 @@ export class Stream {
       const number = TRACK_NAMES.indexOf(track);
       const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesMax(setup.slot, number));
       native.setFrameBuffer(setup.slot, number, frame.memory);
-      this.#frames[number] = frame;
+      if (number === 0) this.#frame = frame;
+      else this.#outboundFrame = frame;
     }
     if (inPool(setup.inbound.encoding) || inPool(setup.outbound.encoding)) {
       this.#pooled = new PooledCodecs({
@@ -174,12 +175,14 @@ export class Stream {
     this.#outlet = this.#mp3 ?? new EngineOutlet({ ...setup, pooled: this.#pooled });
     this.#ledger = new Ledger({
       positions: () => this.#outlet.positions(),
+      marksWait: () => this.#follow(),
       sendMark: name => this.#link.sendText(JSON.stringify({ event: 'mark', mark: { name } })),
       cutAt: position => this.#outlet.cutAt(position),
       endLive: playback => {
         if (playback === this.#live) this.#endLive();
       },
     });
+    this.#follow();
   }
 
   /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
@@ -279,6 +282,7 @@ export class Stream {
     const playedMs = this.#ledger.clear(positions, true);
     this.#live = undefined;
     this.#outlet.clear();
+    this.#follow();
     const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
     return Promise.resolve({ playedMs, discardedMs });
   }
@@ -298,7 +302,11 @@ export class Stream {
   /** @internal */
   attach(handler: StreamHandler | undefined): void {
     this.#handler = handler;
-    if (!handler?.onPlayed) this.#played = undefined;
+    if (!handler?.onPlayed) {
+      this.#played = undefined;
+      if (!handler?.onAudio) this.#reactor.engine.native.deafen(this.#slot);
+    }
+    this.#follow();
     if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
   }
 
@@ -308,7 +316,6 @@ export class Stream {
    */
   deliver(outcome: number, nowMs: number): void {
     const { engine } = this.#reactor;
-    this.#reactor.wake();
     for (;;) {
       const track = engine.info[INFO.track]!;
       const more = engine.info[INFO.more] === 1;
@@ -316,26 +323,27 @@ export class Stream {
       else if (outcome === POOL_PAYLOAD) this.#pooled!.decode(track);
       else if (outcome === POOL_LOSS) this.#pooled!.conceal(track, engine.info[INFO.lostFrames]!);
       if (!more || this.#closed) return;
-      outcome = engine.native.next(this.#slot, track, nowMs);
+      outcome = engine.at(nowMs).next(this.#slot, track);
     }
   }
 
   #hear(track: number, samples: number, nowMs: number): void {
-    const frame = this.#frames[track]!;
+    const frame = (track === 0 ? this.#frame : this.#outboundFrame)!;
     const { info } = this.#reactor.engine;
     frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
     if (this.#played) {
-      if (track === 0 || !this.#frames[0]) {
+      if (track === 0 || !this.#frame) {
         this.#played.anchor(nowMs, frame.timestampMs, (samples * 1000) / frame.sampleRate);
       }
       this.#played.heard(nowMs);
     }
     if (this.#handler === undefined || this.#bypassed) return;
     this.#hearing = frame;
-    this.#hearingMs = nowMs;
+    this.#reactor.hearingMs = nowMs;
     try {
-      const result = this.#handler.onAudio?.(frame);
-      if (result !== undefined) this.#watch('onAudio', result);
+      const result: unknown = this.#handler.onAudio?.(frame);
+      // Handlers of one line return what play() returned.
+      if (result !== undefined && result !== this.#live) this.#watch('onAudio', result);
     } catch (error) {
       this.handlerFailed('onAudio', error);
     } finally {
@@ -414,14 +422,19 @@ export class Stream {
   /** @internal Messages of this stream were sent: marks and sources may go on. */
   afterSend(): void {
     if (this.#played) {
-      const { native, info } = this.#reactor.engine;
+      const { engine } = this.#reactor;
       const now = this.#reactor.clock.now();
-      native.position(this.#slot, now);
-      this.#played.placed(now + info[INFO.aheadMs]!);
+      engine.at(now).position(this.#slot);
+      this.#played.placed(now + engine.info[INFO.aheadMs]!);
     }
     if (!this.#ledger.marksWaiting && !this.#feed) return;
     this.#ledger.sent(this.#outlet.positions().sent);
     this.#feed?.pump();
+  }
+
+  /** Says which of its messages this stream must hear of. */
+  #follow(): void {
+    this.#outlet.follow(this.#played !== undefined || this.#ledger.marksWaiting, this.#feed?.readAheadMs ?? 0);
   }
 
   /** @internal The peer has read what it was sent. */
@@ -471,16 +484,27 @@ export class Stream {
       this.#live.start = this.#outlet.positions().accepted;
       this.#liveFull = false;
     }
-    try {
-      this.#outlet.enqueue(frame.samples, frame.sampleRate, this.#hearingMs);
-    } catch (error) {
-      // Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on.
-      this.#reactor.count('liveDropped');
-      const told = this.#liveFull;
-      this.#liveFull = true;
-      if (!told) this.tell('onError', error);
+    const reactor = this.#reactor;
+    if (this.#mp3 || this.#pooled) {
+      try {
+        this.#outlet.enqueue(frame.samples, frame.sampleRate, reactor.hearingMs);
+      } catch (error) {
+        this.#liveDropped(error);
+      }
+      return this.#live;
     }
+    const due = reactor.playHeard(this.#slot, frame, reactor.hearingMs);
+    if (due > 0) reactor.flush(due);
+    else if (due < 0) this.#liveDropped(queueFull((frame.samples.length * 1000) / frame.sampleRate, this.queuedMs, reactor.options.queueMaxMs));
     return this.#live;
+  }
+
+  /** Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on. */
+  #liveDropped(error: unknown): void {
+    this.#reactor.count('liveDropped');
+    const told = this.#liveFull;
+    this.#liveFull = true;
+    if (!told) this.tell('onError', error);
   }
 
   #playPcm(samples: Int16Array, sampleRate: number): Playback {
@@ -533,7 +557,8 @@ export class Stream {
 
   #feeding(): Feed {
     this.#endLive();
-    this.#feed ??= new Feed({
+    if (this.#feed) return this.#feed;
+    this.#feed = new Feed({
       queueMaxMs: this.#reactor.options.queueMaxMs,
       readAheadMs: this.#outlet.readAheadMs,
       // Read ahead of what Telnyx has, not of what has been heard.
@@ -549,8 +574,10 @@ export class Stream {
       },
       idle: () => {
         this.#feed = undefined;
+        this.#follow();
       },
     });
+    this.#follow();
     return this.#feed;
   }
 

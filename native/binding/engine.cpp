@@ -10,7 +10,8 @@
 namespace sidetone::binding {
 namespace {
 
-// Layout of the `info` view, which every call may write; native.ts has the same list.
+// Layout of the `info` view, which every call may write; native.ts has the same list. The time of a call stands in
+// it too: a number with a fraction costs an allocation each time it is passed as an argument.
 enum Info : size_t {
   kTimestampMs,
   kTrack,
@@ -19,7 +20,6 @@ enum Info : size_t {
   kPayloadOffset,
   kPayloadBytes,
   kLostFrames,
-  kSendCount,
   kTickHasMore,
   kGapCount,
   kEncodeCount,
@@ -29,6 +29,7 @@ enum Info : size_t {
   kAheadMs,
   kQueuedMs,
   kScheduled,
+  kNowMs,
   kInfoCount,
 };
 
@@ -69,6 +70,7 @@ struct Call : FastArguments<N> {
     handle = this->template self<Handle>();
     open = handle->engine && handle->engine->isOpen(stream = this->integer(0));
   }
+  double nowMs() const { return handle->info[kNowMs]; }
   Handle* handle;
   int stream = 0;
   bool open;
@@ -79,19 +81,19 @@ Track trackOf(int32_t value) { return value == 1 ? Track::Outbound : Track::Inbo
 // --- the media path: one call a message, one a tick ---
 
 napi_value Receive(napi_env env, napi_callback_info callback) {
-  Call<3> call(env, callback);
+  Call<2> call(env, callback);
   if (!call.open) return call.result(kNothing);
   const auto message = call.arrayBuffer(1);
   const int outcome = call.handle->engine->receive(call.stream, reinterpret_cast<const char*>(message.data),
-                                                   message.count, call.number(2));
+                                                   message.count, call.nowMs());
   report(*call.handle, outcome);
   return call.result(outcome);
 }
 
 napi_value Next(napi_env env, napi_callback_info callback) {
-  Call<3> call(env, callback);
+  Call<2> call(env, callback);
   if (!call.open) return call.result(kNothing);
-  const int outcome = call.handle->engine->next(call.stream, trackOf(call.integer(1)), call.number(2));
+  const int outcome = call.handle->engine->next(call.stream, trackOf(call.integer(1)), call.nowMs());
   report(*call.handle, outcome);
   return call.result(outcome);
 }
@@ -106,23 +108,33 @@ napi_value DeliverPcm(napi_env env, napi_callback_info callback) {
   return call.result(outcome);
 }
 
+/** What play() and playHeard() left in the slab, or -1 where the queue was full. */
+napi_value played(const Call<4>& call, bool accepted) {
+  const Engine& engine = *call.handle->engine;
+  call.handle->info[kScheduled] = static_cast<double>(engine.scheduled());
+  return call.result(accepted ? static_cast<int32_t>(engine.sendCount()) : -1);
+}
+
 napi_value Play(napi_env env, napi_callback_info callback) {
-  Call<5> call(env, callback);
-  if (!call.open) return call.result(-1.0);
+  Call<4> call(env, callback);
+  if (!call.open) return call.result(-1);
   const auto pcm = call.samples(1);
   const double accepted = call.handle->engine->play(call.stream, pcm.data, pcm.count, call.integer(2),
-                                                    call.number(3), call.boolean(4));
-  call.handle->info[kSendCount] = static_cast<double>(call.handle->engine->sendCount());
-  call.handle->info[kScheduled] = static_cast<double>(call.handle->engine->scheduled());
-  return call.result(accepted);
+                                                    call.nowMs(), call.boolean(3));
+  return played(call, accepted >= 0);
+}
+
+napi_value PlayHeard(napi_env env, napi_callback_info callback) {
+  Call<4> call(env, callback);
+  if (!call.open) return call.result(-1);
+  return played(call, call.handle->engine->playHeard(call.stream, call.nowMs()));
 }
 
 napi_value Tick(napi_env env, napi_callback_info callback) {
   FastArguments<1> call(env, callback);
   auto& handle = *call.self<Handle>();
   if (!handle.engine) return call.result(0);
-  const size_t sends = handle.engine->tick(call.number(0));
-  handle.info[kSendCount] = static_cast<double>(sends);
+  const size_t sends = handle.engine->tick(handle.info[kNowMs]);
   handle.info[kTickHasMore] = handle.engine->tickHasMore() ? 1 : 0;
   handle.info[kGapCount] = static_cast<double>(handle.engine->gapCount());
   handle.info[kEncodeCount] = static_cast<double>(handle.engine->encodeCount());
@@ -131,10 +143,10 @@ napi_value Tick(napi_env env, napi_callback_info callback) {
 }
 
 napi_value TakePcm(napi_env env, napi_callback_info callback) {
-  Call<3> call(env, callback);
+  Call<2> call(env, callback);
   if (!call.open) return call.result(0);
   return call.result(
-      static_cast<int32_t>(call.handle->engine->takePcm(call.stream, call.number(1), call.samples(2).data)));
+      static_cast<int32_t>(call.handle->engine->takePcm(call.stream, call.nowMs(), call.samples(1).data)));
 }
 
 napi_value EnqueuePacket(napi_env env, napi_callback_info callback) {
@@ -155,7 +167,7 @@ napi_value PacketsLost(napi_env env, napi_callback_info callback) {
 }
 
 napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
-  Call<8> call(env, callback);
+  Call<7> call(env, callback);
   if (!call.open) return call.result(kNothing);
   const auto id = call.bytes(5);
   const auto payload = call.bytes(6);
@@ -166,7 +178,7 @@ napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
   message.timestamp = static_cast<uint64_t>(call.number(4));
   message.streamId = {reinterpret_cast<const char*>(id.data), id.count};
   message.payload = {reinterpret_cast<const char*>(payload.data), payload.count};
-  const int outcome = call.handle->engine->receiveParsed(call.stream, message, call.number(7));
+  const int outcome = call.handle->engine->receiveParsed(call.stream, message, call.nowMs());
   report(*call.handle, outcome);
   return call.result(outcome);
 }
@@ -177,9 +189,27 @@ napi_value NoteSequence(napi_env env, napi_callback_info callback) {
   return nullptr;
 }
 
-napi_value Clear(napi_env env, napi_callback_info callback) {
+napi_value Deafen(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (call.open) call.handle->engine->deafen(call.stream);
+  return nullptr;
+}
+
+napi_value Follow(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
-  if (call.open) call.handle->engine->clear(call.stream, call.number(1));
+  if (call.open) call.handle->engine->follow(call.stream, call.boolean(1));
+  return nullptr;
+}
+
+napi_value FollowBelow(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->followBelow(call.stream, call.number(1));
+  return nullptr;
+}
+
+napi_value Clear(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (call.open) call.handle->engine->clear(call.stream, call.nowMs());
   return nullptr;
 }
 
@@ -190,10 +220,10 @@ napi_value CutAt(napi_env env, napi_callback_info callback) {
 }
 
 napi_value Position(napi_env env, napi_callback_info callback) {
-  Call<2> call(env, callback);
+  Call<1> call(env, callback);
   if (!call.open) return nullptr;
   const Outbound& outbound = call.handle->engine->outbound(call.stream);
-  const double nowMs = call.number(1);
+  const double nowMs = call.nowMs();
   double* info = call.handle->info;
   info[kAccepted] = outbound.acceptedPosition();
   info[kSent] = outbound.sentPosition();
@@ -346,7 +376,7 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   auto state = views.Get("info").As<Napi::Float64Array>();
   if (slab.ElementLength() < Engine::slotBytes(config) * Engine::kSendSlots ||
       payload.ElementLength() < Engine::payloadBytes(config) ||
-      sends.ElementLength() < Engine::kSendSlots * 2 || gaps.ElementLength() < Engine::kWakesMax ||
+      sends.ElementLength() < Engine::kSendSlots * Engine::kSendFields || gaps.ElementLength() < Engine::kWakesMax ||
       encodes.ElementLength() < Engine::kWakesMax || state.ElementLength() < kInfoCount) {
     throw Napi::TypeError::New(env, "createEngine: a buffer is smaller than engineBufferSizes() says");
   }
@@ -373,11 +403,15 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   fast("next", Next);
   fast("deliverPcm", DeliverPcm);
   fast("play", Play);
+  fast("playHeard", PlayHeard);
   fast("tick", Tick);
   fast("takePcm", TakePcm);
   fast("enqueuePacket", EnqueuePacket);
   fast("packetsLost", PacketsLost);
   fast("noteSequence", NoteSequence);
+  fast("deafen", Deafen);
+  fast("follow", Follow);
+  fast("followBelow", FollowBelow);
   fast("clear", Clear);
   fast("cutAt", CutAt);
   fast("position", Position);

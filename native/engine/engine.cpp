@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base64/base64.h"
+#include "memory/prefetch.h"
 
 namespace sidetone {
 namespace {
@@ -11,6 +12,34 @@ constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 
 double& value(CounterValues& values, Counter counter) { return values[static_cast<size_t>(counter)]; }
 }  // namespace
+
+Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t index)
+    : id(config.streamId), outbound(pool, config.outbound) {
+  sequence.note(config.startSequence);
+  sendTimer.stream = index;
+  sendTimer.track = kSendTimer;
+  for (size_t track = 0; track < 2; track++) {
+    gapTimers[track].stream = index;
+    gapTimers[track].track = static_cast<int8_t>(track);
+    if (!config.wanted[track]) continue;
+    if (!firstTrack) {
+      tracks[track] = &firstTrack.emplace(pool, config.inbound);
+    } else {
+      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound);
+      tracks[track] = secondTrack.get();
+    }
+  }
+  if (tracks[0] && tracks[1]) {
+    tracks[0]->reorder().setSibling(&tracks[1]->reorder());
+    tracks[1]->reorder().setSibling(&tracks[0]->reorder());
+  }
+}
+
+void Engine::Stream::fetch() const {
+  const auto* begin = reinterpret_cast<const char*>(this);
+  const auto* end = static_cast<const char*>(outbound.oftenUsedEnd());
+  prefetch(begin, static_cast<size_t>(end - begin));
+}
 
 size_t Engine::slotBytes(const EngineConfig& config) {
   return mediaMessageLength(Outbound::payloadBytesMax(config.largestOutbound));
@@ -38,19 +67,7 @@ int Engine::open(const StreamConfig& config) {
     index = freeStreams_.back();
     freeStreams_.pop_back();
   }
-  auto stream = std::make_unique<Stream>(pool_, config);
-  stream->sequence.note(config.startSequence);
-  stream->sendTimer.stream = index;
-  stream->sendTimer.track = kSendTimer;
-  for (size_t track = 0; track < 2; track++) {
-    stream->gapTimers[track].stream = index;
-    stream->gapTimers[track].track = static_cast<int8_t>(track);
-    if (config.wanted[track]) stream->tracks[track] = std::make_unique<InboundTrack>(pool_, config.inbound);
-  }
-  if (stream->tracks[0] && stream->tracks[1]) {
-    stream->tracks[0]->reorder().setSibling(&stream->tracks[1]->reorder());
-    stream->tracks[1]->reorder().setSibling(&stream->tracks[0]->reorder());
-  }
+  auto stream = std::make_unique<Stream>(pool_, config, index);
   if (stream->outbound.g722() && g722Pcm_.empty()) {
     g722Pcm_.resize(kSendSlots * g722SamplesMax_);
     g722Payload_.resize(kSendSlots * g722SamplesMax_ / 2);
@@ -65,7 +82,7 @@ void Engine::close(int stream) {
   addCounters(closing, closedTotals_);
   wheel_.cancel(closing.sendTimer);
   for (Timer& timer : closing.gapTimers) wheel_.cancel(timer);
-  if (echoStream_ == stream) echoStream_ = -1;
+  if (heard_.stream == stream) heard_ = {};
   streams_[static_cast<size_t>(stream)].reset();
   freeStreams_.push_back(stream);
   openStreams_--;
@@ -81,11 +98,18 @@ size_t Engine::frameSamplesMax(int stream, Track track) const {
   return inbound ? inbound->frameSamplesMax() : 0;
 }
 
+void Engine::deafen(int stream) {
+  for (InboundTrack* track : at(stream).tracks) {
+    if (track) track->deafen();
+  }
+}
+
 void Engine::setFrameBuffer(int stream, Track track, int16_t* frame) {
   at(stream).tracks[static_cast<size_t>(track)]->setFrameBuffer(frame);
 }
 
 int Engine::receive(int stream, const char* text, size_t length, double nowMs) {
+  at(stream).fetch();  // arrives while the message is being scanned
   MediaMessage message;
   if (!scanMedia(text, length, message)) return kNotRecognised;
   const int outcome = accept(at(stream), message, nowMs);
@@ -98,9 +122,10 @@ int Engine::receiveParsed(int stream, const MediaMessage& message, double nowMs)
 }
 
 int Engine::accept(Stream& stream, const MediaMessage& message, double nowMs) {
-  if (message.streamId != stream.id) return kForeignStream;
-  echoStream_ = -1;
-  InboundTrack* inbound = stream.tracks[static_cast<size_t>(message.track)].get();
+  if (!(stream.id == message.streamId)) return kForeignStream;
+  heard_.stream = -1;
+  InboundTrack* inbound = stream.tracks[static_cast<size_t>(message.track)];
+  if (inbound) inbound->fetch();  // arrives while the payload is being decoded
   size_t bytes = 0;
   if (inbound) {
     if (base64DecodedCapacity(message.payload.size()) > payloadBytes_) return kBadBase64;
@@ -122,13 +147,13 @@ int Engine::accept(Stream& stream, const MediaMessage& message, double nowMs) {
 
 int Engine::next(int stream, Track track, double nowMs) {
   if (!isOpen(stream)) return kNothing;
-  echoStream_ = -1;
+  heard_.stream = -1;
   return deliver(at(stream), track, nowMs);
 }
 
 int Engine::deliver(Stream& stream, Track track, double nowMs) {
   // Where one chunk counter serves both tracks, a frame of one can be what the other was waiting for.
-  InboundTrack* other = stream.tracks[1 - static_cast<size_t>(track)].get();
+  InboundTrack* other = stream.tracks[1 - static_cast<size_t>(track)];
   if (other && other->ready(nowMs) && !stream.tracks[static_cast<size_t>(track)]->ready(nowMs)) {
     track = track == Track::Inbound ? Track::Outbound : Track::Inbound;
   }
@@ -137,27 +162,27 @@ int Engine::deliver(Stream& stream, Track track, double nowMs) {
   scheduleGap(stream, track);
   if (track == Track::Inbound && inbound.config().l16OrderAuto)
     stream.outbound.setL16Order(inbound.l16Order());
-  other = stream.tracks[1 - static_cast<size_t>(track)].get();
+  other = stream.tracks[1 - static_cast<size_t>(track)];
   if (other) delivery.more = delivery.more || other->ready(nowMs);
-  if (delivery.kind == Delivery::Kind::Frame && delivery.payload && !inbound.resamples() &&
-      inbound.config().encoding == Encoding::Pcmu) {
-    echoStream_ = stream.sendTimer.stream;
-    echoPcm_ = inbound.frameBuffer();
-    echoPayload_ = delivery.payload;
-  }
-  return report(track, delivery);
+  return report(stream, track, delivery);
 }
 
 int Engine::deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed) {
-  return report(track, at(stream).tracks[static_cast<size_t>(track)]->deliverPcm(pcm, samples, concealed));
+  InboundTrack& inbound = *at(stream).tracks[static_cast<size_t>(track)];
+  return report(at(stream), track, inbound.deliverPcm(pcm, samples, concealed));
 }
 
-int Engine::report(Track track, const Delivery& delivery) {
+int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
   delivery_ = delivery;
   deliveryTrack_ = track;
   switch (delivery.kind) {
-    case Delivery::Kind::Frame:
+    case Delivery::Kind::Frame: {
+      const InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
+      const bool isUlaw = inbound.config().encoding == Encoding::Pcmu && !inbound.resamples();
+      heard_ = {stream.sendTimer.stream, inbound.frameBuffer(), delivery.samples, inbound.config().handlerHz,
+                isUlaw ? delivery.payload : nullptr};
       return static_cast<int>(delivery.samples);
+    }
     case Delivery::Kind::PoolPayload:
       return kPoolPayload;
     case Delivery::Kind::PoolLoss:
@@ -179,15 +204,36 @@ void Engine::scheduleGap(Stream& stream, Track track) {
 
 double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow) {
   Stream& playing = at(stream);
-  const uint8_t* echoed = echoStream_ == stream && echoPcm_ == pcm ? echoPayload_ : nullptr;
+  const uint8_t* echoed = heard_.stream == stream && heard_.pcm == pcm ? heard_.ulaw : nullptr;
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs);
+  finishPlay(playing, nowMs, sendNow);
+  return accepted;
+}
+
+bool Engine::playHeard(int stream, double nowMs) {
+  sendCount_ = 0;
+  if (heard_.stream != stream) return true;  // the stream has been closed under its handler
+  Stream& playing = at(stream);
+  const size_t bytes = playing.outbound.passThrough(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw,
+                                                    nowMs, encoded_.data());
+  if (bytes > 0) {
+    addSend(playing, writeMedia(encoded_.data(), bytes, reinterpret_cast<char*>(buffers_.slab)));
+    scheduleSend(playing);
+    return true;
+  }
+  const double accepted = playing.outbound.enqueue(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw, nowMs);
+  finishPlay(playing, nowMs, true);
+  return accepted >= 0;
+}
+
+/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
   sendCount_ = 0;
   if (sendNow) {
-    sendDue(playing, nowMs);
+    sendDue(stream, nowMs);
     encodeG722();
   }
-  scheduleSend(playing);
-  return accepted;
+  scheduleSend(stream);
 }
 
 void Engine::clear(int stream, double nowMs) {
@@ -209,8 +255,10 @@ bool Engine::sendDue(Stream& stream, double nowMs) {
 }
 
 void Engine::addSend(const Stream& stream, size_t length) {
-  buffers_.sends[sendCount_ * 2] = stream.sendTimer.stream;
-  buffers_.sends[sendCount_ * 2 + 1] = static_cast<int32_t>(length);
+  int32_t* const send = buffers_.sends + sendCount_ * kSendFields;
+  send[0] = stream.sendTimer.stream;
+  send[1] = static_cast<int32_t>(length);
+  send[2] = stream.followed || stream.outbound.queuedSamples() < stream.followedBelow ? 1 : 0;
   sendCount_++;
 }
 
@@ -277,7 +325,7 @@ void Engine::collectDue(double nowMs) {
   tickedMs_ = nowMs;
   sendCount_ = 0;
   gapCount_ = encodeCount_ = 0;
-  echoStream_ = -1;
+  heard_.stream = -1;
   tickHasMore_ = false;
   while (gapCount_ < kWakesMax && encodeCount_ < kWakesMax) {
     TimerNode* node = wheel_.collect(nowMs);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "stream/inbound.h"
 #include "stream/outbound.h"
 #include "wire/envelope.h"
+#include "wire/stream_id.h"
 
 namespace sidetone {
 
@@ -30,7 +32,7 @@ struct EngineConfig {
 struct EngineBuffers {
   uint8_t* slab = nullptr;     // Engine::kSendSlots messages of Engine::slotBytes(config) each
   uint8_t* payload = nullptr;  // Engine::payloadBytes(config): the payload that a Delivery points into
-  int32_t* sends = nullptr;    // per slot: stream, bytes of the message
+  int32_t* sends = nullptr;    // kSendFields per slot: stream, bytes of the message, whether it is followed
   int32_t* gaps = nullptr;     // kWakesMax: stream * 2 + track whose wait for a missing frame is over
   int32_t* encodes = nullptr;  // kWakesMax: streams that have PCM for their encoder in the pool
 };
@@ -65,6 +67,7 @@ constexpr int kPoolLoss = -11;
 class Engine {
  public:
   static constexpr size_t kSendSlots = 64;
+  static constexpr size_t kSendFields = 3;
 
   static constexpr size_t kWakesMax = 256;
 
@@ -78,6 +81,8 @@ class Engine {
   bool isOpen(int stream) const;
   size_t frameSamplesMax(int stream, Track track) const;
   void setFrameBuffer(int stream, Track track, int16_t* frame);
+  /** Nobody hears this stream: its frames are put in order and counted, and go no further. */
+  void deafen(int stream);
 
   /** Samples now in the frame buffer (> 0), or one of the outcomes above; delivery() says the rest. */
   int receive(int stream, const char* text, size_t length, double nowMs);
@@ -100,7 +105,17 @@ class Engine {
    * messages that are due are in the slab: sendCount() of them; without, they wait for the next tick.
    */
   double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow);
+  /**
+   * As play(), sending what is due, of the frame in the frame buffer, as delivered last or changed since: what the
+   * handler hears is played back while it is being heard.
+   * @returns false when the queue is full
+   */
+  bool playHeard(int stream, double nowMs);
   void clear(int stream, double nowMs);
+  /** Whether the caller follows every message of this stream that is sent. */
+  void follow(int stream, bool every) { at(stream).followed = every; }
+  /** The caller follows messages that leave less than this many samples queued. */
+  void followBelow(int stream, double samples) { at(stream).followedBelow = samples; }
   /** A mark goes behind this position: see Outbound::cutAt(). */
   void cutAt(int stream, double position) { streams_[static_cast<size_t>(stream)]->outbound.cutAt(position); }
 
@@ -142,25 +157,32 @@ class Engine {
   };
   static constexpr int8_t kSendTimer = -1;
 
+  /** What a message touches stands together and is fetched at once: see fetch(). */
   struct Stream {
-    Stream(BlockPool& pool, const StreamConfig& config)
-        : id(config.streamId), outbound(pool, config.outbound) {}
-    std::string id;
+    Stream(BlockPool& pool, const StreamConfig& config, int32_t index);
+    StreamId id;
     SequenceTracker sequence;
-    std::array<std::unique_ptr<InboundTrack>, 2> tracks;
-    std::array<Timer, 2> gapTimers;
-    Timer sendTimer;
-    Outbound outbound;
-    bool inG722Batch = false;
+    std::array<InboundTrack*, 2> tracks{};
     uint32_t mediaReceived = 0;
-    uint64_t bytesReceived = 0;
     uint32_t emptyPayloads = 0;
+    uint64_t bytesReceived = 0;
+    std::array<Timer, 2> gapTimers;
+    std::optional<InboundTrack> firstTrack;  // of nearly all streams the only one
+    Timer sendTimer;
+    double followedBelow = 0;
+    bool followed = false;
+    bool inG722Batch = false;
     uint32_t unwantedTrack = 0;
+    Outbound outbound;
+    std::unique_ptr<InboundTrack> secondTrack;
+
+    void fetch() const;
   };
 
   int accept(Stream& stream, const MediaMessage& message, double nowMs);
   int deliver(Stream& stream, Track track, double nowMs);
-  int report(Track track, const Delivery& delivery);
+  int report(Stream& stream, Track track, const Delivery& delivery);
+  void finishPlay(Stream& stream, double nowMs, bool sendNow);
   void scheduleGap(Stream& stream, Track track);
   void scheduleSend(Stream& stream, double notBeforeMs = 0);
   bool sendDue(Stream& stream, double nowMs);
@@ -183,9 +205,15 @@ class Engine {
   std::vector<uint8_t> encoded_;  // one payload on its way out
   Delivery delivery_;
   Track deliveryTrack_ = Track::Inbound;
-  const int16_t* echoPcm_ = nullptr;  // the frame that is being heard, where it is a PCMU payload decoded: …
-  const uint8_t* echoPayload_ = nullptr;  // … this one
-  int echoStream_ = -1;
+  // The frame that was delivered last, as long as its payload lies where it did.
+  struct Heard {
+    int stream = -1;
+    const int16_t* pcm = nullptr;
+    size_t samples = 0;
+    int sampleHz = 0;
+    const uint8_t* ulaw = nullptr;  // where the PCM is a PCMU payload decoded: this one
+  };
+  Heard heard_;
 
   // G.722 messages of one tick are encoded together, sixteen streams at a time in SIMD lanes.
   struct G722Job {

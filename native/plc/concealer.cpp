@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "memory/prefetch.h"
+
 namespace sidetone {
 namespace {
 
@@ -87,6 +89,12 @@ Concealer::Concealer(int sampleRateHz, Timing timing) : lengths_(sampleRateHz), 
   period_ = samples_.get() + lengths_.history;
   quarter_ = period_ + lengths_.history;
   tail_ = quarter_ + lengths_.overlapMax;
+}
+
+void Concealer::fetch() const {
+  const uint32_t ahead = std::min(2 * lengths_.frame, lengths_.history - ringAt_);
+  prefetch(samples_.get() + ringAt_, ahead * sizeof(int16_t));
+  prefetch(samples_.get(), (2 * lengths_.frame - ahead) * sizeof(int16_t) + 1);
 }
 
 void Concealer::reset() {

@@ -39,6 +39,9 @@ class Concealer {
   /** Synthesises the next `samples` of a gap. */
   void conceal(int16_t* out, size_t samples);
 
+  /** The part of the history that the next 20 ms go to. */
+  void fetch() const;
+
   /** As new: the history is silence. */
   void reset();
 

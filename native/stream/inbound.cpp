@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "codec/g711.h"
+#include "memory/prefetch.h"
 
 namespace sidetone {
 namespace {
@@ -13,11 +14,11 @@ constexpr double kPoolFrameMs = 20;
 InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
     : config_(config),
       sourceHz_(sampleRateHz(config.encoding, config.announcedHz)),
+      pooled_(runsInPool(config.encoding)),
       sliceSamplesMax_(static_cast<size_t>(sourceHz_) *
                        (config.encoding == Encoding::Opus ? kOpusSliceMs : kSliceMs) / 1000),
-      pooled_(runsInPool(config.encoding)),
-      reorder_(pool, config.reorderWaitMs),
-      timeline_(clockRateHz(config.encoding, config.announcedHz)) {
+      timeline_(clockRateHz(config.encoding, config.announcedHz)),
+      reorder_(pool, config.reorderWaitMs) {
   if (!pooled_ && config.conceals) concealer_.emplace(sourceHz_);
   if (config.encoding == Encoding::L16 && config.l16OrderAuto) l16Finder_.emplace(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_.emplace(sourceHz_, config.handlerHz);
@@ -28,8 +29,26 @@ size_t InboundTrack::frameSamplesMax() const {
   return resampler_ ? resampler_->outputMax(sliceSamplesMax_) : sliceSamplesMax_;
 }
 
+void InboundTrack::deafen() {
+  deaf_ = true;
+  discard();
+}
+
+/** What is left of the payload or the gap that is being heard. */
+void InboundTrack::discard() {
+  sliceBytes_ = concealSamples_ = 0;
+  skipMs_ = 0;
+}
+
+void InboundTrack::fetch() const {
+  if (deaf_) return;
+  prefetch(frame_, std::min<size_t>(sliceSamplesMax_, static_cast<size_t>(sourceHz_) / 50) * sizeof(int16_t));
+  if (concealer_) concealer_->fetch();
+}
+
 void InboundTrack::push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs) {
   if (reorder_.push(frame, fresh, nothingMissing, nowMs) == Reorder::Push::Deliver) take(frame, false);
+  if (deaf_) discard();
 }
 
 Delivery InboundTrack::next(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
@@ -45,6 +64,7 @@ Delivery InboundTrack::next(double nowMs, uint8_t* payloadScratch, int16_t* pcmS
         take(popped.frame, afterGap_);
         break;
     }
+    if (deaf_) discard();
   }
   return concealSamples_ > 0 ? concealSlice(pcmScratch, nowMs) : decodeSlice(pcmScratch, nowMs);
 }

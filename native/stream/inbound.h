@@ -73,6 +73,11 @@ class InboundTrack {
   void setFrameBuffer(int16_t* frame) { frame_ = frame; }
   const int16_t* frameBuffer() const { return frame_; }
 
+  /** From now on nobody hears it: next() has nothing but the counting of what is lost, late or doubled. */
+  void deafen();
+  /** The memory that the next frame goes to. */
+  void fetch() const;
+
   /** `frame.payload` must stay where it is until next() has nothing more. */
   void push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs);
   Delivery next(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
@@ -93,6 +98,7 @@ class InboundTrack {
  private:
   void take(const ReorderFrame& frame, bool afterGap);
   void openGap(const Reorder::Popped& gap);
+  void discard();
   Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
   Delivery concealSlice(int16_t* pcmScratch, double nowMs);
   Delivery decodeSlice(int16_t* pcmScratch, double nowMs);
@@ -103,21 +109,22 @@ class InboundTrack {
 
   InboundConfig config_;
   int sourceHz_;
-  size_t sliceSamplesMax_;
   bool pooled_;
+  bool deaf_ = false;
   bool afterGap_ = false;
+  size_t sliceSamplesMax_;
   int16_t* frame_ = nullptr;
   const uint8_t* slice_ = nullptr;  // what is left of the payload being heard
   size_t sliceBytes_ = 0;
   size_t concealSamples_ = 0;  // what is left to synthesise for the gap before it
   double skipMs_ = 0;          // lost time that is not filled, after the concealed part
-  Reorder reorder_;
   MediaTimeline timeline_;
-  std::optional<Concealer> concealer_;  // pool decoders conceal by themselves
-  std::optional<L16OrderFinder> l16Finder_;
-  std::optional<Resampler> resampler_;
-  std::unique_ptr<G722Decoder> g722_;
   InboundCounters counters_;
+  std::unique_ptr<G722Decoder> g722_;
+  Reorder reorder_;
+  std::optional<Concealer> concealer_;  // pool decoders conceal by themselves
+  std::optional<Resampler> resampler_;
+  std::optional<L16OrderFinder> l16Finder_;
 };
 
 }  // namespace sidetone

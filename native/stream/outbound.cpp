@@ -19,15 +19,15 @@ size_t bytesPerQueuedSample(Encoding encoding) {
 }  // namespace
 
 Outbound::Outbound(BlockPool& pool, const OutboundConfig& config)
-    : pool_(&pool),
-      config_(config),
+    : config_(config),
       sampleHz_(sampleRateHz(config.encoding, config.announcedHz)),
       samplesPerMs_(sampleHz_ / 1000.0),
       minSamples_(static_cast<size_t>(sampleHz_) * kMessageMinMs / 1000),
       bytesPerSample_(bytesPerQueuedSample(config.encoding)),
       pooled_(runsInPool(config.encoding)),
       queue_(pool),
-      playout_(sampleHz_) {
+      playout_(sampleHz_),
+      pool_(&pool) {
   if (pooled_) packets_.emplace(pool);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Encoder>();
 }
@@ -88,26 +88,42 @@ bool Outbound::append(const int16_t* pcm, size_t samples, const uint8_t* echoed)
     const size_t piece = std::min(kPieceSamples, samples - done);
     const int16_t* from = pcm + done;
     const uint8_t* bytes = encoded.data();
-    switch (config_.encoding) {
-      case Encoding::Pcmu:
-        ulawEncode(from, piece, encoded.data());
-        if (echoed) {
-          for (size_t i = 0; i < piece; i++) {
-            if (echoed[done + i] == 0x7F && from[i] == 0) encoded[i] = 0x7F;
-          }
-        }
-        break;
-      case Encoding::Pcma:
-        alawEncode(from, piece, encoded.data());
-        break;
-      default:
-        bytes = reinterpret_cast<const uint8_t*>(from);
-        break;
+    if (bytesPerSample_ == 1) {
+      encode(from, piece, echoed ? echoed + done : nullptr, encoded.data());
+    } else {
+      bytes = reinterpret_cast<const uint8_t*>(from);
     }
     if (!queue_.append(bytes, piece * bytesPerSample_)) return false;
     accepted_ += static_cast<double>(piece);
   }
   return true;
+}
+
+/** PCMU and PCMA. */
+void Outbound::encode(const int16_t* pcm, size_t samples, const uint8_t* echoed, uint8_t* payload) const {
+  if (config_.encoding == Encoding::Pcma) {
+    alawEncode(pcm, samples, payload);
+    return;
+  }
+  ulawEncode(pcm, samples, payload);
+  if (!echoed) return;
+  for (size_t i = 0; i < samples; i++) {
+    if (echoed[i] == 0x7F && payload[i] == 0xFF) payload[i] = 0x7F;
+  }
+}
+
+size_t Outbound::passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed,
+                             double nowMs, uint8_t* payload) {
+  const bool isWhole = samples >= minSamples_ && samples < 2 * minSamples_;
+  if (bytesPerSample_ != 1 || fromHz != sampleHz_ || !isWhole) return 0;
+  if (queue_.bytes() > 0 || cutCount_ > 0 || nowMs < leadDueMs()) return 0;
+  resamplerFromHz_ = 0;
+  resampler_.reset();
+  encode(pcm, samples, echoed, payload);
+  accepted_ += static_cast<double>(samples);
+  lastEnqueueMs_ = nowMs;
+  sent(samples, 0, samples, nowMs);
+  return samples;
 }
 
 size_t Outbound::g722SamplesMax(const OutboundConfig& config) {

@@ -61,6 +61,14 @@ class Outbound {
    */
   double enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs);
 
+  /**
+   * Live audio that keeps up: where nothing is queued, the encoding needs no memory of what went before, and all of
+   * `pcm` makes one message that is due now, its payload lies in `payload` at once. Returns its bytes, or 0, after which
+   * enqueue() is the way. Arguments as there.
+   */
+  size_t passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
+                     uint8_t* payload);
+
   /** Payload of the next message into `payload`, if one is due; its bytes, or 0. Not for G722. */
   size_t take(double nowMs, uint8_t* payload);
 
@@ -102,10 +110,13 @@ class Outbound {
   /** Drops what is queued; the far end drops what it has not played. */
   void clear(double nowMs);
 
+  double queuedSamples() const { return static_cast<double>(queue_.bytes() / bytesPerSample_); }
   double queuedMs() const { return (accepted_ - sent_) / samplesPerMs_; }
   double acceptedPosition() const { return accepted_; }
   double sentPosition() const { return sent_; }
   const Playout& playout() const { return playout_; }
+  /** Where the part of it that every message touches ends. */
+  const void* oftenUsedEnd() const { return playout_.oftenUsedEnd(); }
   const OutboundConfig& config() const { return config_; }
   const OutboundCounters& counters() const { return counters_; }
   int sampleHz() const { return sampleHz_; }
@@ -116,9 +127,9 @@ class Outbound {
   static constexpr size_t kPieceSamples = 960;
   static constexpr double kSmallMs = 1000;
 
-  double queuedSamples() const { return static_cast<double>(queue_.bytes() / bytesPerSample_); }
   bool hasMemory(double comingMs) const;
   bool append(const int16_t* pcm, size_t samples, const uint8_t* echoed);
+  void encode(const int16_t* pcm, size_t samples, const uint8_t* echoed, uint8_t* payload) const;
   void flushResampler();
   size_t dueSamples(double nowMs);
   size_t takePacket(double nowMs, uint8_t* payload);
@@ -128,32 +139,34 @@ class Outbound {
   size_t paddingFor(size_t samples) const;
   void sent(size_t samples, size_t padding, size_t bytes, double nowMs);
 
-  BlockPool* pool_;
+  // What every message touches, up to …
   OutboundConfig config_;
   int sampleHz_;
+  int resamplerFromHz_ = 0;
   double samplesPerMs_;
   size_t minSamples_;  // samples of the shortest message
   size_t bytesPerSample_;
   bool pooled_;
+  size_t cutCount_ = 0;
+  std::unique_ptr<Resampler> resampler_;
+  std::unique_ptr<G722Encoder> g722_;
+  BlockQueue queue_;
   double chunkMs_ = kMessageMinMs;
   double lastEnqueueMs_ = 0;
-  double accepted_ = 0;            // samples taken in since the start
-  double sent_ = 0;                // of those, sent or dropped by clear()
+  double accepted_ = 0;  // samples taken in since the start
+  double sent_ = 0;      // of those, sent or dropped by clear()
+  OutboundCounters counters_;
+  Playout playout_;  // … the first runs of this
+
+  BlockPool* pool_;
   double encoding_ = 0;            // pool: samples with the encoder or waiting as packets
   uint32_t withEncoder_ = 0;       // pool: frames of 20 ms that have not come back
   uint32_t staleWithEncoder_ = 0;  // pool: of those, the ones from before a clear()
+  std::optional<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.
   static constexpr size_t kCuts = 8;
   std::array<double, kCuts> cuts_{};
-  size_t cutCount_ = 0;
-  BlockQueue queue_;
-  std::optional<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
-  std::unique_ptr<Resampler> resampler_;
-  int resamplerFromHz_ = 0;
-  std::unique_ptr<G722Encoder> g722_;
-  Playout playout_;
-  OutboundCounters counters_;
 };
 
 }  // namespace sidetone
