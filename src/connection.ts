@@ -11,7 +11,7 @@ import type { StreamCapture } from './capture/writer.js';
 import { CODECS, type Encoding, isEncoding } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
-import { BAD_BASE64, FOREIGN_STREAM, NOT_RECOGNISED, NOTHING } from './native.js';
+import { BAD_BASE64, FOREIGN_STREAM } from './native.js';
 import {
   type AcceptResult,
   type AudioOptions,
@@ -41,6 +41,12 @@ export interface Socket {
   send(message: string | Uint8Array, isBinary?: boolean, compress?: boolean): number;
   end(code?: number, reason?: string): void;
   getBufferedAmount(): number;
+}
+
+/** Where a message of this WebSocket goes, kept beside it so that media need not come through the connection. */
+export interface Seat {
+  /** The engine's number of the stream; -1 while there is none, or where the connection must see everything. */
+  slot: number;
 }
 
 /** A token that the server knows. */
@@ -90,14 +96,14 @@ const CLOSE_CODES: Record<StopReason, number> = {
 };
 
 export class Connection implements StreamLink {
-  // What every message touches stands first, and so does it in memory.
-  #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
-  #slot = -1;
+  #socket: Socket | undefined;
+  #seat: Seat | undefined;
   #stream: Stream | undefined;
-  #messageMs: number; // when the last whole message came
+  #slot = -1;
+  #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
+  #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
-  #socket: Socket | undefined;
   #early: ArrayBuffer[] = [];
   readonly #goodFor: string[]; // calls that this connection's tokens are bound to
   #earlyBytes = 0;
@@ -116,9 +122,10 @@ export class Connection implements StreamLink {
     this.#capture = reactor.capture?.begin();
   }
 
-  /** The WebSocket is open. */
-  open(socket: Socket): void {
+  /** The WebSocket is open. `seat` is told where its media go. */
+  open(socket: Socket, seat?: Seat): void {
     this.#socket = socket;
+    this.#seat = seat;
   }
 
   get streaming(): boolean {
@@ -139,22 +146,18 @@ export class Connection implements StreamLink {
 
   /** One message. `message` is read before this returns and not kept. */
   message(message: ArrayBuffer, isBinary: boolean): void {
-    const { reactor } = this;
-    const nowMs = reactor.clock.now();
-    this.#messageMs = nowMs;
     this.#capture?.received(message, isBinary);
     if (isBinary) {
-      reactor.count('binaryMessages');
-      return;
+      this.#messageMs = this.reactor.clock.now();
+      this.reactor.count('binaryMessages');
+    } else if (this.#state !== 'streaming' || !this.reactor.receive(this.#slot, message)) {
+      this.unusual(message);
     }
-    if (this.#state === 'streaming') {
-      const outcome = reactor.engine.at(nowMs).receive(this.#slot, message);
-      if (outcome !== NOT_RECOGNISED) {
-        reactor.wake();
-        if (outcome !== NOTHING) this.#stream!.deliver(outcome, nowMs);
-        return;
-      }
-    }
+  }
+
+  /** A text message that is no plain media frame, as far as the engine can tell at once. */
+  unusual(message: ArrayBuffer): void {
+    this.#messageMs = this.reactor.clock.now();
     if (this.#state !== 'closed') this.#text(message);
   }
 
@@ -215,7 +218,9 @@ export class Connection implements StreamLink {
 
   /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
   sweep(nowMs: number): void {
-    if (nowMs - this.#messageMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
+    const mediaMs = this.streaming ? this.reactor.engine.native.lastMediaMs(this.#slot) : 0;
+    const idleMs = nowMs - Math.max(this.#messageMs, mediaMs);
+    if (idleMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
     else this.#stream?.sweep(nowMs);
   }
 
@@ -223,10 +228,11 @@ export class Connection implements StreamLink {
     if (!this.#socket) return;
     const status = this.#socket.send(message, false, false);
     this.#capture?.sent(message, status === 2);
-    if (status === 2) this.#notSent();
+    if (status === 2) this.notSent();
   }
 
-  #notSent(): void {
+  /** @internal The WebSocket refused a message, because too much waits to be read by the peer. */
+  notSent(): void {
     this.reactor.count('messagesDropped');
     if (this.#congested) return;
     this.#congested = true;
@@ -345,15 +351,17 @@ export class Connection implements StreamLink {
       handlerRate,
       tracks,
       query: this.setup.query,
+      socket: this.#capture ? undefined : this.#socket,
     });
     if (!opened) {
-      this.end('protocol_error');
+      this.end('server_closed');
       return;
     }
     this.#capture?.streaming(this.setup.plugin.name, inbound, outbound, this.reactor.options.l16ByteOrder);
     this.#stream = opened;
     this.#slot = opened.slot;
     this.#state = 'streaming';
+    if (this.#seat && !this.#capture) this.#seat.slot = opened.slot;
     this.reactor.takeOver(frame.start.call_control_id, this);
     this.#startHandler(opened);
     const early = this.#early;
@@ -474,6 +482,7 @@ export class Connection implements StreamLink {
     stream.finish(reason);
     this.reactor.closeStream(stream, reason);
     this.#slot = -1;
+    if (this.#seat) this.#seat.slot = -1;
   }
 }
 

@@ -6,6 +6,7 @@ import {
   Connection,
   type ConnectionSetup,
   type KnownToken,
+  type Seat,
   type Socket,
   type WireFault,
 } from './connection.js';
@@ -18,9 +19,8 @@ import { AUTH_TOKEN_HEADER } from './telnyx/frames.js';
 import { type UWebSockets, uWS } from './uws.js';
 import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
 
-interface UserData {
+interface UserData extends Seat {
   connection: Connection;
-  openedMs: number;
 }
 
 export interface ListenerOptions {
@@ -75,7 +75,7 @@ export class Listener {
 
   constructor(environment: ListenerOptions) {
     this.#environment = environment;
-    const { options } = environment;
+    const { options, reactor } = environment;
     this.#tokens = tokenDigests(options.authToken);
     this.#app = makeApp(options);
     this.#app.ws<UserData>('/*', {
@@ -85,8 +85,16 @@ export class Listener {
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
-      open: ws => ws.getUserData().connection.open(ws as unknown as Socket),
-      message: (ws, message, isBinary) => ws.getUserData().connection.message(message, isBinary),
+      open: ws => {
+        const user = ws.getUserData();
+        user.connection.open(ws as unknown as Socket, user);
+      },
+      message: (ws, message, isBinary) => {
+        const user = ws.getUserData();
+        const { slot } = user;
+        if (slot < 0 || isBinary) user.connection.message(message, isBinary);
+        else if (!reactor.receive(slot, message)) user.connection.unusual(message);
+      },
       drain: ws => ws.getUserData().connection.drained(),
       ping: ws => ws.getUserData().connection.control(),
       pong: ws => ws.getUserData().connection.control(),
@@ -277,7 +285,7 @@ export class Listener {
     const connection = new Connection(reactor, setup);
     reactor.admit(connection);
     this.#requests--;
-    const userData: UserData = { connection, openedMs: reactor.clock.now() };
+    const userData: UserData = { slot: -1, connection };
     response.upgrade(userData, upgrade.key, upgrade.protocol, upgrade.extensions, context);
   }
 

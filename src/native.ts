@@ -114,6 +114,8 @@ export interface NativeEngine {
   takePcm(stream: number, pcm: Int16Array): number;
   enqueuePacket(stream: number, packet: Uint8Array): number;
   packetsLost(stream: number, frames: number): void;
+  /** When the stream's last message came that receive() or receiveParsed() took. */
+  lastMediaMs(stream: number): number;
   noteSequence(stream: number, sequence: number): void;
   clear(stream: number): void;
   cutAt(stream: number, position: number): void;

@@ -8,10 +8,10 @@ import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
-import type { Connection } from './connection.js';
+import type { Connection, Socket } from './connection.js';
 import { Engine, type Format, nativeOutbound, SEND_FIELDS } from './engine.js';
 import type { Logger } from './log.js';
-import { INFO } from './native.js';
+import { INFO, NOT_RECOGNISED, NOTHING } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { AudioFrame, OutboundMode, OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
@@ -24,6 +24,7 @@ export const REACTOR_COUNTERS = [
   'connectionsOpened',
   'streamsStarted',
   'streamsStopped',
+  'streamsNotOpened',
   'closedBeforeStart',
   'disconnected',
   'idleTimeouts',
@@ -95,6 +96,8 @@ interface OpenStream {
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
+  /** Media are sent to it at once; undefined where the connection wants to see them. */
+  socket: Socket | undefined;
 }
 
 export interface ReactorEnvironment {
@@ -123,7 +126,9 @@ export class Reactor {
   readonly #onConnections: (change: number) => void;
   readonly #onStreams: (change: number) => void;
   readonly #connections = new Set<Connection>();
-  /** By engine slot. */
+  // By engine slot:
+  readonly #streamAt: (Stream | undefined)[] = [];
+  readonly #socketAt: (Socket | undefined)[] = [];
   readonly #links: (Connection | undefined)[] = [];
   readonly #calls = new Map<string, Connection>();
   readonly #counters: Record<ReactorCounter, number>;
@@ -250,6 +255,7 @@ export class Reactor {
     before.end('replaced');
   }
 
+  /** Undefined: the stream cannot be carried here, which the log says. */
   openStream(open: OpenStream): Stream | undefined {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
@@ -270,7 +276,13 @@ export class Reactor {
       },
       outbound: nativeOutbound(outbound, options),
     });
-    const setup: StreamSetup = { reactor: this, slot, ...open };
+    const stream = this.#makeStream({ reactor: this, slot, ...open });
+    if (!stream) {
+      this.engine.native.close(slot);
+      return undefined;
+    }
+    this.#streamAt[slot] = stream;
+    this.#socketAt[slot] = open.socket;
     this.#links[slot] = open.link;
     this.#streams++;
     this.#onStreams(1);
@@ -279,7 +291,18 @@ export class Reactor {
       { stream: start.stream_id, inbound, outbound, plugin: open.link.plugin.name },
       'stream started',
     );
-    return new Stream(setup);
+    return stream;
+  }
+
+  /** Undefined where a codec's library is missing or its workers hold as many streams as they can. */
+  #makeStream(setup: StreamSetup): Stream | undefined {
+    try {
+      return new Stream(setup);
+    } catch (error) {
+      this.#counters.streamsNotOpened++;
+      this.#log.error({ stream: setup.start.stream_id, err: error }, 'a stream could not be opened');
+      return undefined;
+    }
   }
 
   closeStream(stream: Stream, reason: StopReason): void {
@@ -288,6 +311,8 @@ export class Reactor {
     if (this.#calls.get(stream.call.callControlId) === connection)
       this.#calls.delete(stream.call.callControlId);
     this.engine.native.close(stream.slot);
+    this.#streamAt[stream.slot] = undefined;
+    this.#socketAt[stream.slot] = undefined;
     this.#links[stream.slot] = undefined;
     this.#streams--;
     this.#onStreams(-1);
@@ -299,6 +324,16 @@ export class Reactor {
   }
 
   // --- the media path ---
+
+  /** A text message of an open stream. False: it is no plain media frame, and its connection must judge it. */
+  receive(slot: number, message: ArrayBuffer): boolean {
+    const nowMs = this.clock.now();
+    const outcome = this.engine.at(nowMs).receive(slot, message);
+    if (outcome === NOT_RECOGNISED) return false;
+    this.wake();
+    if (outcome !== NOTHING) this.#streamAt[slot]!.deliver(outcome, nowMs);
+    return true;
+  }
 
   /**
    * Queues PCM for a stream. Returns how many messages are due now, to be sent by flush(): none while sends are under
@@ -332,9 +367,13 @@ export class Reactor {
     this.#sending = true;
     for (let i = 0; i < count; i++) {
       const at = i * SEND_FIELDS;
+      const slot = sends[at]!;
+      const message = this.engine.message(i, sends[at + 1]!);
       const isFollowed = sends[at + 2] === 1;
+      const socket = isFollowed ? undefined : this.#socketAt[slot];
       followed ||= isFollowed;
-      this.#links[sends[at]!]?.sendMedia(this.engine.message(i, sends[at + 1]!), isFollowed);
+      if (socket === undefined) this.#links[slot]?.sendMedia(message, isFollowed);
+      else if (socket.send(message, false, false) === 2) this.#links[slot]!.notSent();
     }
     if (followed) this.#follow(count);
     this.#sending = false;
@@ -346,7 +385,7 @@ export class Reactor {
     let last = -1;
     for (let at = 0; at < count * SEND_FIELDS; at += SEND_FIELDS) {
       const slot = sends[at]!;
-      if (sends[at + 2] === 1 && slot !== last) this.#links[slot]?.stream?.afterSend();
+      if (sends[at + 2] === 1 && slot !== last) this.#streamAt[slot]?.afterSend();
       last = slot;
     }
   }
@@ -364,10 +403,10 @@ export class Reactor {
       const encodeCount = info[INFO.encodeCount]!;
       for (let i = 0; i < gapCount; i++) {
         const slot = gaps[i]! >> 1;
-        const stream = this.#links[slot]?.stream;
+        const stream = this.#streamAt[slot];
         if (stream && !stream.closed) stream.deliver(engine.at(now).next(slot, gaps[i]! & 1), now);
       }
-      for (let i = 0; i < encodeCount; i++) this.#links[encodes[i]!]?.stream?.encode();
+      for (let i = 0; i < encodeCount; i++) this.#streamAt[encodes[i]!]?.encode();
     }
     if (info[INFO.scheduled]! > 0) this.#idleTicks = 0;
     else if (++this.#idleTicks === IDLE_TICKS_MAX) this.#stopTicking();

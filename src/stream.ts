@@ -78,6 +78,7 @@ const HANDLER_PENDING_MAX = 1000;
 export class Stream {
   // What every frame touches stands first, and so does it in memory.
   #handler: StreamHandler | undefined;
+  #onAudio: StreamHandler['onAudio'];
   #played: PlayedTap | undefined;
   #bypassed = false;
   #hearing: InboundFrame | undefined; // the frame whose callback is running
@@ -302,6 +303,7 @@ export class Stream {
   /** @internal */
   attach(handler: StreamHandler | undefined): void {
     this.#handler = handler;
+    this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
       this.#played = undefined;
       if (!handler?.onAudio) this.#reactor.engine.native.deafen(this.#slot);
@@ -337,11 +339,11 @@ export class Stream {
       }
       this.#played.heard(nowMs);
     }
-    if (this.#handler === undefined || this.#bypassed) return;
+    if (this.#onAudio === undefined || this.#bypassed) return;
     this.#hearing = frame;
     this.#reactor.hearingMs = nowMs;
     try {
-      const result: unknown = this.#handler.onAudio?.(frame);
+      const result: unknown = this.#onAudio.call(this.#handler, frame);
       // Handlers of one line return what play() returned.
       if (result !== undefined && result !== this.#live) this.#watch('onAudio', result);
     } catch (error) {
@@ -474,12 +476,13 @@ export class Stream {
   #tellStop(reason: StopReason): void {
     this.tell('onStop', reason);
     this.#handler = undefined;
+    this.#onAudio = undefined;
   }
 
   // --- playing ---
 
   #playLive(frame: InboundFrame): Playback {
-    if (!this.#live || this.#live.finished) {
+    if (!this.#live) {
       this.#live = this.#ledger.open();
       this.#live.start = this.#outlet.positions().accepted;
       this.#liveFull = false;

@@ -183,6 +183,11 @@ napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
   return call.result(outcome);
 }
 
+napi_value LastMediaMs(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  return call.result(call.open ? call.handle->engine->lastMediaMs(call.stream) : 0);
+}
+
 napi_value NoteSequence(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (call.open) call.handle->engine->noteSequence(call.stream, static_cast<uint64_t>(call.number(1)));
@@ -408,6 +413,7 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   fast("takePcm", TakePcm);
   fast("enqueuePacket", EnqueuePacket);
   fast("packetsLost", PacketsLost);
+  fast("lastMediaMs", LastMediaMs);
   fast("noteSequence", NoteSequence);
   fast("deafen", Deafen);
   fast("follow", Follow);

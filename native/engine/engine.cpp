@@ -133,6 +133,7 @@ int Engine::accept(Stream& stream, const MediaMessage& message, double nowMs) {
     if (bytes == kBase64Invalid) return kBadBase64;
   }
   const SequenceTracker::Arrival arrival = stream.sequence.note(message.sequence);
+  stream.lastMediaMs = nowMs;
   stream.mediaReceived++;
   if (!inbound) {
     stream.unwantedTrack++;

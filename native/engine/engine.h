@@ -95,6 +95,9 @@ class Engine {
   const Delivery& delivery() const { return delivery_; }
   Track deliveryTrack() const { return deliveryTrack_; }
 
+  /** When the stream's last media frame came, of whatever track. */
+  double lastMediaMs(int stream) const { return streams_[static_cast<size_t>(stream)]->lastMediaMs; }
+
   /** The sequence number of a frame that is not media. */
   void noteSequence(int stream, uint64_t sequence) {
     streams_[static_cast<size_t>(stream)]->sequence.note(sequence);
@@ -163,6 +166,7 @@ class Engine {
     StreamId id;
     SequenceTracker sequence;
     std::array<InboundTrack*, 2> tracks{};
+    double lastMediaMs = 0;
     uint32_t mediaReceived = 0;
     uint32_t emptyPayloads = 0;
     uint64_t bytesReceived = 0;

@@ -25,6 +25,7 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   connectionsOpened: 'WebSockets that were opened.',
   streamsStarted: 'Streams that began with a start message.',
   streamsStopped: 'Streams that ended, for whatever reason.',
+  streamsNotOpened: 'Streams that could not be carried: a codec is missing or its workers are full.',
   closedBeforeStart: 'WebSockets that closed before a start message came.',
   disconnected: 'Streams whose WebSocket broke without a stop message.',
   idleTimeouts: 'WebSockets closed because nothing came on them for idleTimeoutSeconds.',
