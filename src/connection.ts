@@ -424,15 +424,17 @@ export class Connection implements StreamLink {
     this.reactor.count('mediaParsedFully');
     const { track, chunk, timestamp, payload } = frame.media;
     const nowMs = this.reactor.clock.now();
-    const outcome = this.reactor.engine.at(nowMs).receiveParsed(
-      this.#slot,
-      track === 'outbound' ? 1 : 0,
-      Number(frame.sequence_number),
-      Number(chunk),
-      Number(timestamp),
-      Buffer.from(frame.stream_id, 'utf8'),
-      Buffer.from(payload, 'utf8'),
-    );
+    const outcome = this.reactor.engine
+      .at(nowMs)
+      .receiveParsed(
+        this.#slot,
+        track === 'outbound' ? 1 : 0,
+        Number(frame.sequence_number),
+        Number(chunk),
+        Number(timestamp),
+        Buffer.from(frame.stream_id, 'utf8'),
+        Buffer.from(payload, 'utf8'),
+      );
     if (outcome === BAD_BASE64) {
       this.#refuse('bad_base64', `media.payload: ${payload.length} characters: not standard padded base64`);
     } else if (outcome === FOREIGN_STREAM) {

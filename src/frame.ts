@@ -6,22 +6,23 @@ import type { Track } from './telnyx/frames.js';
  * The memory belongs to this stream alone, so what a handler does to a frame it kept reaches no other call.
  */
 export class InboundFrame implements AudioFrame {
-  timestampMs = 0;
-  concealed = false;
-  samples: Int16Array;
+  // What every frame touches stands first, and so does it in memory.
   #length: number; // of `samples`, which need not be looked at for it
+  concealed = false;
+  timestampMs = 0;
+  samples: Int16Array;
+  readonly sampleRate: number;
+  readonly track: Track;
   readonly memory: Int16Array;
   #views: Map<number, Int16Array> | undefined; // made when a second length comes
 
-  constructor(
-    readonly track: Track,
-    readonly sampleRate: number,
-    samplesMax: number,
-  ) {
+  constructor(track: Track, sampleRate: number, samplesMax: number) {
+    this.track = track;
+    this.sampleRate = sampleRate;
     this.memory = new Int16Array(samplesMax);
     // 20 ms, what nearly every frame is.
-    this.samples = this.memory.subarray(0, Math.min(samplesMax, sampleRate / 50));
-    this.#length = this.samples.length;
+    this.#length = Math.min(samplesMax, sampleRate / 50);
+    this.samples = this.memory.subarray(0, this.#length);
   }
 
   /** @internal The engine has written `samples` samples into the memory. */

@@ -10,8 +10,8 @@
 namespace sidetone::binding {
 namespace {
 
-// Layout of the `info` view, which every call may write; native.ts has the same list. The time of a call stands in
-// it too: a number with a fraction costs an allocation each time it is passed as an argument.
+// Layout of the `info` view, which every call may write; native.ts has the same list. The time of a call
+// stands in it too: a number with a fraction costs an allocation each time it is passed as an argument.
 enum Info : size_t {
   kTimestampMs,
   kTrack,
@@ -381,8 +381,9 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   auto state = views.Get("info").As<Napi::Float64Array>();
   if (slab.ElementLength() < Engine::slotBytes(config) * Engine::kSendSlots ||
       payload.ElementLength() < Engine::payloadBytes(config) ||
-      sends.ElementLength() < Engine::kSendSlots * Engine::kSendFields || gaps.ElementLength() < Engine::kWakesMax ||
-      encodes.ElementLength() < Engine::kWakesMax || state.ElementLength() < kInfoCount) {
+      sends.ElementLength() < Engine::kSendSlots * Engine::kSendFields ||
+      gaps.ElementLength() < Engine::kWakesMax || encodes.ElementLength() < Engine::kWakesMax ||
+      state.ElementLength() < kInfoCount) {
     throw Napi::TypeError::New(env, "createEngine: a buffer is smaller than engineBufferSizes() says");
   }
 

@@ -222,7 +222,8 @@ bool Engine::playHeard(int stream, double nowMs) {
     scheduleSend(playing);
     return true;
   }
-  const double accepted = playing.outbound.enqueue(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw, nowMs);
+  const double accepted =
+      playing.outbound.enqueue(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw, nowMs);
   finishPlay(playing, nowMs, true);
   return accepted >= 0;
 }

@@ -4,9 +4,9 @@
 namespace sidetone {
 
 /**
- * Asks for `bytes` of memory that are about to be read and written. A stream is touched once in 20 ms, with thousands of
- * others in between, so all of it comes from far away: asked for at once, its cache lines arrive together, while asked
- * for as they are reached, each is waited for.
+ * Asks for `bytes` of memory that are about to be read and written. A stream is touched once in 20 ms, with
+ * thousands of others in between, so all of it comes from far away: asked for at once, its cache lines arrive
+ * together, while asked for as they are reached, each is waited for.
  */
 inline void prefetch(const void* memory, size_t bytes) {
   constexpr size_t kCacheLine = 64;

@@ -62,9 +62,9 @@ class Outbound {
   double enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs);
 
   /**
-   * Live audio that keeps up: where nothing is queued, the encoding needs no memory of what went before, and all of
-   * `pcm` makes one message that is due now, its payload lies in `payload` at once. Returns its bytes, or 0, after which
-   * enqueue() is the way. Arguments as there.
+   * Live audio that keeps up: where nothing is queued, the encoding needs no memory of what went before, and
+   * all of `pcm` makes one message that is due now, its payload lies in `payload` at once. Returns its bytes,
+   * or 0, after which enqueue() is the way. Arguments as there.
    */
   size_t passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
                      uint8_t* payload);
@@ -159,9 +159,9 @@ class Outbound {
   Playout playout_;  // … the first runs of this
 
   BlockPool* pool_;
-  double encoding_ = 0;            // pool: samples with the encoder or waiting as packets
-  uint32_t withEncoder_ = 0;       // pool: frames of 20 ms that have not come back
-  uint32_t staleWithEncoder_ = 0;  // pool: of those, the ones from before a clear()
+  double encoding_ = 0;                // pool: samples with the encoder or waiting as packets
+  uint32_t withEncoder_ = 0;           // pool: frames of 20 ms that have not come back
+  uint32_t staleWithEncoder_ = 0;      // pool: of those, the ones from before a clear()
   std::optional<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.

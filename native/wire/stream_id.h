@@ -6,7 +6,8 @@
 
 namespace sidetone {
 
-/** A stream's id, kept where the stream is: Telnyx's are UUIDs of 36 characters. Longer ones have memory of their own. */
+/** A stream's id, kept where the stream is: Telnyx's are UUIDs of 36 characters. Longer ones have memory of
+ * their own. */
 class StreamId {
  public:
   explicit StreamId(std::string_view id) : length_(id.size()) {
