@@ -73,6 +73,8 @@ const EARLY_BYTES_MAX = 65_536;
 /** Pings and pongs a second: five times the media messages of a call. One in some seconds keeps a connection alive. */
 const CONTROL_FRAMES_MAX = 250;
 
+const ANY_CALL: readonly string[] = [];
+
 /** What counts the ends that are nobody's wish. */
 const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
   disconnected: 'disconnected',
@@ -104,8 +106,8 @@ export class Connection implements StreamLink {
   #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
-  #early: ArrayBuffer[] = [];
-  readonly #goodFor: string[]; // calls that this connection's tokens are bound to
+  #early: ArrayBuffer[] | undefined; // media that came before `start`
+  #goodFor: readonly string[]; // calls that this connection's tokens are bound to
   #earlyBytes = 0;
   #malformed = 0;
   #controls = 0; // pings and pongs since …
@@ -118,7 +120,7 @@ export class Connection implements StreamLink {
     private readonly setup: ConnectionSetup,
   ) {
     this.#messageMs = reactor.clock.now();
-    this.#goodFor = setup.boundCall === undefined ? [] : [setup.boundCall];
+    this.#goodFor = setup.boundCall === undefined ? ANY_CALL : [setup.boundCall];
     this.#capture = reactor.capture?.begin();
   }
 
@@ -133,7 +135,7 @@ export class Connection implements StreamLink {
   }
 
   get callControlId(): string | undefined {
-    return this.#stream?.call.callControlId;
+    return this.#stream?.callControlId;
   }
 
   get stream(): Stream | undefined {
@@ -309,9 +311,9 @@ export class Connection implements StreamLink {
     if (token === undefined || !this.setup.knownToken) return;
     const known = this.setup.knownToken(token);
     if (known?.callControlId !== undefined && !this.#goodFor.includes(known.callControlId)) {
-      this.#goodFor.push(known.callControlId);
+      this.#goodFor = [...this.#goodFor, known.callControlId];
     }
-    if (!known || (this.#stream && !this.#isAllowed(this.#stream.call.callControlId))) this.#unauthorized();
+    if (!known || (this.#stream && !this.#isAllowed(this.#stream.callControlId))) this.#unauthorized();
   }
 
   /** Tokens of the upgrade and of `connected` must both be good for the call. */
@@ -365,8 +367,8 @@ export class Connection implements StreamLink {
     this.reactor.takeOver(frame.start.call_control_id, this);
     this.#startHandler(opened);
     const early = this.#early;
-    this.#early = [];
-    for (const message of early) this.message(message, false);
+    this.#early = undefined;
+    for (const message of early ?? []) this.message(message, false);
   }
 
   #startHandler(stream: Stream): void {
@@ -410,6 +412,7 @@ export class Connection implements StreamLink {
     if (this.#state === 'waiting') {
       this.reactor.count('earlyMedia');
       this.#earlyBytes += message.byteLength;
+      this.#early ??= [];
       if (this.#early.length < EARLY_MEDIA_MAX && this.#earlyBytes <= EARLY_BYTES_MAX) {
         this.#early.push(message.slice(0));
       } else {
@@ -473,7 +476,7 @@ export class Connection implements StreamLink {
     this.#closeStream(reason);
     this.#state = 'closed';
     this.#capture?.closed(reason);
-    this.#early = [];
+    this.#early = undefined;
     this.reactor.forget(this);
   }
 

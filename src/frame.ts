@@ -13,16 +13,28 @@ export class InboundFrame implements AudioFrame {
   samples: Int16Array;
   readonly sampleRate: number;
   readonly track: Track;
-  readonly memory: Int16Array;
+  #memory: Int16Array;
   #views: Map<number, Int16Array> | undefined; // made when a second length comes
 
-  constructor(track: Track, sampleRate: number, samplesMax: number) {
+  /** @param room in samples: for 20 ms, what nearly every frame is; makeRoom() where a longer one comes */
+  constructor(track: Track, sampleRate: number, room: number) {
     this.track = track;
     this.sampleRate = sampleRate;
-    this.memory = new Int16Array(samplesMax);
-    // 20 ms, what nearly every frame is.
-    this.#length = Math.min(samplesMax, sampleRate / 50);
-    this.samples = this.memory.subarray(0, this.#length);
+    this.#memory = new Int16Array(room);
+    this.samples = this.#memory;
+    this.#length = room;
+  }
+
+  /** @internal Where the engine writes. */
+  get memory(): Int16Array {
+    return this.#memory;
+  }
+
+  /** @internal From the next frame on there are as many samples of memory. */
+  makeRoom(samples: number): void {
+    this.#memory = new Int16Array(samples);
+    this.#views = undefined;
+    this.#length = -1;
   }
 
   /** @internal The engine has written `samples` samples into the memory. */
@@ -41,10 +53,10 @@ export class InboundFrame implements AudioFrame {
 
   // A call's frames have one length, or few: odd resampling ratios alternate between two.
   #view(samples: number): Int16Array {
-    this.#views ??= new Map([[this.samples.length, this.samples]]);
+    this.#views ??= new Map([[this.#memory.length, this.#memory]]);
     let view = this.#views.get(samples);
     if (view === undefined) {
-      view = this.memory.subarray(0, samples);
+      view = this.#memory.subarray(0, samples);
       if (this.#views.size < 8) this.#views.set(samples, view);
     }
     return view;

@@ -34,7 +34,9 @@ export type { CallOptions as SimulatedCallOptions } from './simulator/options.js
 export type { CallResult } from './simulator/result.js';
 export { type Call, Simulator, type SimulatorOptions } from './simulator/simulator.js';
 export type { CodecFactory, Pcm } from './simulator/speech.js';
-export type { CallInfo, PlayableAudio, PlayOptions, Stream } from './stream.js';
+export type { CallInfo } from './call-info.js';
+export type { PlayableAudio, PlayOptions } from './playable.js';
+export type { Stream } from './stream.js';
 export { type AnswererOptions, createAnswerer } from './telnyx/answer.js';
 export {
   type AnswerRequest,

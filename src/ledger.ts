@@ -17,13 +17,17 @@ export interface Positions {
   samplesPerMs: number;
 }
 
-export interface LedgerHost {
+/** Where the audio goes, as far as a ledger needs it: an outlet. */
+export interface LedgerOutlet {
   positions(): Positions;
-  sendMark(name: string): void;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
+}
+
+/** Whose ledger it is. */
+export interface LedgerOwner {
   /** From now on marks wait for their audio to be sent, or none does. */
-  marksWait(waiting: boolean): void;
+  marksWait(): void;
   /** Somebody awaits a playback that is still growing with live audio: it ends here. */
   endLive(playback: PlaybackEntry): void;
 }
@@ -127,7 +131,11 @@ export class Ledger {
   #generation = 0;
   #markNumber = 0;
 
-  constructor(private readonly host: LedgerHost) {}
+  constructor(
+    private readonly outlet: LedgerOutlet,
+    private readonly link: { sendText(text: string): void },
+    private readonly owner: LedgerOwner,
+  ) {}
 
   /** A playback that begins with the next sample accepted. */
   open(): PlaybackEntry {
@@ -141,21 +149,21 @@ export class Ledger {
     playback.end = end;
     if (playback.start === NEVER) playback.start = end;
     if (playback.watched && !playback.finished) this.#placeMark(playback);
-    this.#settleHeard(this.host.positions());
+    this.#settleHeard(this.outlet.positions());
   }
 
   playedMs(playback: PlaybackEntry): number {
-    const { played, samplesPerMs } = this.host.positions();
+    const { played, samplesPerMs } = this.outlet.positions();
     return playedBetween(playback, played, samplesPerMs);
   }
 
   /** Somebody awaits `playback`: a mark behind it will tell when it has been heard. */
   watch(playback: PlaybackEntry): void {
     if (playback.end === NEVER) {
-      this.host.endLive(playback);
+      this.owner.endLive(playback);
       return;
     }
-    const { played, samplesPerMs } = this.host.positions();
+    const { played, samplesPerMs } = this.outlet.positions();
     if (playback.end > played) this.#placeMark(playback);
     else playback.settle({ playedMs: lengthMs(playback, samplesPerMs), interrupted: false });
   }
@@ -193,7 +201,7 @@ export class Ledger {
     while (this.#waiting.length > 0 && this.#waiting[0]!.position <= position) {
       const mark = this.#waiting.shift()!;
       this.#outstanding.push(mark);
-      this.host.sendMark(mark.name);
+      this.link.sendText(JSON.stringify({ event: 'mark', mark: { name: mark.name } }));
     }
     this.#tellWaiting();
   }
@@ -210,7 +218,7 @@ export class Ledger {
     // Marks come back in order: one that was skipped was lost on the way, and its audio has been heard all the same.
     const heard = this.#outstanding.splice(0, at + 1);
     this.#overdueSince = NEVER;
-    const { samplesPerMs } = this.host.positions();
+    const { samplesPerMs } = this.outlet.positions();
     for (const mark of heard) {
       mark.playback?.settle({ playedMs: lengthMs(mark.playback, samplesPerMs), interrupted: false });
       mark.resolve?.({ name: mark.name, played: true });
@@ -222,7 +230,7 @@ export class Ledger {
   /** Now and then: playbacks whose mark does not come back although they must have been heard are settled. */
   sweep(nowMs: number): void {
     const first = this.#outstanding[0];
-    const positions = this.host.positions();
+    const positions = this.outlet.positions();
     if (!first || positions.played < first.position) {
       this.#overdueSince = NEVER;
       return;
@@ -275,14 +283,14 @@ export class Ledger {
     let at = this.#waiting.length;
     while (at > 0 && this.#waiting[at - 1]!.position > mark.position) at--;
     this.#waiting.splice(at, 0, mark);
-    this.host.cutAt(mark.position);
-    this.sent(this.host.positions().sent);
+    this.outlet.cutAt(mark.position);
+    this.sent(this.outlet.positions().sent);
   }
 
   #tellWaiting(): void {
     if (this.marksWaiting === this.#toldWaiting) return;
     this.#toldWaiting = this.marksWaiting;
-    this.host.marksWait(this.marksWaiting);
+    this.owner.marksWait();
   }
 
   #settleHeard(positions: Positions): void {

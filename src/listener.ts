@@ -51,8 +51,9 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
   ['Received too big message', 'websocket_too_big'],
 ]);
 
-/** Shared by all streams whose URL has none; nobody writes into it. */
+// Shared by all streams that have nothing of their own; nobody writes into them.
 const NO_QUERY = new URLSearchParams();
+const ACCEPTED: AcceptResult = Object.freeze({});
 
 interface Upgrade {
   key: string;
@@ -208,7 +209,7 @@ export class Listener {
       if (judgement === false) refuse('upgradesForbidden', '403 Forbidden', refusal);
       // Others may have come while accept() was thinking.
       else if (!admits()) full();
-      else this.#complete(response, context, upgrade, setup(judgement === true ? {} : judgement));
+      else this.#complete(response, context, upgrade, setup(judgement === true ? ACCEPTED : judgement));
     };
     if (!plugin.accept) {
       proceed(true);

@@ -12,6 +12,8 @@ export const BAD_BASE64 = -2;
 export const FOREIGN_STREAM = -3;
 export const POOL_PAYLOAD = -10;
 export const POOL_LOSS = -11;
+/** The next frame is longer than the frame buffer: setFrameBuffer() with a longer one and call next() or deliverPcm() again. */
+export const NEEDS_ROOM = -12;
 
 /** Where in the engine's `info` view each figure lies; written by the call named behind it. */
 export const INFO = {
@@ -85,6 +87,9 @@ export interface NativeEngineBuffers {
 export interface NativeEngine {
   open(config: NativeStreamConfig): number;
   close(stream: number): void;
+  /** Of a frame of 20 ms. */
+  frameSamplesUsual(stream: number, track: number): number;
+  /** Of the longest frame. */
   frameSamplesMax(stream: number, track: number): number;
   setFrameBuffer(stream: number, track: number, samples: Int16Array): void;
   receive(stream: number, message: ArrayBuffer): number;

@@ -3,6 +3,7 @@ import { CODECS, type Encoding } from './codec.js';
 import type { OpusRate } from './codecs/opus.js';
 import type { PoolEncoding } from './codecs/types.js';
 import type { Format } from './engine.js';
+import { NEEDS_ROOM } from './native.js';
 import type { PoolDecoder, PoolEncoder } from './pool/pool.js';
 import type { Reactor } from './reactor.js';
 
@@ -15,6 +16,8 @@ export interface PooledStream {
   tracks: readonly number[];
   /** `samples` of a frame lie in the track's frame buffer. */
   hear(track: number, samples: number): void;
+  /** The track's next frame is longer than its frame buffer. */
+  makeRoom(track: number): void;
   /** A payload that is none, or a worker that died: the audio was concealed. */
   report(error: Error): void;
 }
@@ -102,7 +105,11 @@ export class PooledCodecs {
     if (concealed && reactor.options.concealment === 'silence') pcm.fill(0);
     for (let at = 0; at < pcm.length; at += longest) {
       const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
-      const samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);
+      let samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);
+      if (samples === NEEDS_ROOM) {
+        this.#stream.makeRoom(track);
+        samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);
+      }
       if (samples > 0) this.#stream.hear(track, samples);
     }
   }

@@ -308,8 +308,8 @@ export class Reactor {
   closeStream(stream: Stream, reason: StopReason): void {
     this.#log.debug({ stream: stream.id, reason }, 'stream ended');
     const connection = this.#links[stream.slot];
-    if (this.#calls.get(stream.call.callControlId) === connection)
-      this.#calls.delete(stream.call.callControlId);
+    if (this.#calls.get(stream.callControlId) === connection)
+      this.#calls.delete(stream.callControlId);
     this.engine.native.close(stream.slot);
     this.#streamAt[stream.slot] = undefined;
     this.#socketAt[stream.slot] = undefined;

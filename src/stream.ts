@@ -4,46 +4,21 @@
  *   inbound    Connection ─▶ engine.receive ─▶ deliver() ─▶ handler.onAudio(frame)
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
-import { SAMPLE_RATES } from './codec.js';
+import { type CallInfo, callInfo } from './call-info.js';
 import type { Format } from './engine.js';
 import { SidetoneError, shown } from './errors.js';
 import { Feed, queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
-import { INFO, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
+import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
+import { checkedRate, type PlayableAudio, type PlayOptions, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
-import type { AudioFrame, OutboundMode, StopReason, StreamHandler } from './plugin.js';
+import type { OutboundMode, StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
-
-/** Anything `play()` takes: PCM, a frame, or a source of PCM. */
-export type PlayableAudio =
-  | Int16Array
-  | AudioFrame
-  | AsyncIterable<Int16Array>
-  | Iterable<Int16Array>
-  | ReadableStream<Int16Array>;
-
-export interface PlayOptions {
-  /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
-  sampleRate?: number;
-}
-
-/** Who is calling; absent fields were not in the start frame. */
-export interface CallInfo {
-  readonly callControlId: string;
-  readonly callSessionId?: string | undefined;
-  readonly userId: string;
-  readonly from?: string | undefined;
-  readonly to?: string | undefined;
-  readonly tags: readonly string[];
-  /** As Call Control passed it: base64. */
-  readonly clientState?: string | undefined;
-  readonly customParameters: Readonly<Record<string, string>>;
-}
 
 /** How the stream's connection sends text and ends. */
 export interface StreamLink {
@@ -102,11 +77,10 @@ export class Stream {
   #liveFull = false; // some of it had to be dropped
   #pending = 0; // async callbacks that have not finished
   #stopReason: StopReason | undefined;
+  #call: CallInfo | undefined; // made when somebody asks
 
   /** Telnyx's stream_id. */
   readonly id: string;
-  /** The call's identifiers and parameters. */
-  readonly call: CallInfo;
   /** The start frame as it came. */
   readonly start: StartFrame['start'];
   /** What stands behind the `?` of the stream_url. */
@@ -125,16 +99,6 @@ export class Stream {
     const { start } = setup;
     this.id = start.stream_id;
     this.start = start.start;
-    this.call = {
-      callControlId: start.start.call_control_id,
-      callSessionId: start.start.call_session_id,
-      userId: start.start.user_id,
-      from: start.start.from,
-      to: start.start.to,
-      tags: start.start.tags ?? [],
-      clientState: start.start.client_state,
-      customParameters: start.start.custom_parameters ?? {},
-    };
     this.query = setup.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
@@ -147,7 +111,7 @@ export class Stream {
     const { native } = setup.reactor.engine;
     for (const track of setup.tracks) {
       const number = TRACK_NAMES.indexOf(track);
-      const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesMax(setup.slot, number));
+      const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesUsual(setup.slot, number));
       native.setFrameBuffer(setup.slot, number, frame.memory);
       if (number === 0) this.#frame = frame;
       else this.#outboundFrame = frame;
@@ -157,6 +121,7 @@ export class Stream {
         ...setup,
         tracks: setup.tracks.map(track => TRACK_NAMES.indexOf(track)),
         hear: (track, samples) => this.#hear(track, samples, setup.reactor.clock.now()),
+        makeRoom: track => this.makeRoom(track),
         report: error => this.tell('onError', error),
       });
     }
@@ -177,16 +142,19 @@ export class Stream {
     }
     this.#isDirect = !this.#mp3 && !this.#pooled;
     this.#outlet = this.#mp3 ?? new EngineOutlet({ ...setup, pooled: this.#pooled });
-    this.#ledger = new Ledger({
-      positions: () => this.#outlet.positions(),
-      marksWait: () => this.#follow(),
-      sendMark: name => this.#link.sendText(JSON.stringify({ event: 'mark', mark: { name } })),
-      cutAt: position => this.#outlet.cutAt(position),
-      endLive: playback => {
-        if (playback === this.#live) this.#endLive();
-      },
-    });
+    this.#ledger = new Ledger(this.#outlet, this.#link, this);
     this.#follow();
+  }
+
+  /** The call's identifiers and parameters. */
+  get call(): CallInfo {
+    this.#call ??= callInfo(this.start);
+    return this.#call;
+  }
+
+  /** @internal */
+  get callControlId(): string {
+    return this.start.call_control_id;
   }
 
   /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
@@ -328,9 +296,18 @@ export class Stream {
       if (outcome > NOTHING) this.#hear(track, outcome, nowMs);
       else if (outcome === POOL_PAYLOAD) this.#pooled!.decode(track);
       else if (outcome === POOL_LOSS) this.#pooled!.conceal(track, engine.info[INFO.lostFrames]!);
+      else if (outcome === NEEDS_ROOM) this.makeRoom(track);
       if (!more || this.#closed) return;
       outcome = engine.at(nowMs).next(this.#slot, track);
     }
+  }
+
+  /** @internal A frame longer than 20 ms is coming. */
+  makeRoom(track: number): void {
+    const { native } = this.#reactor.engine;
+    const frame = (track === 0 ? this.#frame : this.#outboundFrame)!;
+    frame.makeRoom(native.frameSamplesMax(this.#slot, track));
+    native.setFrameBuffer(this.#slot, track, frame.memory);
   }
 
   #hear(track: number, samples: number, nowMs: number): void {
@@ -436,6 +413,16 @@ export class Stream {
     if (!this.#ledger.marksWaiting && !this.#feed) return;
     this.#ledger.sent(this.#outlet.positions().sent);
     this.#feed?.pump();
+  }
+
+  /** @internal */
+  marksWait(): void {
+    this.#follow();
+  }
+
+  /** @internal */
+  endLive(playback: PlaybackEntry): void {
+    if (playback === this.#live) this.#endLive();
   }
 
   /** Says which of its messages this stream must hear of. */
@@ -606,30 +593,4 @@ export class Stream {
       );
     }
   }
-}
-
-function checkedRate(options: PlayOptions, usual: number): number {
-  if (typeof options !== 'object' || options === null) {
-    const problem = `play options: ${shown(options)}: pass { sampleRate }`;
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-  }
-  const { sampleRate = usual } = options;
-  if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
-  throw new SidetoneError(
-    'SIDETONE_BAD_ARGUMENT',
-    `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
-  );
-}
-
-function toIterator(audio: unknown): AsyncIterator<Int16Array> | Iterator<Int16Array> {
-  if (typeof audio === 'object' && audio !== null && !ArrayBuffer.isView(audio)) {
-    const source = audio as Partial<AsyncIterable<Int16Array> & Iterable<Int16Array>>;
-    if (typeof source[Symbol.asyncIterator] === 'function') return source[Symbol.asyncIterator]!();
-    if (typeof source[Symbol.iterator] === 'function') return source[Symbol.iterator]!();
-  }
-  const kind = ArrayBuffer.isView(audio) ? (audio as object).constructor.name : typeof audio;
-  throw new SidetoneError(
-    'SIDETONE_BAD_ARGUMENT',
-    `play audio: ${kind}: pass an Int16Array of mono PCM, a frame, or an (async) iterable or web stream of Int16Array`,
-  );
 }

@@ -48,7 +48,7 @@ struct Handle {
 
 void report(Handle& handle, int outcome) {
   handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
-  if (outcome == kNothing || (outcome < 0 && outcome != kPoolPayload && outcome != kPoolLoss)) {
+  if (outcome == kNothing || (outcome < 0 && outcome > kPoolPayload)) {
     handle.info[kMore] = 0;
     return;
   }
@@ -287,6 +287,13 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value FrameSamplesUsual(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  const size_t samples = handle.engine->frameSamplesUsual(info[0].ToNumber().Int32Value(),
+                                                          trackOf(info[1].ToNumber().Int32Value()));
+  return Napi::Number::New(info.Env(), static_cast<double>(samples));
+}
+
 Napi::Value FrameSamplesMax(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
   const size_t samples = handle.engine->frameSamplesMax(info[0].ToNumber().Int32Value(),
@@ -299,7 +306,7 @@ Napi::Value SetFrameBuffer(const Napi::CallbackInfo& info) {
   const int stream = info[0].ToNumber().Int32Value();
   const Track track = trackOf(info[1].ToNumber().Int32Value());
   auto samples = info[2].As<Napi::Int16Array>();
-  handle.engine->setFrameBuffer(stream, track, samples.Data());
+  handle.engine->setFrameBuffer(stream, track, samples.Data(), samples.ElementLength());
   handle.frames[static_cast<size_t>(stream) * 2 + static_cast<size_t>(track)] =
       Napi::Persistent(samples.As<Napi::TypedArray>());
   return info.Env().Undefined();
@@ -427,6 +434,7 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   };
   slow("open", Open);
   slow("close", Close);
+  slow("frameSamplesUsual", FrameSamplesUsual);
   slow("frameSamplesMax", FrameSamplesMax);
   slow("setFrameBuffer", SetFrameBuffer);
   slow("streamCounters", StreamCounters);

@@ -93,6 +93,11 @@ bool Engine::isOpen(int stream) const {
          streams_[static_cast<size_t>(stream)];
 }
 
+size_t Engine::frameSamplesUsual(int stream, Track track) const {
+  const auto& inbound = streams_[static_cast<size_t>(stream)]->tracks[static_cast<size_t>(track)];
+  return inbound ? inbound->frameSamplesUsual() : 0;
+}
+
 size_t Engine::frameSamplesMax(int stream, Track track) const {
   const auto& inbound = streams_[static_cast<size_t>(stream)]->tracks[static_cast<size_t>(track)];
   return inbound ? inbound->frameSamplesMax() : 0;
@@ -104,8 +109,8 @@ void Engine::deafen(int stream) {
   }
 }
 
-void Engine::setFrameBuffer(int stream, Track track, int16_t* frame) {
-  at(stream).tracks[static_cast<size_t>(track)]->setFrameBuffer(frame);
+void Engine::setFrameBuffer(int stream, Track track, int16_t* frame, size_t samples) {
+  at(stream).tracks[static_cast<size_t>(track)]->setFrameBuffer(frame, samples);
 }
 
 int Engine::receive(int stream, const char* text, size_t length, double nowMs) {
@@ -188,6 +193,8 @@ int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
       return kPoolPayload;
     case Delivery::Kind::PoolLoss:
       return kPoolLoss;
+    case Delivery::Kind::NeedsRoom:
+      return kNeedsRoom;
     default:
       return kNothing;
   }

@@ -52,6 +52,8 @@ constexpr int kBadBase64 = -2;      // receiveParsed() only
 constexpr int kForeignStream = -3;  // a stream_id that is not this stream's
 constexpr int kPoolPayload = -10;   // `delivery` says what the pool must decode
 constexpr int kPoolLoss = -11;
+constexpr int kNeedsRoom =
+    -12;  // the next frame is longer than the frame buffer: bring a longer one, call again
 
 /**
  * The media path of one reactor, all streams of it. It owns no thread, no socket and no clock.
@@ -79,8 +81,10 @@ class Engine {
   int open(const StreamConfig& config);
   void close(int stream);
   bool isOpen(int stream) const;
+  /** Samples of a track's frame: of one of 20 ms, and of the longest. 0 for a track that nobody wants. */
+  size_t frameSamplesUsual(int stream, Track track) const;
   size_t frameSamplesMax(int stream, Track track) const;
-  void setFrameBuffer(int stream, Track track, int16_t* frame);
+  void setFrameBuffer(int stream, Track track, int16_t* frame, size_t samples);
   /** Nobody hears this stream: its frames are put in order and counted, and go no further. */
   void deafen(int stream);
 

@@ -84,11 +84,28 @@ Concealer::Lengths::Lengths(int sampleRateHz)
       fadeStep(scaled(sampleRateHz, 4, 1)),
       history(kPeriodsMax * pitchMax + overlapMax) {}
 
-Concealer::Concealer(int sampleRateHz, Timing timing) : lengths_(sampleRateHz), timing_(timing) {
-  samples_ = std::make_unique<int16_t[]>(2 * lengths_.history + 2 * lengths_.overlapMax);
-  period_ = samples_.get() + lengths_.history;
-  quarter_ = period_ + lengths_.history;
-  tail_ = quarter_ + lengths_.overlapMax;
+Concealer::Concealer(int sampleRateHz, Timing timing, BlockPool* pool)
+    : lengths_(sampleRateHz),
+      timing_(timing),
+      pool_(pool && gapSamples() * sizeof(int16_t) <= Block::kDataBytes ? pool : nullptr) {
+  samples_ = std::make_unique<int16_t[]>(lengths_.history + (pool_ ? 0 : gapSamples()));
+  if (!pool_) period_ = samples_.get() + lengths_.history;
+}
+
+Concealer::~Concealer() { giveGap(); }
+
+bool Concealer::takeGap() {
+  if (!pool_ || block_) return true;
+  block_ = pool_->take();
+  if (!block_) return false;
+  period_ = reinterpret_cast<int16_t*>(block_->data);
+  return true;
+}
+
+void Concealer::giveGap() {
+  if (!block_) return;
+  pool_->give(block_);
+  block_ = nullptr;
 }
 
 void Concealer::fetch() const {
@@ -98,19 +115,21 @@ void Concealer::fetch() const {
 }
 
 void Concealer::reset() {
-  std::fill_n(samples_.get(), 2 * lengths_.history + 2 * lengths_.overlapMax, int16_t{0});
+  std::fill_n(samples_.get(), lengths_.history, int16_t{0});
+  giveGap();
   ringAt_ = 0;
   elapsed_ = 0;
   fadeLeft_ = 0;
 }
 
 size_t Concealer::stateBytes() const {
-  return sizeof(*this) + (2 * lengths_.history + 2 * lengths_.overlapMax) * sizeof(int16_t);
+  return sizeof(*this) + (lengths_.history + gapSamples()) * sizeof(int16_t);
 }
 
 void Concealer::receive(int16_t* frame, size_t samples) {
   if (elapsed_ != 0) beginRecovery();
   if (fadeLeft_ != 0) recover(frame, samples);
+  if (fadeLeft_ == 0) giveGap();
   if (timing_ == Timing::Live) {
     remember(frame, samples);
     return;
@@ -123,7 +142,13 @@ void Concealer::receive(int16_t* frame, size_t samples) {
 }
 
 void Concealer::conceal(int16_t* out, size_t samples) {
-  if (samples != 0 && elapsed_ == 0) beginGap();
+  if (samples == 0) return;
+  if (elapsed_ == 0 && !takeGap()) {
+    std::fill_n(out, samples, int16_t{0});
+    remember(out, samples);
+    return;
+  }
+  if (elapsed_ == 0) beginGap();
   for (size_t done = 0; done < samples;) {
     const uint32_t segment = elapsed_ / lengths_.frame;
     const uint32_t at = elapsed_ % lengths_.frame;
@@ -179,7 +204,7 @@ void Concealer::beginGap() {
   recall(lengths_.history, lengths_.history, period_);
   pitch_ = findPitch();
   overlap_ = pitch_ / 4;
-  std::memcpy(quarter_, period_ + lengths_.history - overlap_, overlap_ * sizeof(int16_t));
+  std::memcpy(quarter(), period_ + lengths_.history - overlap_, overlap_ * sizeof(int16_t));
 }
 
 /** At each 10 ms of the gap: one period, then two, then three; then no more change. */
@@ -190,7 +215,7 @@ void Concealer::beginSegment(uint32_t segment) {
     loopAt_ = 0;
   } else {
     const uint32_t resumeAt = loopAt_;
-    repeat(tail_, overlap_);
+    repeat(tail(), overlap_);
     loopAt_ = resumeAt;
     while (loopAt_ > pitch_) loopAt_ -= pitch_;
     loopLength_ += pitch_;
@@ -204,7 +229,7 @@ void Concealer::joinTailToPeriodStart() {
   int16_t* joint = period_ + lengths_.history - overlap_;
   const int16_t* before = joint - loopLength_;
   crossFade(
-      1.0, overlap_, 0, overlap_, [&](uint32_t i) { return quarter_[i]; },
+      1.0, overlap_, 0, overlap_, [&](uint32_t i) { return quarter()[i]; },
       [&](uint32_t i) { return before[i]; }, joint);
   if (timing_ != Timing::Standard || elapsed_ != 0) return;
   // The delayed output has not played these yet: let the joint be heard.
@@ -218,12 +243,12 @@ void Concealer::smooth(int16_t* out, uint32_t at, uint32_t count, uint32_t segme
   const uint32_t end = std::min(at + count, overlap_);
   if (segment != 0) {
     crossFade(
-        1.0, overlap_, at, end, [&](uint32_t i) { return tail_[i]; }, [&](uint32_t i) { return out[i - at]; },
+        1.0, overlap_, at, end, [&](uint32_t i) { return tail()[i]; }, [&](uint32_t i) { return out[i - at]; },
         out);
   } else if (timing_ == Timing::Live) {
     // The loop starts beside where the signal was; the step fades out, so the signal goes on from its last
     // value.
-    const int32_t step = quarter_[overlap_ - 1] - period_[lengths_.history - loopLength_ - 1];
+    const int32_t step = quarter()[overlap_ - 1] - period_[lengths_.history - loopLength_ - 1];
     for (uint32_t i = at; i < end; i++) {
       const double left = 1.0 - static_cast<double>(i) / overlap_;
       out[i - at] = toSample(out[i - at] + left * step);

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "memory/block_pool.h"
+
 namespace sidetone {
 
 /**
@@ -26,8 +28,15 @@ class Concealer {
     Standard,
   };
 
-  /** Rate 8000 to 48000. All buffers are taken here. */
-  explicit Concealer(int sampleRateHz, Timing timing = Timing::Live);
+  /**
+   * Rate 8000 to 48000. All buffers are taken here, but with a `pool`, and where one block of it is enough (8
+   * kHz), what only a gap needs is taken when one begins and given back when it has been mended: most streams
+   * never have one. Where no block is left, a gap is silence.
+   */
+  explicit Concealer(int sampleRateHz, Timing timing = Timing::Live, BlockPool* pool = nullptr);
+  ~Concealer();
+  Concealer(const Concealer&) = delete;
+  Concealer& operator=(const Concealer&) = delete;
 
   /**
    * A frame that arrived, in place. Right after a gap its beginning is cross-faded with the continued
@@ -65,6 +74,11 @@ class Concealer {
     uint32_t history;      // [390] three periods and the overlap before them
   };
 
+  size_t gapSamples() const { return lengths_.history + 2 * lengths_.overlapMax; }
+  int16_t* quarter() const { return period_ + lengths_.history; }
+  int16_t* tail() const { return quarter() + lengths_.overlapMax; }
+  bool takeGap();
+  void giveGap();
   void remember(const int16_t* samples, size_t count);
   void recall(size_t back, size_t count, int16_t* out) const;
   void delayOutput(int16_t* samples, size_t count) const;
@@ -80,13 +94,12 @@ class Concealer {
 
   Lengths lengths_;
   Timing timing_;
-  // One allocation: [history: ring of the output][period: the history as the gap found it]
-  //                 [quarter: its last samples, before they were overlapped][tail: the fewer periods, going
-  //                 on]
-  std::unique_ptr<int16_t[]> samples_;
-  int16_t* period_;
-  int16_t* quarter_;
-  int16_t* tail_;
+  BlockPool* pool_;  // null: the gap's part is always there, behind the history
+  Block* block_ = nullptr;
+  std::unique_ptr<int16_t[]> samples_;  // history: ring of the output
+  // Of a gap: [period: the history as it found it][quarter: its last samples, before they were overlapped]
+  //           [tail: the fewer periods, going on]
+  int16_t* period_ = nullptr;
   uint32_t ringAt_ = 0;  // where the next sample goes
 
   uint32_t elapsed_ = 0;  // samples of the present gap; 0 outside one

@@ -19,10 +19,14 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
                        (config.encoding == Encoding::Opus ? kOpusSliceMs : kSliceMs) / 1000),
       timeline_(clockRateHz(config.encoding, config.announcedHz)),
       reorder_(pool, config.reorderWaitMs) {
-  if (!pooled_ && config.conceals) concealer_.emplace(sourceHz_);
+  if (!pooled_ && config.conceals) concealer_.emplace(sourceHz_, Concealer::Timing::Live, &pool);
   if (config.encoding == Encoding::L16 && config.l16OrderAuto) l16Finder_.emplace(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_.emplace(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
+}
+
+size_t InboundTrack::frameSamplesUsual() const {
+  return resampler_ ? resampler_->outputMax(usualSamples()) : usualSamples();
 }
 
 size_t InboundTrack::frameSamplesMax() const {
@@ -42,7 +46,7 @@ void InboundTrack::discard() {
 
 void InboundTrack::fetch() const {
   if (deaf_) return;
-  prefetch(frame_, std::min<size_t>(sliceSamplesMax_, static_cast<size_t>(sourceHz_) / 50) * sizeof(int16_t));
+  prefetch(frame_, std::min(frameRoom_, usualSamples()) * sizeof(int16_t));
   if (concealer_) concealer_->fetch();
 }
 
@@ -110,7 +114,7 @@ Delivery InboundTrack::concealSlice(int16_t* pcmScratch, double nowMs) {
     return delivery;
   }
   // Concealed frames are as long as ordinary ones: handlers often rely on it.
-  const size_t samples = std::min(concealSamples_, static_cast<size_t>(sourceHz_) / 50);
+  const size_t samples = std::min(concealSamples_, usualSamples());
   int16_t* pcm = resampler_ ? pcmScratch : frame_;
   if (concealer_) {
     concealer_->conceal(pcm, samples);
@@ -138,6 +142,12 @@ Delivery InboundTrack::decodeSlice(int16_t* pcmScratch, double nowMs) {
     return delivery;
   }
   const size_t samples = std::min(bytesToSamples(sliceBytes_), sliceSamplesMax_);
+  if (!hasRoomFor(samples)) {
+    Delivery delivery;
+    delivery.kind = Delivery::Kind::NeedsRoom;
+    delivery.more = true;
+    return delivery;
+  }
   const size_t bytes = samplesToBytes(samples);
   const uint8_t* payload = slice_;
   int16_t* pcm = resampler_ ? pcmScratch : frame_;
@@ -165,6 +175,11 @@ Delivery InboundTrack::frame(int16_t* pcm, size_t samples, bool concealed, doubl
 
 Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool concealed) {
   Delivery delivery;
+  if (!hasRoomFor(samples)) {
+    delivery.kind = Delivery::Kind::NeedsRoom;
+    delivery.more = true;
+    return delivery;
+  }
   delivery.kind = Delivery::Kind::Frame;
   delivery.concealed = concealed;
   delivery.timestampMs = timeline_.positionMs();

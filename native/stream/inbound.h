@@ -41,6 +41,7 @@ struct Delivery {
     Frame,        // `samples` of PCM at the handler's rate lie in the frame buffer
     PoolPayload,  // decode `payload` in the pool, then bring the PCM to deliverPcm()
     PoolLoss,     // have the pool's decoder conceal `lostFrames` frames of 20 ms
+    NeedsRoom,    // the next frame is longer than the frame buffer: bring a longer one and call again
   };
   Kind kind = Kind::Nothing;
   bool concealed = false;
@@ -68,9 +69,13 @@ class InboundTrack {
 
   InboundTrack(BlockPool& pool, const InboundConfig& config);
 
-  /** Samples the frame buffer must hold. */
+  /** Samples of a frame of 20 ms, which nearly all are, and of the longest that is ever made. */
+  size_t frameSamplesUsual() const;
   size_t frameSamplesMax() const;
-  void setFrameBuffer(int16_t* frame) { frame_ = frame; }
+  void setFrameBuffer(int16_t* frame, size_t samples) {
+    frame_ = frame;
+    frameRoom_ = samples;
+  }
   const int16_t* frameBuffer() const { return frame_; }
 
   /** From now on nobody hears it: next() has nothing but the counting of what is lost, late or doubled. */
@@ -99,6 +104,10 @@ class InboundTrack {
   void take(const ReorderFrame& frame, bool afterGap);
   void openGap(const Reorder::Popped& gap);
   void discard();
+  size_t usualSamples() const { return static_cast<size_t>(sourceHz_) / 50; }
+  bool hasRoomFor(size_t samples) const {
+    return (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
+  }
   Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
   Delivery concealSlice(int16_t* pcmScratch, double nowMs);
   Delivery decodeSlice(int16_t* pcmScratch, double nowMs);
@@ -114,6 +123,7 @@ class InboundTrack {
   bool afterGap_ = false;
   size_t sliceSamplesMax_;
   int16_t* frame_ = nullptr;
+  size_t frameRoom_ = 0;            // samples
   const uint8_t* slice_ = nullptr;  // what is left of the payload being heard
   size_t sliceBytes_ = 0;
   size_t concealSamples_ = 0;  // what is left to synthesise for the gap before it

@@ -41,7 +41,7 @@ struct Reactor {
     for (const Track track : {Track::Inbound, Track::Outbound}) {
       if (!wanted[static_cast<size_t>(track)]) continue;
       auto& frame = frames.emplace_back(engine->frameSamplesMax(id, track));
-      engine->setFrameBuffer(id, track, frame.data());
+      engine->setFrameBuffer(id, track, frame.data(), frame.size());
     }
     return id;
   }

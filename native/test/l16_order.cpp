@@ -179,7 +179,7 @@ TEST_CASE("l16 order: a track that listens hears big-endian from its first frame
   Pcm frame(track.frameSamplesMax());
   std::vector<uint8_t> payloadScratch(4096);
   Pcm pcmScratch(4096);
-  track.setFrameBuffer(frame.data());
+  track.setFrameBuffer(frame.data(), frame.size());
   Pcm heard;
   for (uint64_t chunk = 0; chunk < 50; chunk++) {
     track.push({chunk, chunk * 320, &payload[chunk * 640], 640}, true, true, static_cast<double>(chunk) * 20);

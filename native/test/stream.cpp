@@ -287,7 +287,7 @@ TEST_CASE("a track: what is lost is concealed, sample for sample, and long gaps 
   std::vector<int16_t> frame(track.frameSamplesMax());
   std::vector<uint8_t> payload(160, 0x55), scratch(65536);
   std::vector<int16_t> pcm(48000);
-  track.setFrameBuffer(frame.data());
+  track.setFrameBuffer(frame.data(), frame.size());
 
   double samples = 0, concealed = 0, nextMs = 0;
   const auto send = [&](uint64_t chunk, double now) {
@@ -321,7 +321,7 @@ TEST_CASE("payloads of any length: every sample is heard once") {
   InboundTrack track(pool, InboundConfig{});
   std::vector<int16_t> frame(track.frameSamplesMax()), pcm(48000);
   std::vector<uint8_t> scratch(65536), sent, heard;
-  track.setFrameBuffer(frame.data());
+  track.setFrameBuffer(frame.data(), frame.size());
   uint64_t timestamp = 0;
   for (uint64_t chunk = 1; chunk <= 200; chunk++) {
     std::vector<uint8_t> payload(random() % 5 == 0 ? 0 : random() % 1600);

@@ -1,0 +1,45 @@
+/** What `play()` takes, and the checking of it. */
+import { SAMPLE_RATES } from './codec.js';
+import { SidetoneError, shown } from './errors.js';
+import type { AudioFrame } from './plugin.js';
+
+/** Anything `play()` takes: PCM, a frame, or a source of PCM. */
+export type PlayableAudio =
+  | Int16Array
+  | AudioFrame
+  | AsyncIterable<Int16Array>
+  | Iterable<Int16Array>
+  | ReadableStream<Int16Array>;
+
+export interface PlayOptions {
+  /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
+  sampleRate?: number;
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+export function checkedRate(options: PlayOptions, usual: number): number {
+  if (typeof options !== 'object' || options === null) {
+    const problem = `play options: ${shown(options)}: pass { sampleRate }`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
+  const { sampleRate = usual } = options;
+  if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
+  throw new SidetoneError(
+    'SIDETONE_BAD_ARGUMENT',
+    `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
+  );
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no source of PCM */
+export function toIterator(audio: unknown): AsyncIterator<Int16Array> | Iterator<Int16Array> {
+  if (typeof audio === 'object' && audio !== null && !ArrayBuffer.isView(audio)) {
+    const source = audio as Partial<AsyncIterable<Int16Array> & Iterable<Int16Array>>;
+    if (typeof source[Symbol.asyncIterator] === 'function') return source[Symbol.asyncIterator]!();
+    if (typeof source[Symbol.iterator] === 'function') return source[Symbol.iterator]!();
+  }
+  const kind = ArrayBuffer.isView(audio) ? (audio as object).constructor.name : typeof audio;
+  throw new SidetoneError(
+    'SIDETONE_BAD_ARGUMENT',
+    `play audio: ${kind}: pass an Int16Array of mono PCM, a frame, or an (async) iterable or web stream of Int16Array`,
+  );
+}
