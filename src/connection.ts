@@ -21,7 +21,8 @@ import {
   type Plugin,
   type StopReason,
 } from './plugin.js';
-import type { Reactor, ReactorCounter } from './reactor.js';
+import type { Reactor } from './reactor.js';
+import type { ReactorCounter } from './reactor-counters.js';
 import type { Stream, StreamLink } from './stream.js';
 import { outboundOf, wishesIn } from './telnyx/expectations.js';
 import type {

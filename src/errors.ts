@@ -18,7 +18,8 @@ export type ErrorCode =
   | 'SIDETONE_SERVER_LISTENING'
   | 'SIDETONE_TELNYX_ERROR'
   | 'SIDETONE_CALL_FAILED'
-  | 'SIDETONE_RECORDING_FAILED';
+  | 'SIDETONE_RECORDING_FAILED'
+  | 'SIDETONE_UNSUPPORTED';
 
 /**
  * A value as it stands in a message: JSON where it has any (`replace` as JSON.stringify's), cut to a line. Never throws.

@@ -1,4 +1,5 @@
 export { readWav, WavWriter, wavBytes } from './audio/wav.js';
+export type { CallInfo } from './call-info.js';
 export { type Clock, systemClock, VirtualClock } from './clock.js';
 export { ENCODINGS, type Encoding, SAMPLE_RATES } from './codec.js';
 export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
@@ -12,6 +13,7 @@ export {
 export { type ErrorCode, SidetoneError } from './errors.js';
 export type { MarkResult, Playback } from './ledger.js';
 export type { ServerOptions } from './options.js';
+export type { PlayableAudio, PlayOptions } from './playable.js';
 export {
   type AcceptResult,
   type AudioFrame,
@@ -34,8 +36,6 @@ export type { CallOptions as SimulatedCallOptions } from './simulator/options.js
 export type { CallResult } from './simulator/result.js';
 export { type Call, Simulator, type SimulatorOptions } from './simulator/simulator.js';
 export type { CodecFactory, Pcm } from './simulator/speech.js';
-export type { CallInfo } from './call-info.js';
-export type { PlayableAudio, PlayOptions } from './playable.js';
 export type { Stream } from './stream.js';
 export { type AnswererOptions, createAnswerer } from './telnyx/answer.js';
 export {

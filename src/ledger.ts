@@ -140,7 +140,9 @@ export class Ledger {
   /** A playback that begins with the next sample accepted. */
   open(): PlaybackEntry {
     const playback = new PlaybackEntry(this);
-    this.#playbacks.push(playback);
+    // A push onto nothing makes room for seventeen; most streams have one playback at a time.
+    if (this.#playbacks.length === 0) this.#playbacks = [playback];
+    else this.#playbacks.push(playback);
     return playback;
   }
 

@@ -14,7 +14,8 @@ import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
 import type { Outlet } from './outlet.js';
 import { Playout } from './playout.js';
-import type { OutletCounter, Reactor } from './reactor.js';
+import type { Reactor } from './reactor.js';
+import type { OutletCounter } from './reactor-counters.js';
 import type { StreamLink } from './stream.js';
 import { CLEAR_TEXT } from './telnyx/commands.js';
 

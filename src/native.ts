@@ -91,6 +91,7 @@ export interface NativeEngine {
   frameSamplesUsual(stream: number, track: number): number;
   /** Of the longest frame. */
   frameSamplesMax(stream: number, track: number): number;
+  /** The caller keeps `samples` alive until the stream is closed or has another buffer. */
   setFrameBuffer(stream: number, track: number, samples: Int16Array): void;
   receive(stream: number, message: ArrayBuffer): number;
   receiveParsed(

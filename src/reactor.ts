@@ -15,74 +15,12 @@ import { INFO, NOT_RECOGNISED, NOTHING } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { AudioFrame, OutboundMode, OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
-import type { ReactorSnapshot, StreamGroup, StreamSummary } from './snapshot.js';
+import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
+import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
+import { Ticker } from './ticker.js';
 
-/** What a reactor counts besides what its engine does (see native/engine/counters.h). */
-export const REACTOR_COUNTERS = [
-  'connectionsOpened',
-  'streamsStarted',
-  'streamsStopped',
-  'streamsNotOpened',
-  'closedBeforeStart',
-  'disconnected',
-  'idleTimeouts',
-  'protocolErrors',
-  'closedByServer',
-  'takeOvers',
-  'binaryMessages',
-  'unknownEvents',
-  'unknownKeys',
-  'refusedMessages',
-  'mediaParsedFully',
-  'earlyMedia',
-  'lateMedia',
-  'messagesDropped',
-  'liveDropped',
-  'poolRefused',
-  'telnyxErrors',
-  'handlerFailures',
-  'unauthorized',
-  'handlerStalls',
-  'sourceFailures',
-  'upgradesRefused',
-  'upgradesFull',
-  'upgradesBad',
-  'upgradesForbidden',
-  'upgradesFailed',
-  'upgradesAborted',
-  'upgradesUnfinished',
-  'captureDropped',
-  // Judged in the main thread, and shown with the first reactor's (webhooks.ts).
-  'webhooksAccepted',
-  'webhooksDuplicate',
-  'webhooksNoSignature',
-  'webhooksBadTimestamp',
-  'webhooksStale',
-  'webhooksBadSignature',
-  'webhooksReplayed',
-  'webhooksBadBody',
-  'callsAnswered',
-  'callsLeftRinging',
-  'answersFailed',
-  // Wherever they happen.
-  'webhooksTooLarge',
-  'webhooksUnfinished',
-  'webhooksAborted',
-  'webhooksOverflow',
-  'webhookFailures',
-] as const;
-export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
-/** What the engine counts of what goes out, as far as it happens outside it too. */
-export type OutletCounter = 'mediaSent' | 'bytesSent' | 'playsRefused';
-
-/** Messages are looked for this often; the lead covers what a late tick costs. */
-const TICK_MS = 2;
-/** Ticks go on for this many without a deadline, so that a stream that hovers about none does not remake the timer. */
-const IDLE_TICKS_MAX = 100;
-/** Ticks this far apart mean that something held the event loop. */
-const BLOCKED_MS = 10;
 const SWEEP_MS = 500;
 /** The event loop is asked this often how late it is. */
 const LOOP_SAMPLE_MS = 10;
@@ -143,11 +81,9 @@ export class Reactor {
   #streams = 0;
   #sending = false;
   #markNumber = 0;
-  #idleTicks = 0;
   // Its own sampling timer does not keep the process alive.
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
-  #stopTick: (() => void) | undefined;
-  #stopLateTick: (() => void) | undefined;
+  readonly #ticker: Ticker;
   #stopSweep: (() => void) | undefined;
 
   constructor(environment: ReactorEnvironment) {
@@ -160,6 +96,7 @@ export class Reactor {
     this.#onStreams = environment.onStreams ?? (() => {});
     this.capture = this.#openCapture();
     this.engine = new Engine(environment.options);
+    this.#ticker = new Ticker(environment.clock, () => this.tick());
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
       ReactorCounter,
@@ -308,8 +245,7 @@ export class Reactor {
   closeStream(stream: Stream, reason: StopReason): void {
     this.#log.debug({ stream: stream.id, reason }, 'stream ended');
     const connection = this.#links[stream.slot];
-    if (this.#calls.get(stream.callControlId) === connection)
-      this.#calls.delete(stream.callControlId);
+    if (this.#calls.get(stream.callControlId) === connection) this.#calls.delete(stream.callControlId);
     this.engine.native.close(stream.slot);
     this.#streamAt[stream.slot] = undefined;
     this.#socketAt[stream.slot] = undefined;
@@ -353,11 +289,9 @@ export class Reactor {
     return due;
   }
 
-  /** Ticks are needed as long as a deadline waits; an echo that keeps up has none, and costs no timer. */
+  /** The engine may have a new deadline. */
   wake(): void {
-    if (this.engine.info[INFO.scheduled] === 0 || this.#stopTick) return;
-    this.#idleTicks = 0;
-    this.#startTicking();
+    if (this.engine.info[INFO.scheduled] !== 0) this.#ticker.start();
   }
 
   /** Sends the first `count` messages of the send slab. */
@@ -408,8 +342,7 @@ export class Reactor {
       }
       for (let i = 0; i < encodeCount; i++) this.#streamAt[encodes[i]!]?.encode();
     }
-    if (info[INFO.scheduled]! > 0) this.#idleTicks = 0;
-    else if (++this.#idleTicks === IDLE_TICKS_MAX) this.#stopTicking();
+    this.#ticker.ticked(info[INFO.scheduled]! > 0);
   }
 
   // --- what goes wrong ---
@@ -458,8 +391,8 @@ export class Reactor {
     const delay = this.#loopDelay;
     const snapshot: ReactorSnapshot = {
       reactor,
-      groups: this.#groups(),
-      streams: this.#summaries(streamsMax),
+      groups: streamGroups(this.#connections),
+      streams: streamSummaries(this.#connections, this.clock.now(), streamsMax),
       connections: this.#connections.size,
       counters: this.counters(),
       refusals: this.refusals(),
@@ -476,73 +409,14 @@ export class Reactor {
     return snapshot;
   }
 
-  #groups(): StreamGroup[] {
-    const groups = new Map<string, StreamGroup>();
-    for (const { stream, plugin } of this.#connections) {
-      if (!stream || stream.closed) continue;
-      const inbound = stream.inbound.encoding;
-      const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
-      const key = `${inbound} ${outbound} ${plugin.name}`;
-      const group = groups.get(key);
-      if (group) group.streams++;
-      else groups.set(key, { plugin: plugin.name, inbound, outbound, streams: 1 });
-    }
-    return [...groups.values()];
-  }
-
-  #summaries(streamsMax: number): StreamSummary[] {
-    const now = this.clock.now();
-    const summaries: StreamSummary[] = [];
-    for (const { stream, plugin } of this.#connections) {
-      if (summaries.length >= streamsMax) break;
-      if (!stream || stream.closed) continue;
-      summaries.push({
-        id: stream.id,
-        plugin: plugin.name,
-        inbound: stream.inbound,
-        outbound: stream.outbound,
-        mode: stream.mode,
-        ageMs: now - stream.startedMs,
-        queuedMs: stream.queuedMs,
-        counters: stream.stats,
-      });
-    }
-    return summaries;
-  }
-
   async close(): Promise<void> {
-    this.#stopTicking();
+    this.#ticker.stop();
     this.#stopSweep?.();
     this.#loopDelay.disable();
     this.engine.native.destroy();
     await this.capture?.close();
     await this.#pool?.close();
     if (this.#mp3Used) await closeMp3();
-  }
-
-  #startTicking(): void {
-    let lastMs = this.clock.now();
-    const stop = this.clock.every(TICK_MS, () => {
-      const now = this.clock.now();
-      const wasBlocked = now - lastMs > BLOCKED_MS;
-      lastMs = now;
-      this.#stopLateTick?.();
-      this.#stopLateTick = undefined;
-      // Timers come before sockets: what came while the loop was blocked has not been read yet, and a gap must not
-      // be given up whose frame is already here.
-      if (wasBlocked) this.#stopLateTick = this.clock.after(0, () => this.tick());
-      else this.tick();
-    });
-    this.#stopTick = () => {
-      stop();
-      this.#stopLateTick?.();
-      this.#stopLateTick = undefined;
-    };
-  }
-
-  #stopTicking(): void {
-    this.#stopTick?.();
-    this.#stopTick = undefined;
   }
 
   #sweep(): void {

@@ -1,5 +1,6 @@
 /** What a server tells of itself: the admin port shows it, threads send it to each other (plain data only). */
 import type { Encoding } from './codec.js';
+import type { Connection } from './connection.js';
 import type { Format } from './engine.js';
 import type { CodecPoolStats } from './pool/pool.js';
 
@@ -47,4 +48,43 @@ export interface ReactorSnapshot {
   pool: CodecPoolStats | undefined;
   /** Delay of the thread's event loop since the last snapshot, in ms. */
   eventLoopDelayMs: { p50: number; p99: number; max: number };
+}
+
+/** All streams that run, by plugin and encodings. */
+export function streamGroups(connections: Iterable<Connection>): StreamGroup[] {
+  const groups = new Map<string, StreamGroup>();
+  for (const { stream, plugin } of connections) {
+    if (!stream || stream.closed) continue;
+    const inbound = stream.inbound.encoding;
+    const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
+    const key = `${inbound} ${outbound} ${plugin.name}`;
+    const group = groups.get(key);
+    if (group) group.streams++;
+    else groups.set(key, { plugin: plugin.name, inbound, outbound, streams: 1 });
+  }
+  return [...groups.values()];
+}
+
+/** Up to `streamsMax` of the streams that run, the oldest first. */
+export function streamSummaries(
+  connections: Iterable<Connection>,
+  nowMs: number,
+  streamsMax: number,
+): StreamSummary[] {
+  const summaries: StreamSummary[] = [];
+  for (const { stream, plugin } of connections) {
+    if (summaries.length >= streamsMax) break;
+    if (!stream || stream.closed) continue;
+    summaries.push({
+      id: stream.id,
+      plugin: plugin.name,
+      inbound: stream.inbound,
+      outbound: stream.outbound,
+      mode: stream.mode,
+      ageMs: nowMs - stream.startedMs,
+      queuedMs: stream.queuedMs,
+      counters: stream.stats,
+    });
+  }
+  return summaries;
 }

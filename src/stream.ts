@@ -9,6 +9,7 @@ import type { Format } from './engine.js';
 import { SidetoneError, shown } from './errors.js';
 import { Feed, queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
+import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { Ledger, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
@@ -43,13 +44,6 @@ export interface StreamSetup {
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 
-/** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
-const HANDLER_SLOW_MS = 200;
-/** One that held it this long has failed. */
-const HANDLER_STALL_MS = 1000;
-/** Unfinished async callbacks of one handler: 20 s of audio whose work does not get done. */
-const HANDLER_PENDING_MAX = 1000;
-
 export class Stream {
   // What every frame touches stands first, and so does it in memory: two cache lines rather than five.
   #onAudio: StreamHandler['onAudio'];
@@ -59,7 +53,6 @@ export class Stream {
   #played: PlayedTap | undefined;
   #feed: Feed | undefined;
   readonly #slot: number;
-  #bypassed = false;
   #closed = false;
   /** Live audio goes to the engine as it is. */
   readonly #isDirect: boolean;
@@ -75,7 +68,7 @@ export class Stream {
   readonly #link: StreamLink;
   readonly #ledger: Ledger;
   #liveFull = false; // some of it had to be dropped
-  #pending = 0; // async callbacks that have not finished
+  readonly #calls: HandlerCalls;
   #stopReason: StopReason | undefined;
   #call: CallInfo | undefined; // made when somebody asks
 
@@ -107,6 +100,7 @@ export class Stream {
     this.startedMs = setup.reactor.clock.now();
     this.#reactor = setup.reactor;
     this.#link = setup.link;
+    this.#calls = new HandlerCalls(setup.reactor, this);
     this.#slot = setup.slot;
     const { native } = setup.reactor.engine;
     for (const track of setup.tracks) {
@@ -274,6 +268,7 @@ export class Stream {
 
   /** @internal */
   attach(handler: StreamHandler | undefined): void {
+    this.#calls.attach(handler);
     this.#handler = handler;
     this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
@@ -320,76 +315,36 @@ export class Stream {
       }
       this.#played.heard(nowMs);
     }
-    if (this.#onAudio === undefined || this.#bypassed) return;
+    if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     this.#reactor.hearingMs = nowMs;
     try {
       const result: unknown = this.#onAudio.call(this.#handler, frame);
       // Handlers of one line return what play() returned.
-      if (result !== undefined && result !== this.#live) this.#watch('onAudio', result);
+      if (result !== undefined && result !== this.#live) this.#calls.watch('onAudio', result);
     } catch (error) {
-      this.handlerFailed('onAudio', error);
+      this.#calls.failed('onAudio', error);
     } finally {
       this.#hearing = undefined;
     }
-    this.#timed('onAudio', nowMs);
+    const heldMs = this.#reactor.clock.now() - nowMs;
+    if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
-  tell(method: 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop', ...values: unknown[]): void {
-    const handler = this.#handler as
-      | Record<string, ((...values: unknown[]) => unknown) | undefined>
-      | undefined;
-    if (handler === undefined || (this.#bypassed && method !== 'onStop')) return;
-    const beganMs = this.#reactor.clock.now();
-    try {
-      this.#watch(method, handler[method]?.(...values));
-    } catch (error) {
-      this.handlerFailed(method, error);
-    }
-    this.#timed(method, beganMs);
+  tell(method: HandlerMethod, ...values: unknown[]): void {
+    this.#calls.tell(method, values);
   }
 
   /** @internal */
   handlerFailed(where: string, cause: unknown): void {
-    if (this.#bypassed && where !== 'onStop') return;
-    this.#reactor.handlerFailed(this, where, cause);
-    const bypass = this.#reactor.options.handlerErrors === 'bypass';
-    if (where !== 'onError' && where !== 'onStop') {
-      this.tell(
-        'onError',
-        new SidetoneError('SIDETONE_HANDLER_FAILED', `handler's ${where} failed`, { cause }),
-      );
-    }
-    this.#bypassed = bypass;
-    if (!bypass && where !== 'onStop') this.#link.end('handler_failed');
+    this.#calls.failed(where, cause);
   }
 
-  /** Only true promises: a playback is thenable too, and awaiting it would ask Telnyx for a mark. */
-  #watch(where: string, result: unknown): void {
-    if (!(result instanceof Promise)) return;
-    if (++this.#pending === HANDLER_PENDING_MAX) {
-      const problem = `${HANDLER_PENDING_MAX} calls of an async ${where} have not finished: do the work in one task behind a queue`;
-      this.handlerFailed(where, new SidetoneError('SIDETONE_HANDLER_FAILED', problem));
-    }
-    result.then(
-      () => {
-        this.#pending--;
-      },
-      error => {
-        this.#pending--;
-        this.handlerFailed(where, error);
-      },
-    );
-  }
-
-  #timed(where: string, beganMs: number): void {
-    const heldMs = this.#reactor.clock.now() - beganMs;
-    if (heldMs < HANDLER_SLOW_MS) return;
-    this.#reactor.handlerStalled(this, where, heldMs);
-    if (heldMs < HANDLER_STALL_MS) return;
-    const problem = `${where} held the thread, and with it every stream of it, for ${Math.round(heldMs)} ms: hand such work to a worker`;
-    this.handlerFailed(where, new SidetoneError('SIDETONE_HANDLER_FAILED', problem));
+  /** @internal The handler has failed: frames pass by it, or the stream ends. */
+  bypass(ends: boolean): void {
+    this.#onAudio = undefined;
+    if (ends) this.#link.end('handler_failed');
   }
 
   /** @internal A mark came back from Telnyx. */
@@ -427,6 +382,7 @@ export class Stream {
 
   /** Says which of its messages this stream must hear of. */
   #follow(): void {
+    if (this.#closed) return;
     this.#outlet.follow(
       this.#played !== undefined || this.#ledger.marksWaiting,
       this.#feed?.readAheadMs ?? 0,
@@ -469,6 +425,7 @@ export class Stream {
 
   #tellStop(reason: StopReason): void {
     this.tell('onStop', reason);
+    this.#calls.attach(undefined);
     this.#handler = undefined;
     this.#onAudio = undefined;
   }

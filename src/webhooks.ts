@@ -11,7 +11,7 @@ import { route } from './listener.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
 import type { OutboundOptions, Plugin } from './plugin.js';
-import type { ReactorCounter } from './reactor.js';
+import type { ReactorCounter } from './reactor-counters.js';
 import { createAnswerer } from './telnyx/answer.js';
 import { buildStreamingStart, type StreamingStartRequest } from './telnyx/build.js';
 import { checkRequest, describeFinding } from './telnyx/check.js';

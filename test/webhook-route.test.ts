@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { VirtualClock } from '../src/clock.js';
-import type { ReactorCounter } from '../src/reactor.js';
+import type { ReactorCounter } from '../src/reactor-counters.js';
 import type { UWebSockets } from '../src/uws.js';
 import { type WebhookJudge, WebhookRoute } from '../src/webhook-route.js';
 

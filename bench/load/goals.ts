@@ -94,10 +94,12 @@ function speechRow({ main, failures }: Findings): Row {
   const cpu = pair(main, 'speech', 'ws-sample', cpuUs);
   const rates = pair(main, 'speech', 'ws-sample', rate);
   if (!cpu || !rates) return missing(row, failures, 'speech');
+  const floor = pair(main, 'speech', 'uws-floor', cpuUs);
+  const least = floor && `; receiving and sending alone (uws-floor) take ${floor.theirs.toFixed(0)}`;
   const worst = Math.max(...of(main, 'sidetone', 'speech').map(sample => Math.abs(rate(sample) - 1)));
   return {
     ...row,
-    measured: `${cpu.ratios}: ${cpu.ours.toFixed(0)} of ${cpu.theirs.toFixed(0)} µs; audio rate ${rates.ours.toFixed(4)} (its ${rates.theirs.toFixed(4)})`,
+    measured: `${cpu.ratios}: ${cpu.ours.toFixed(0)} of ${cpu.theirs.toFixed(0)} µs${least ?? ''}; audio rate ${rates.ours.toFixed(4)} (its ${rates.theirs.toFixed(4)})`,
     verdict: verdict(cpu.ratio <= GOALS.speechRatio && worst <= GOALS.audioRate),
   };
 }

@@ -116,6 +116,7 @@ const parts: Record<(typeof PARTS)[number], () => Promise<void>> = {
       ['sidetone', 'speech'],
       ['ws-sample', 'speech'],
       ['uws-chunks', 'speech'],
+      ['uws-floor', 'speech'],
     ];
     for (let round = 1; round <= rounds; round++) {
       console.log(`round ${round} of ${rounds}`);

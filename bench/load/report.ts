@@ -6,7 +6,7 @@ import { bytesPerStream, type Findings, of, type Row } from './goals.js';
 import { cpuUs, type Sample, spread } from './measure.js';
 import type { ServerName, Workload } from './servers.js';
 
-const SERVERS: ServerName[] = ['sidetone', 'ws-sample', 'uws-sample', 'uws-raw', 'uws-chunks'];
+const SERVERS: ServerName[] = ['sidetone', 'ws-sample', 'uws-sample', 'uws-raw', 'uws-chunks', 'uws-floor'];
 
 export interface Environment {
   cpu: string;

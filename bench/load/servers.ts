@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { pinnedNode } from '../pinned.js';
 
 export type Workload = 'echo' | 'speech';
-export type ServerName = 'sidetone' | 'ws-sample' | 'uws-sample' | 'uws-raw' | 'uws-chunks';
+export type ServerName = 'sidetone' | 'ws-sample' | 'uws-sample' | 'uws-raw' | 'uws-chunks' | 'uws-floor';
 
 const SERVER_CORE = 0;
 const START_LIMIT_MS = 15_000;

@@ -43,7 +43,6 @@ struct Handle {
   double* info = nullptr;
   uint8_t* payload = nullptr;
   std::vector<Napi::Reference<Napi::TypedArray>> buffers;
-  std::vector<Napi::Reference<Napi::TypedArray>> frames;  // stream * 2 + track
 };
 
 void report(Handle& handle, int outcome) {
@@ -272,7 +271,6 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   config.streamId = object.Get("streamId").ToString().Utf8Value();
   config.startSequence = static_cast<uint64_t>(object.Get("startSequence").ToNumber().DoubleValue());
   const int stream = handle.engine->open(config);
-  handle.frames.resize(std::max(handle.frames.size(), static_cast<size_t>(stream) * 2 + 2));
   return Napi::Number::New(info.Env(), stream);
 }
 
@@ -281,8 +279,6 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   const int stream = info[0].ToNumber().Int32Value();
   if (handle.engine && handle.engine->isOpen(stream)) {
     handle.engine->close(stream);
-    handle.frames[static_cast<size_t>(stream) * 2].Reset();
-    handle.frames[static_cast<size_t>(stream) * 2 + 1].Reset();
   }
   return info.Env().Undefined();
 }
@@ -301,14 +297,13 @@ Napi::Value FrameSamplesMax(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(samples));
 }
 
+// The caller keeps the memory: a reference to it from here would cost half as much again.
 Napi::Value SetFrameBuffer(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
   const int stream = info[0].ToNumber().Int32Value();
   const Track track = trackOf(info[1].ToNumber().Int32Value());
   auto samples = info[2].As<Napi::Int16Array>();
   handle.engine->setFrameBuffer(stream, track, samples.Data(), samples.ElementLength());
-  handle.frames[static_cast<size_t>(stream) * 2 + static_cast<size_t>(track)] =
-      Napi::Persistent(samples.As<Napi::TypedArray>());
   return info.Env().Undefined();
 }
 
@@ -350,7 +345,6 @@ Napi::Value QueueBytes(const Napi::CallbackInfo& info) {
 Napi::Value Destroy(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
   handle.engine.reset();
-  handle.frames.clear();
   handle.buffers.clear();
   return info.Env().Undefined();
 }

@@ -243,8 +243,8 @@ void Concealer::smooth(int16_t* out, uint32_t at, uint32_t count, uint32_t segme
   const uint32_t end = std::min(at + count, overlap_);
   if (segment != 0) {
     crossFade(
-        1.0, overlap_, at, end, [&](uint32_t i) { return tail()[i]; }, [&](uint32_t i) { return out[i - at]; },
-        out);
+        1.0, overlap_, at, end, [&](uint32_t i) { return tail()[i]; },
+        [&](uint32_t i) { return out[i - at]; }, out);
   } else if (timing_ == Timing::Live) {
     // The loop starts beside where the signal was; the step fades out, so the signal goes on from its last
     // value.

@@ -20,8 +20,9 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
       timeline_(clockRateHz(config.encoding, config.announcedHz)),
       reorder_(pool, config.reorderWaitMs) {
   if (!pooled_ && config.conceals) concealer_.emplace(sourceHz_, Concealer::Timing::Live, &pool);
-  if (config.encoding == Encoding::L16 && config.l16OrderAuto) l16Finder_.emplace(sourceHz_);
-  if (config.handlerHz != sourceHz_) resampler_.emplace(sourceHz_, config.handlerHz);
+  if (config.encoding == Encoding::L16 && config.l16OrderAuto)
+    l16Finder_ = std::make_unique<L16OrderFinder>(sourceHz_);
+  if (config.handlerHz != sourceHz_) resampler_ = std::make_unique<Resampler>(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
 }
 

@@ -98,7 +98,7 @@ class InboundTrack {
   int sourceHz() const { return sourceHz_; }
   /** Of L16: as configured, or as found so far. */
   ByteOrder l16Order() const { return l16Finder_ ? l16Finder_->order() : config_.l16Order; }
-  bool resamples() const { return resampler_.has_value(); }
+  bool resamples() const { return resampler_ != nullptr; }
 
  private:
   void take(const ReorderFrame& frame, bool afterGap);
@@ -133,8 +133,8 @@ class InboundTrack {
   std::unique_ptr<G722Decoder> g722_;
   Reorder reorder_;
   std::optional<Concealer> concealer_;  // pool decoders conceal by themselves
-  std::optional<Resampler> resampler_;
-  std::optional<L16OrderFinder> l16Finder_;
+  std::unique_ptr<Resampler> resampler_;
+  std::unique_ptr<L16OrderFinder> l16Finder_;
 };
 
 }  // namespace sidetone

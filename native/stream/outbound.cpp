@@ -28,7 +28,7 @@ Outbound::Outbound(BlockPool& pool, const OutboundConfig& config)
       queue_(pool),
       playout_(sampleHz_),
       pool_(&pool) {
-  if (pooled_) packets_.emplace(pool);
+  if (pooled_) packets_ = std::make_unique<BlockQueue>(pool);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Encoder>();
 }
 

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "codec/encoding.h"
 #include "codec/g722.h"
@@ -159,10 +158,10 @@ class Outbound {
   Playout playout_;  // … the first runs of this
 
   BlockPool* pool_;
-  double encoding_ = 0;                // pool: samples with the encoder or waiting as packets
-  uint32_t withEncoder_ = 0;           // pool: frames of 20 ms that have not come back
-  uint32_t staleWithEncoder_ = 0;      // pool: of those, the ones from before a clear()
-  std::optional<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
+  double encoding_ = 0;                  // pool: samples with the encoder or waiting as packets
+  uint32_t withEncoder_ = 0;             // pool: frames of 20 ms that have not come back
+  uint32_t staleWithEncoder_ = 0;        // pool: of those, the ones from before a clear()
+  std::unique_ptr<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.
   static constexpr size_t kCuts = 8;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace sidetone {
 
@@ -29,14 +30,14 @@ class Playout {
   void sent(double position, double samples, double padding, double nowMs) {
     const double startMs = std::max(dryAtMs_, nowMs);
     const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
-    const bool joins = count_ > 0 && position == last.position + last.samples &&
-                       startMs - (last.startMs + last.samples / samplesPerMs_) < kJoinMs;
+    const bool joins = count_ > 0 && position == last.end() && last.samples() + samples < Run::kSamplesMax &&
+                       startMs - last.endMs(samplesPerMs_) < kJoinMs;
     if (joins) {
-      runs_[count_ - 1].samples += samples;
+      runs_[count_ - 1].grow(samples);
     } else {
       forget(nowMs);
       if (count_ == kRuns) dropFirst();
-      runs_[count_++] = {position, samples, startMs};
+      runs_[count_++] = {startMs, position, samples};
     }
     dryAtMs_ = startMs + (samples + padding) / samplesPerMs_;
   }
@@ -47,7 +48,8 @@ class Playout {
     for (size_t i = 0; i < count_; i++) {
       const Run& run = runs_[i];
       if (nowMs <= run.startMs) break;
-      played = run.position + std::min(run.samples, (nowMs - run.startMs) * samplesPerMs_);
+      const double samples = (nowMs - run.startMs) * samplesPerMs_;
+      played = run.position() + std::min(run.samples(), samples);
     }
     return played;
   }
@@ -66,17 +68,29 @@ class Playout {
   // being played.
   static constexpr size_t kRuns = 16;
   static constexpr double kJoinMs = 0.01;  // rounding of sums of durations
+  //   Run   | startMs (8 bytes) | position (5 bytes: 265 days at 48 kHz) | samples (3 bytes) |
   struct Run {
-    double position;
-    double samples;
+    static constexpr int kSamplesBits = 24;
+    static constexpr double kSamplesMax = 1 << kSamplesBits;
     double startMs;
+    uint64_t packed;
+    Run() = default;
+    Run(double start, double position, double samples)
+        : startMs(start),
+          packed(static_cast<uint64_t>(position) << kSamplesBits | static_cast<uint64_t>(samples)) {}
+    double position() const { return static_cast<double>(packed >> kSamplesBits); }
+    double samples() const { return static_cast<double>(packed & ((uint64_t{1} << kSamplesBits) - 1)); }
+    void grow(double bySamples) { packed += static_cast<uint64_t>(bySamples); }
+    double end() const { return position() + samples(); }
+    double endMs(double samplesPerMs) const { return startMs + samples() / samplesPerMs; }
   };
+  static_assert(sizeof(Run) == 16);
 
   void forget(double nowMs) {
-    while (count_ > 0 && runs_[0].startMs + runs_[0].samples / samplesPerMs_ <= nowMs) dropFirst();
+    while (count_ > 0 && runs_[0].endMs(samplesPerMs_) <= nowMs) dropFirst();
   }
   void dropFirst() {
-    before_ = runs_[0].position + runs_[0].samples;
+    before_ = runs_[0].end();
     std::copy(runs_.begin() + 1, runs_.begin() + static_cast<long>(count_), runs_.begin());
     count_--;
   }

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { native } from '../native.js';
-import { REACTOR_COUNTERS } from '../reactor.js';
+import { REACTOR_COUNTERS } from '../reactor-counters.js';
 import type { ReactorSnapshot } from '../snapshot.js';
 import { version } from '../version.js';
 import { COUNTER_HELP, POOL_COUNTER_HELP, POOL_GAUGE_HELP, REFUSAL_REASONS, snakeCase } from './counters.js';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import type { AdminSource } from '../../src/admin/admin.js';
 import { native } from '../../src/native.js';
-import { REACTOR_COUNTERS } from '../../src/reactor.js';
+import { REACTOR_COUNTERS } from '../../src/reactor-counters.js';
 import type { ReactorSnapshot, StreamSummary } from '../../src/snapshot.js';
 
 export const COUNTER_NAMES: readonly string[] = [...native.counterNames, ...REACTOR_COUNTERS];

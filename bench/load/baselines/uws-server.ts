@@ -5,7 +5,7 @@ import { listening } from './options.js';
 export interface Handlers<Call> {
   call(): Call;
   message(ws: UWebSockets.WebSocket<Call>, message: ArrayBuffer): void;
-  close(call: Call): void;
+  close(call: Call, ws: UWebSockets.WebSocket<Call>): void;
 }
 
 export function serve<Call>(port: number, handlers: Handlers<Call>): void {
@@ -23,7 +23,7 @@ export function serve<Call>(port: number, handlers: Handlers<Call>): void {
         );
       },
       message: handlers.message,
-      close: ws => handlers.close(ws.getUserData()),
+      close: ws => handlers.close(ws.getUserData(), ws),
     })
     .listen('127.0.0.1', port, socket => {
       if (!socket) {
