@@ -56,7 +56,11 @@ export type StopReason =
   /** The server is shutting down. */
   | 'server_closed';
 
-/** One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. */
+/**
+ * One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. Whether
+ * there are `onAudio` and `onPlayed` is settled when `onStart` returns: without either, frames are put in order and counted,
+ * and not decoded.
+ */
 export interface StreamHandler {
   onAudio?(frame: AudioFrame): unknown;
   /** `at` is the telephony engine's time of the key, or the time of arrival where it gave none. */

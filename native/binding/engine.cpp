@@ -283,17 +283,11 @@ Napi::Value Close(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value FrameSamplesUsual(const Napi::CallbackInfo& info) {
+template <size_t (Engine::*kSamples)(int, Track) const>
+Napi::Value FrameSamples(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
-  const size_t samples = handle.engine->frameSamplesUsual(info[0].ToNumber().Int32Value(),
-                                                          trackOf(info[1].ToNumber().Int32Value()));
-  return Napi::Number::New(info.Env(), static_cast<double>(samples));
-}
-
-Napi::Value FrameSamplesMax(const Napi::CallbackInfo& info) {
-  auto& handle = *static_cast<Handle*>(info.Data());
-  const size_t samples = handle.engine->frameSamplesMax(info[0].ToNumber().Int32Value(),
-                                                        trackOf(info[1].ToNumber().Int32Value()));
+  const size_t samples =
+      (*handle.engine.*kSamples)(info[0].ToNumber().Int32Value(), trackOf(info[1].ToNumber().Int32Value()));
   return Napi::Number::New(info.Env(), static_cast<double>(samples));
 }
 
@@ -428,8 +422,8 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   };
   slow("open", Open);
   slow("close", Close);
-  slow("frameSamplesUsual", FrameSamplesUsual);
-  slow("frameSamplesMax", FrameSamplesMax);
+  slow("frameSamplesUsual", FrameSamples<&Engine::frameSamplesUsual>);
+  slow("frameSamplesMax", FrameSamples<&Engine::frameSamplesMax>);
   slow("setFrameBuffer", SetFrameBuffer);
   slow("streamCounters", StreamCounters);
   slow("totals", Totals);

@@ -8,6 +8,7 @@
 
 namespace sidetone {
 namespace {
+constexpr size_t kFetchedAheadBytes = 384;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 
 double& value(CounterValues& values, Counter counter) { return values[static_cast<size_t>(counter)]; }
@@ -339,6 +340,8 @@ void Engine::collectDue(double nowMs) {
   while (gapCount_ < kWakesMax && encodeCount_ < kWakesMax) {
     TimerNode* node = wheel_.collect(nowMs);
     if (!node) return;
+    // The timer lies before what sending reads and writes: see Stream.
+    if (const TimerNode* ahead = wheel_.ahead()) prefetch(ahead, kFetchedAheadBytes);
     auto* timer = static_cast<Timer*>(node);
     Stream& stream = at(timer->stream);
     if (timer->track != kSendTimer) {

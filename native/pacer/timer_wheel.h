@@ -73,6 +73,12 @@ class TimerWheel {
     }
   }
 
+  /** What the next collect() looks at first, if anything waits there: its owner may want to fetch it. */
+  const TimerNode* ahead() const {
+    const TimerNode& slot = slots_[index(cursorMs_)];
+    return slot.next == &slot ? nullptr : slot.next;
+  }
+
   size_t scheduled() const { return count_; }
 
  private:
