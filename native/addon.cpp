@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/amrwb.h"
+#include "binding/clock.h"
 #include "binding/dsp.h"
 #include "binding/engine.h"
 #include "binding/kernels.h"
@@ -9,6 +10,7 @@
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportEngine(env, exports);
+  sidetone::binding::exportClock(env, exports);
   sidetone::binding::exportKernels(env, exports);
   sidetone::binding::exportDsp(env, exports);
   sidetone::binding::exportAmrWb(env, exports);

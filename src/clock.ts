@@ -1,7 +1,14 @@
+import { native } from './native.js';
+
 /** Where time comes from. Nothing on the media path reads a clock of its own, so a test can own time. */
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary origin; steps of the wall clock do not show. */
   now(): number;
+  /**
+   * A function that writes the time to `view[at]`: for what reads the clock with every message, because a number that a
+   * function returns may have to be allocated. Where a clock has none, now() is asked.
+   */
+  stamper?(view: Float64Array, at: number): () => void;
   /** Calls `callback` every `intervalMs` until the returned function is called. */
   every(intervalMs: number, callback: () => void): () => void;
   /** Calls `callback` once after `delayMs` unless the returned function is called first. */
@@ -9,7 +16,8 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => native.monotonicMs(),
+  stamper: (view, at) => native.createStamper(view, at),
   every(intervalMs, callback) {
     const timer = setInterval(callback, intervalMs);
     return () => clearInterval(timer);

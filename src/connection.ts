@@ -427,9 +427,9 @@ export class Connection implements StreamLink {
     }
     this.reactor.count('mediaParsedFully');
     const { track, chunk, timestamp, payload } = frame.media;
-    const nowMs = this.reactor.clock.now();
+    this.reactor.nowMs = this.reactor.clock.now();
     const outcome = this.reactor.engine
-      .at(nowMs)
+      .at(this.reactor.nowMs)
       .receiveParsed(
         this.#slot,
         track === 'outbound' ? 1 : 0,
@@ -445,7 +445,7 @@ export class Connection implements StreamLink {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
       this.reactor.wake();
-      this.#stream!.deliver(outcome, nowMs);
+      this.#stream!.deliver(outcome);
     }
   }
 

@@ -189,6 +189,10 @@ export interface NativeAddon extends NativeLoad {
   G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
   /** By name of the kernel: 'scalar' first, the one that this machine uses last. */
   kernels: { ulaw: Record<string, LawKernel>; alaw: Record<string, LawKernel> };
+  /** CLOCK_MONOTONIC or what the system has in its place, in ms. */
+  monotonicMs(): number;
+  /** A function that writes monotonicMs() to `view[at]`. */
+  createStamper(view: Float64Array, at: number): () => void;
   createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
   engineBufferSizes(config: NativeEngineConfig): {
     sendSlots: number;

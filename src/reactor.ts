@@ -56,6 +56,8 @@ export class Reactor {
   readonly clock: Clock;
   readonly options: ReactorOptions;
   readonly engine: Engine;
+  /** Writes the time to the engine's `info[INFO.nowMs]`. */
+  readonly stamp: () => void;
   /** Undefined unless streams are captured. */
   readonly capture: CaptureDirectory | undefined;
   readonly #log: Logger;
@@ -70,8 +72,11 @@ export class Reactor {
   readonly #links: (Connection | undefined)[] = [];
   readonly #calls = new Map<string, Connection>();
   readonly #counters: Record<ReactorCounter, number>;
-  /** When the frame came whose handler is hearing it: what is played live in the callback is played then. */
-  hearingMs = 0;
+  /**
+   * When the message came, or the tick, that is being worked on. (Not an argument from function to function: what is
+   * not inlined would allocate for it.)
+   */
+  nowMs = 0;
   /** What went out past the engine: MP3 files. */
   readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
@@ -96,6 +101,12 @@ export class Reactor {
     this.#onStreams = environment.onStreams ?? (() => {});
     this.capture = this.#openCapture();
     this.engine = new Engine(environment.options);
+    const { info } = this.engine;
+    this.stamp =
+      environment.clock.stamper?.(info, INFO.nowMs) ??
+      (() => {
+        info[INFO.nowMs] = environment.clock.now();
+      });
     this.#ticker = new Ticker(environment.clock, () => this.tick());
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
@@ -263,11 +274,13 @@ export class Reactor {
 
   /** A text message of an open stream. False: it is no plain media frame, and its connection must judge it. */
   receive(slot: number, message: ArrayBuffer): boolean {
-    const nowMs = this.clock.now();
-    const outcome = this.engine.at(nowMs).receive(slot, message);
+    const { native, info } = this.engine;
+    this.stamp();
+    this.nowMs = info[INFO.nowMs]!;
+    const outcome = native.receive(slot, message);
     if (outcome === NOT_RECOGNISED) return false;
     this.wake();
-    if (outcome !== NOTHING) this.#streamAt[slot]!.deliver(outcome, nowMs);
+    if (outcome !== NOTHING) this.#streamAt[slot]!.deliver(outcome);
     return true;
   }
 
@@ -282,9 +295,9 @@ export class Reactor {
   }
 
   /** The same of the frame that the stream's handler is hearing. */
-  playHeard(slot: number, frame: AudioFrame, nowMs: number): number {
-    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, nowMs);
-    const due = this.engine.at(nowMs).playHeard(slot);
+  playHeard(slot: number, frame: AudioFrame): number {
+    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, this.nowMs);
+    const due = this.engine.at(this.nowMs).playHeard(slot);
     this.wake();
     return due;
   }
@@ -330,15 +343,15 @@ export class Reactor {
     const { info, gaps, encodes } = engine;
     let more = true;
     while (more) {
-      const now = this.clock.now();
-      this.flush(engine.at(now).tick());
+      this.nowMs = this.clock.now();
+      this.flush(engine.at(this.nowMs).tick());
       more = info[INFO.tickHasMore] === 1;
       const gapCount = info[INFO.gapCount]!;
       const encodeCount = info[INFO.encodeCount]!;
       for (let i = 0; i < gapCount; i++) {
         const slot = gaps[i]! >> 1;
         const stream = this.#streamAt[slot];
-        if (stream && !stream.closed) stream.deliver(engine.at(now).next(slot, gaps[i]! & 1), now);
+        if (stream && !stream.closed) stream.deliver(engine.at(this.nowMs).next(slot, gaps[i]! & 1));
       }
       for (let i = 0; i < encodeCount; i++) this.#streamAt[encodes[i]!]?.encode();
     }

@@ -114,7 +114,10 @@ export class Stream {
       this.#pooled = new PooledCodecs({
         ...setup,
         tracks: setup.tracks.map(track => TRACK_NAMES.indexOf(track)),
-        hear: (track, samples) => this.#hear(track, samples, setup.reactor.clock.now()),
+        hear: (track, samples) => {
+          setup.reactor.nowMs = setup.reactor.clock.now();
+          this.#hear(track, samples);
+        },
         makeRoom: track => this.makeRoom(track),
         report: error => this.tell('onError', error),
       });
@@ -281,14 +284,14 @@ export class Stream {
 
   /**
    * @internal Hears the frame that the engine has delivered, and those behind it. `outcome` is what receive() or
-   * next() returned at `nowMs`.
+   * next() returned at the reactor's `nowMs`.
    */
-  deliver(outcome: number, nowMs: number): void {
-    const { engine } = this.#reactor;
+  deliver(outcome: number): void {
+    const { engine, nowMs } = this.#reactor;
     for (;;) {
       const track = engine.info[INFO.track]!;
       const more = engine.info[INFO.more] === 1;
-      if (outcome > NOTHING) this.#hear(track, outcome, nowMs);
+      if (outcome > NOTHING) this.#hear(track, outcome);
       else if (outcome === POOL_PAYLOAD) this.#pooled!.decode(track);
       else if (outcome === POOL_LOSS) this.#pooled!.conceal(track, engine.info[INFO.lostFrames]!);
       else if (outcome === NEEDS_ROOM) this.makeRoom(track);
@@ -305,7 +308,8 @@ export class Stream {
     native.setFrameBuffer(this.#slot, track, frame.memory);
   }
 
-  #hear(track: number, samples: number, nowMs: number): void {
+  #hear(track: number, samples: number): void {
+    const { nowMs } = this.#reactor;
     const frame = (track === 0 ? this.#frame : this.#outboundFrame)!;
     const { info } = this.#reactor.engine;
     frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
@@ -317,7 +321,6 @@ export class Stream {
     }
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
-    this.#reactor.hearingMs = nowMs;
     try {
       const result: unknown = this.#onAudio.call(this.#handler, frame);
       // Handlers of one line return what play() returned.
@@ -327,7 +330,8 @@ export class Stream {
     } finally {
       this.#hearing = undefined;
     }
-    const heldMs = this.#reactor.clock.now() - nowMs;
+    this.#reactor.stamp();
+    const heldMs = info[INFO.nowMs]! - nowMs;
     if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
   }
 
@@ -441,13 +445,13 @@ export class Stream {
     const reactor = this.#reactor;
     if (!this.#isDirect) {
       try {
-        this.#outlet.enqueue(frame.samples, frame.sampleRate, reactor.hearingMs);
+        this.#outlet.enqueue(frame.samples, frame.sampleRate, reactor.nowMs);
       } catch (error) {
         this.#liveDropped(error);
       }
       return this.#live;
     }
-    const due = reactor.playHeard(this.#slot, frame, reactor.hearingMs);
+    const due = reactor.playHeard(this.#slot, frame);
     if (due > 0) reactor.flush(due);
     else if (due < 0)
       this.#liveDropped(
