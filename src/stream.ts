@@ -437,7 +437,8 @@ export class Stream {
   // --- playing ---
 
   #playLive(frame: InboundFrame): Playback {
-    if (!this.#live) {
+    // Not its truth: that would be looked up in the playback, which nothing else here touches.
+    if (this.#live === undefined) {
       this.#live = this.#ledger.open();
       this.#live.start = this.#outlet.positions().accepted;
       this.#liveFull = false;
