@@ -42,30 +42,42 @@ export class PooledCodecs {
   /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_QUEUE_FULL */
   constructor(stream: PooledStream) {
     this.#stream = stream;
-    const { reactor, inbound, outbound } = stream;
-    if (inPool(inbound.encoding)) {
-      for (const track of stream.tracks) {
-        this.#decoders[track] = reactor.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
-          onPcm: (pcm, concealed) => this.#decoded(track, pcm, concealed),
-          onError: error => stream.report(error),
-        });
-      }
-    }
-    if (inPool(outbound.encoding)) {
-      const { opus, amrwb } = reactor.options;
-      const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
-      this.#encoder = reactor.pool.openEncoder(outbound.encoding, options, {
-        onPacket: packet => {
-          reactor.engine.native.enqueuePacket(stream.slot, packet);
-          reactor.wake();
-        },
-        onError: (error, frames) => {
-          reactor.engine.native.packetsLost(stream.slot, frames);
-          stream.report(error);
-        },
-      });
+    try {
+      this.#openDecoders();
+      this.#encoder = this.#openEncoder();
+    } catch (error) {
+      this.close();
+      throw error;
     }
     this.#pcm = new Int16Array(this.#encoder?.frameSamples ?? 0);
+  }
+
+  #openDecoders(): void {
+    const { reactor, inbound, tracks } = this.#stream;
+    if (!inPool(inbound.encoding)) return;
+    for (const track of tracks) {
+      this.#decoders[track] = reactor.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
+        onPcm: (pcm, concealed) => this.#decoded(track, pcm, concealed),
+        onError: error => this.#stream.report(error),
+      });
+    }
+  }
+
+  #openEncoder(): PoolEncoder | undefined {
+    const { reactor, outbound, slot } = this.#stream;
+    if (!inPool(outbound.encoding)) return undefined;
+    const { opus, amrwb } = reactor.options;
+    const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
+    return reactor.pool.openEncoder(outbound.encoding, options, {
+      onPacket: packet => {
+        reactor.engine.native.enqueuePacket(slot, packet);
+        reactor.wake();
+      },
+      onError: (error, frames) => {
+        reactor.engine.native.packetsLost(slot, frames);
+        this.#stream.report(error);
+      },
+    });
   }
 
   /** The payload that the engine has laid out goes to its decoder. */

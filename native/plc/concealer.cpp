@@ -123,7 +123,8 @@ void Concealer::reset() {
 }
 
 size_t Concealer::stateBytes() const {
-  return sizeof(*this) + (lengths_.history + gapSamples()) * sizeof(int16_t);
+  const size_t gap = pool_ && !block_ ? 0 : gapSamples();
+  return sizeof(*this) + (lengths_.history + gap) * sizeof(int16_t);
 }
 
 void Concealer::receive(int16_t* frame, size_t samples) {

@@ -210,3 +210,35 @@ TEST_CASE("concealer: state size") {
   CHECK(Concealer(8000).stateBytes() <= 1800);
   CHECK(Concealer(16000).stateBytes() <= 3500);
 }
+
+TEST_CASE("concealer: with a pool it sounds the same and holds a block only while a gap is being mended") {
+  BlockPool pool(256);
+  const auto in = voice(8000, 120, 8000);
+  for (const size_t frame : {80u, 160u, 240u}) {
+    Concealer own(8000), pooled(8000, Concealer::Timing::Live, &pool);
+    CHECK(pooled.stateBytes() <= own.stateBytes());
+    CHECK(withGap(own, in, 2400, 3120, frame) == withGap(pooled, in, 2400, 3120, frame));
+    CHECK(pool.blocksInUse() == 0);
+  }
+  {
+    Concealer unmended(8000, Concealer::Timing::Live, &pool);
+    Pcm pcm(160);
+    unmended.conceal(pcm.data(), pcm.size());
+    CHECK(pool.blocksInUse() == 1);
+  }
+  CHECK(pool.blocksInUse() == 0);
+}
+
+TEST_CASE("concealer: where no block is left, a gap is silence and what follows is heard as it came") {
+  BlockPool pool(0);
+  Concealer concealer(8000, Concealer::Timing::Live, &pool);
+  Pcm frame = voice(8000, 120, 160);
+  concealer.receive(frame.data(), frame.size());
+  Pcm gap(160, 1);
+  concealer.conceal(gap.data(), gap.size());
+  CHECK(gap == Pcm(160, 0));
+  const Pcm sent = voice(8000, 200, 160);
+  frame = sent;
+  concealer.receive(frame.data(), frame.size());
+  CHECK(frame == sent);
+}
