@@ -39,6 +39,7 @@ class Incarnation {
   /** It has ended a task: it can start. */
   proven = false;
   readonly #rings: WorkerRings;
+  readonly #running = new Set<Promise<unknown>>();
   #piscina: Piscina<number, void> | undefined;
 
   constructor(
@@ -65,11 +66,29 @@ class Incarnation {
       // A thread that dies without a task in flight.
       this.#piscina.on('error', this.onCrash);
     }
-    return this.#piscina.run(this.settings.batchMs);
+    const batch = this.#piscina.run(this.settings.batchMs);
+    const settled: Promise<unknown> = batch.catch(() => {}).finally(() => this.#running.delete(settled));
+    this.#running.add(settled);
+    return batch;
   }
 
+  /** Ends the thread at once: it hangs or has died. */
   async end(): Promise<void> {
     await this.#piscina?.destroy();
+  }
+
+  /**
+   * Ends the thread when its batches are done: one that is stopped within a codec's call comes back to a JavaScript that
+   * is no more, which addons do not survive. A thread that hangs is not waited for for ever.
+   */
+  async endGently(): Promise<void> {
+    let cancel = () => {};
+    const late = new Promise<void>(resolve => {
+      cancel = this.settings.clock.after(this.settings.taskMsMax / 2, resolve);
+    });
+    await Promise.race([Promise.all(this.#running), late]);
+    cancel();
+    await this.end();
   }
 }
 
@@ -165,7 +184,7 @@ export class Shard {
   async end(): Promise<void> {
     this.#ended = true;
     for (const stream of this.streams.values()) this.close(stream);
-    this.#giveUp(this.#worker);
+    this.#giveUp(this.#worker.endGently());
     let cancel = () => {};
     const late = new Promise<void>(resolve => {
       cancel = this.settings.clock.after(this.settings.taskMsMax, resolve);
@@ -181,9 +200,9 @@ export class Shard {
     return worker;
   }
 
-  #giveUp(worker: Incarnation): void {
-    // destroy() waits for the thread's end, which does not come while it hangs in native code.
-    const ended: Promise<void> = worker.end().finally(() => this.#ending.delete(ended));
+  #giveUp(end: Promise<void>): void {
+    // The thread's end is waited for, and does not come while it hangs in native code.
+    const ended: Promise<void> = end.finally(() => this.#ending.delete(ended));
     this.#ending.add(ended);
   }
 
@@ -260,7 +279,7 @@ export class Shard {
     this.#handOut(old);
     if (this.#ended) return;
     this.counters.restarts++;
-    this.#giveUp(old);
+    this.#giveUp(old.end());
     this.#failedStarts = old.proven ? 0 : this.#failedStarts + 1;
     // One that cannot start is not started over and over, but after 100 ms, 200, … 10 s.
     const waitMs = this.#failedStarts === 0 ? 0 : Math.min(RESTART_MS_MAX, 50 * 2 ** this.#failedStarts);
