@@ -10,8 +10,6 @@ import type { Reactor } from './reactor.js';
 import type { StreamLink } from './stream.js';
 import { CLEAR_TEXT } from './telnyx/commands.js';
 
-/** Drops what Telnyx has not played; it returns the marks behind that. */
-
 /** One a stream. Its stream hears of messages that were sent by `afterSend()`. */
 export interface Outlet {
   /** Sources are read while less than this waits here, in ms. */
