@@ -5,12 +5,14 @@
 #include "binding/clock.h"
 #include "binding/dsp.h"
 #include "binding/engine.h"
+#include "binding/gather.h"
 #include "binding/kernels.h"
 #include "binding/load.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportEngine(env, exports);
   sidetone::binding::exportClock(env, exports);
+  sidetone::binding::exportGather(env, exports);
   sidetone::binding::exportKernels(env, exports);
   sidetone::binding::exportDsp(env, exports);
   sidetone::binding::exportAmrWb(env, exports);

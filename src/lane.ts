@@ -8,6 +8,7 @@ import { drain } from './drain.js';
 import { SidetoneError } from './errors.js';
 import { Listener } from './listener.js';
 import type { Logger } from './log.js';
+import { native } from './native.js';
 import type { ResolvedOptions } from './options.js';
 import type { Plugin } from './plugin.js';
 import { Reactor } from './reactor.js';
@@ -53,6 +54,7 @@ export class LocalLane implements Lane {
   readonly #plugins: readonly Plugin[];
   /** The server's, as far as this lane has been told. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
+  readonly #stopGathering: (() => void) | undefined;
   #hurry = (): void => {};
   #last: ReactorSnapshot | undefined;
 
@@ -77,6 +79,9 @@ export class LocalLane implements Lane {
       admits: () => state.admits(),
       webhook: setup.webhook,
     });
+    if (options.gatherMs > 0) {
+      this.#stopGathering = native.gather(this.reactor.gathering, options.gatherMs);
+    }
   }
 
   async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
@@ -90,6 +95,7 @@ export class LocalLane implements Lane {
   }
 
   async close(): Promise<void> {
+    this.#stopGathering?.();
     this.listener.close();
     this.#last = this.reactor.snapshot(this.#setup.index, 0);
     await this.reactor.close();

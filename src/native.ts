@@ -36,6 +36,12 @@ export const INFO = {
   nowMs: 16, // the caller, before every call in which time plays a part: see Engine.at()
 } as const;
 
+/** What `gather` reads, written by the reactor. */
+export const GATHER = {
+  messages: 0, // how many have come
+  answeredMs: 1, // when a frame was last answered while it was heard
+} as const;
+
 export interface NativeOutbound {
   /** Index into ENCODINGS' native numbering: PCMU 0, PCMA 1, G722 2, OPUS 3, AMR-WB 4, L16 5. */
   encoding: number;
@@ -193,6 +199,11 @@ export interface NativeAddon extends NativeLoad {
   monotonicMs(): number;
   /** A function that writes monotonicMs() to `view[at]`. */
   createStamper(view: Float64Array, at: number): () => void;
+  /**
+   * Makes this thread's event loop look at its sockets once in `waitMs`, as long as `view` (laid out as GATHER) says that
+   * it is worth it and that nobody would notice. Returns what ends it.
+   */
+  gather(view: Float64Array, waitMs: number): () => void;
   createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
   engineBufferSizes(config: NativeEngineConfig): {
     sendSlots: number;

@@ -123,6 +123,11 @@ export const serverOptionsSchema = z.strictObject({
     .describe("a failing handler's stream ends or goes on without it"),
   reorderWaitMs: ms(0, 1000).default(60).describe('how long a gap waits for the missing frame'),
   gapFillMaxMs: ms(0, 10_000).default(1000).describe('longest loss that is filled with concealed frames'),
+  gatherMs: ms(0, 20)
+    .default(1)
+    .describe(
+      'how long incoming messages may wait to be read together while no handler answers frames at once; 0: never',
+    ),
   leadMs: ms(20, 5000).default(200).describe('how far ahead Telnyx is kept while audio is queued'),
   chunkMs: ms(20, 1000).default(100).describe('longest audio of one message'),
   queueMaxMs: ms(100, 3600e3).default(60_000).describe('longest audio that may wait in one stream'),

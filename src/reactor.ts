@@ -11,7 +11,7 @@ import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import type { Connection, Socket } from './connection.js';
 import { Engine, type Format, nativeOutbound, SEND_FIELDS } from './engine.js';
 import type { Logger } from './log.js';
-import { INFO, NOT_RECOGNISED, NOTHING } from './native.js';
+import { GATHER, INFO, NOT_RECOGNISED, NOTHING } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { AudioFrame, OutboundMode, OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
@@ -60,6 +60,8 @@ export class Reactor {
   readonly engine: Engine;
   /** Writes the time to the engine's `info[INFO.nowMs]`. */
   readonly stamp: () => void;
+  /** What the event loop's gathering goes by: see GATHER. */
+  readonly gathering = new Float64Array(Object.keys(GATHER).length);
   /** Undefined unless streams are captured. */
   readonly capture: CaptureDirectory | undefined;
   readonly #log: Logger;
@@ -87,6 +89,7 @@ export class Reactor {
   #reservedBytes = 0; // for audio queued outside the engine
   #streams = 0;
   #sending = false;
+  #isHearing = false; // a frame that has just come
   #markNumber = 0;
   // Its own sampling timer does not keep the process alive.
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
@@ -285,8 +288,12 @@ export class Reactor {
     this.nowMs = info[INFO.nowMs]!;
     const outcome = native.receive(slot, message);
     if (outcome === NOT_RECOGNISED) return false;
+    this.gathering[GATHER.messages]!++;
     this.wake();
-    if (outcome !== NOTHING) this.#streamAt[slot]!.deliver(outcome);
+    if (outcome === NOTHING) return true;
+    this.#isHearing = true;
+    this.#streamAt[slot]!.deliver(outcome);
+    this.#isHearing = false;
     return true;
   }
 
@@ -317,6 +324,7 @@ export class Reactor {
   flush(count: number): void {
     const { sends } = this.engine;
     let followed = false;
+    if (this.#isHearing) this.gathering[GATHER.answeredMs] = this.nowMs;
     this.#sending = true;
     for (let i = 0; i < count; i++) {
       const at = i * SEND_FIELDS;

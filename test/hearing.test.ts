@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import { systemClock } from '../src/clock.js';
 import { createDecoder } from '../src/codecs.js';
 import { SidetoneError } from '../src/errors.js';
+import { GATHER } from '../src/native.js';
 import type { AudioFrame, PlayedFrame, Plugin, StreamHandler } from '../src/plugin.js';
+import type { Stream } from '../src/stream.js';
 import { payloads, WireCall } from './helpers/telnyx-messages.js';
 import { VirtualReactor } from './helpers/virtual-reactor.js';
 
@@ -151,4 +153,42 @@ test("the system clock's stamps lie on the axis of its now()", () => {
   }
   assert.deepEqual([view[0], view[1], view[3]], [0, 0, 0]);
   assert.throws(() => systemClock.stamper!(view, 4), /outside of the view/);
+});
+
+test('the event loop may gather messages unless a frame was answered while it was heard', () => {
+  const virtual = new VirtualReactor();
+  const { gathering } = virtual.reactor;
+  const start = (handler: (stream: Stream) => StreamHandler, wire: WireCall) => {
+    const { receive } = virtual.connect({ name: 'test', onStart: handler });
+    receive(wire.connected());
+    receive(wire.start());
+    return receive;
+  };
+  const hear = (receive: (message: object) => void, wire: WireCall): number => {
+    gathering[GATHER.answeredMs] = 0;
+    for (const payload of payloads(5)) {
+      receive(wire.media(payload));
+      virtual.clock.advance(20);
+    }
+    return gathering[GATHER.answeredMs]!;
+  };
+
+  const listening = new WireCall();
+  const later = start(stream => {
+    return { onAudio: frame => void virtual.clock.after(1, () => stream.play(frame.samples.slice())) };
+  }, listening);
+  assert.equal(hear(later, listening), 0, 'what is played after the callback is no answer');
+  assert.equal(gathering[GATHER.messages], 5);
+
+  const echoing = new WireCall();
+  let echo: Stream | undefined;
+  const echoes = start(stream => {
+    echo = stream;
+    return { onAudio: frame => stream.play(frame) };
+  }, echoing);
+  assert.equal(hear(echoes, echoing), virtual.clock.now() - 20);
+
+  const bridged = new WireCall();
+  const bridge = start(() => ({ onAudio: frame => void echo!.play(frame.samples) }), bridged);
+  assert.equal(hear(bridge, bridged), virtual.clock.now() - 20, "another stream's send is an answer too");
 });

@@ -3,12 +3,13 @@
 #include <chrono>
 
 namespace sidetone::binding {
-namespace {
 
 double monotonicMs() {
   const auto since = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration<double, std::milli>(since).count();
 }
+
+namespace {
 
 Napi::Value MonotonicMs(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), monotonicMs());

@@ -2,6 +2,11 @@
 #include <napi.h>
 
 namespace sidetone::binding {
-/** `monotonicMs()` and `createStamper(view, at)`: the process' monotonic clock, for clock.ts alone. */
+
+/** The process' monotonic clock, in ms. */
+double monotonicMs();
+
+/** `monotonicMs()` and `createStamper(view, at)`, for clock.ts alone. */
 void exportClock(Napi::Env env, Napi::Object exports);
+
 }  // namespace sidetone::binding

@@ -31,6 +31,7 @@ interface ServeFlags {
   drainTimeout?: number;
   idleTimeout?: number;
   reorderWait?: number;
+  gather?: number;
   lead?: number;
   chunk?: number;
   queueMax?: number;
@@ -96,6 +97,11 @@ export function register(program: Command): void {
     number,
   );
   option('--reorder-wait <ms>', 'how long a gap waits for the missing frame (default: 60)', number);
+  option(
+    '--gather <ms>',
+    'how long messages may wait to be read together while no handler answers at once, 0: never (default: 1)',
+    number,
+  );
   option('--lead <ms>', 'how far ahead Telnyx is kept while audio is queued (default: 200)', number);
   option('--chunk <ms>', 'longest audio of one message (default: 100)', number);
   option('--queue-max <ms>', 'longest audio that may wait in one stream (default: 60000)', number);
@@ -173,6 +179,7 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     drainTimeoutMs: flags.drainTimeout === undefined ? undefined : flags.drainTimeout * 1000,
     idleTimeoutSeconds: flags.idleTimeout,
     reorderWaitMs: flags.reorderWait,
+    gatherMs: flags.gather,
     leadMs: flags.lead,
     chunkMs: flags.chunk,
     queueMaxMs: flags.queueMax,

@@ -1,0 +1,141 @@
+#include "binding/gather.h"
+
+#include <node_api.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <new>
+#include <thread>
+
+#include "binding/clock.h"
+
+// What is used of libuv, which Node.js exports with a stable ABI; its header does not come with Node-API's.
+extern "C" {
+struct uv_handle_s;
+struct uv_prepare_s;
+size_t uv_handle_size(int type);
+void uv_handle_set_data(uv_handle_s* handle, void* data);
+void* uv_handle_get_data(const uv_handle_s* handle);
+int uv_prepare_init(uv_loop_s* loop, uv_prepare_s* prepare);
+int uv_prepare_start(uv_prepare_s* prepare, void (*callback)(uv_prepare_s*));
+void uv_unref(uv_handle_s* handle);
+void uv_close(uv_handle_s* handle, void (*callback)(uv_handle_s*));
+int uv_backend_timeout(const uv_loop_s* loop);
+void uv_update_time(uv_loop_s* loop);
+}
+
+namespace sidetone::binding {
+namespace {
+
+constexpr int kUvPrepare = 9;
+
+/** How often messages come is asked over windows of this length. */
+constexpr double kWindowMs = 50;
+/** Waiting costs a wake-up of its own, so it should save one. */
+constexpr double kMessagesWorthAWait = 2;
+/** After a frame was answered as it came, nothing waits for this long. */
+constexpr double kPromptMs = 1000;
+
+// Layout of the view that gather() is given; native.ts has the same list.
+enum Place : size_t { kMessages, kAnsweredMs, kPlaces };
+
+/**
+ * Makes an event loop look at its sockets once in `waitMs` rather than once a message. A message that finds
+ * the loop asleep costs a wake-up, and thousands of them a second cost more than what is done with the
+ * messages. Before the loop polls, it sleeps for what is left of `waitMs` since it last did; a timer that
+ * falls due earlier cuts the sleep short, and work that is pending already prevents it.
+ */
+class Gatherer {
+ public:
+  Gatherer(Napi::Env env, Napi::Float64Array view, double waitMs)
+      : env_(env), memory_(Napi::Persistent(view.As<Napi::Object>())), view_(view.Data()), waitMs_(waitMs) {}
+
+  /** False: this Node.js has no loop to be had. The caller then still owns the object. */
+  bool start() {
+    if (napi_get_uv_event_loop(env_, &loop_) != napi_ok) return false;
+    handle_ = static_cast<uv_handle_s*>(::operator new(uv_handle_size(kUvPrepare)));
+    auto* const prepare = reinterpret_cast<uv_prepare_s*>(handle_);
+    uv_prepare_init(loop_, prepare);
+    uv_handle_set_data(handle_, this);
+    uv_prepare_start(prepare, beforePoll);
+    uv_unref(handle_);  // holds no process alive
+    napi_add_env_cleanup_hook(env_, closeAtExit, this);
+    return true;
+  }
+
+  /** The object deletes itself when the loop has let go of it. */
+  void close() {
+    napi_remove_env_cleanup_hook(env_, closeAtExit, this);
+    closeHandle();
+  }
+
+ private:
+  static void beforePoll(uv_prepare_s* prepare) {
+    static_cast<Gatherer*>(uv_handle_get_data(reinterpret_cast<uv_handle_s*>(prepare)))->wait();
+  }
+  static void closeAtExit(void* self) { static_cast<Gatherer*>(self)->closeHandle(); }
+
+  void closeHandle() {
+    memory_.Reset();  // while there is an environment
+    uv_close(handle_, [](uv_handle_s* handle) {
+      delete static_cast<Gatherer*>(uv_handle_get_data(handle));
+      ::operator delete(handle);
+    });
+  }
+
+  void wait() {
+    const double nowMs = monotonicMs();
+    const double sinceMs = nowMs - polledMs_;
+    polledMs_ = nowMs;
+    if (nowMs - windowMs_ >= kWindowMs) {
+      messagesAMs_ = (view_[kMessages] - windowMessages_) / (nowMs - windowMs_);
+      windowMessages_ = view_[kMessages];
+      windowMs_ = nowMs;
+    }
+    if (sinceMs >= waitMs_ || messagesAMs_ * waitMs_ < kMessagesWorthAWait) return;
+    if (nowMs - view_[kAnsweredMs] < kPromptMs) return;
+    uv_update_time(loop_);
+    const int timerMs = uv_backend_timeout(loop_);
+    if (timerMs == 0) return;
+    const double leftMs = waitMs_ - sinceMs;
+    const double sleepMs = timerMs < 0 ? leftMs : std::min(leftMs, double(timerMs));
+    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(sleepMs));
+    // The loop counts what is left to its next timer from the time it knows.
+    uv_update_time(loop_);
+    polledMs_ = monotonicMs();
+  }
+
+  napi_env env_;
+  Napi::ObjectReference memory_;
+  const double* view_;
+  double waitMs_;
+  uv_loop_s* loop_ = nullptr;
+  uv_handle_s* handle_ = nullptr;
+  double polledMs_ = 0;
+  double windowMs_ = 0;
+  double windowMessages_ = 0;
+  double messagesAMs_ = 0;
+};
+
+/** (view: Float64Array, waitMs: number) → a function that ends it. */
+Napi::Value Gather(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto view = info[0].As<Napi::Float64Array>();
+  if (view.ElementLength() < kPlaces) throw Napi::TypeError::New(env, "gather: view: too short");
+  auto owned = std::make_unique<Gatherer>(env, view, info[1].ToNumber().DoubleValue());
+  if (!owned->start()) throw Napi::Error::New(env, "gather: no event loop");
+  Gatherer* gatherer = owned.release();
+  return Napi::Function::New(env, [gatherer](const Napi::CallbackInfo&) mutable {
+    if (gatherer) gatherer->close();
+    gatherer = nullptr;
+  });
+}
+
+}  // namespace
+
+void exportGather(Napi::Env env, Napi::Object exports) {
+  exports.Set("gather", Napi::Function::New(env, Gather));
+}
+
+}  // namespace sidetone::binding
