@@ -17,7 +17,14 @@ const compiled = (path: string): string => fileURLToPath(new URL(`../../${path}`
 function command(name: ServerName, workload: Workload): string[] {
   if (name !== 'sidetone') return [compiled(`bench/load/baselines/${name}.js`), '--mode', workload];
   const plugin = workload === 'echo' ? 'echo' : 'speak';
-  return [compiled('src/cli/main.js'), 'serve', '--plugin', plugin, '--port', '0', '--admin-port', '0'];
+  const main = compiled('src/cli/main.js');
+  return [...flagsOf(main), main, 'serve', '--plugin', plugin, '--port', '0', '--admin-port', '0'];
+}
+
+/** The flags in a script's first line, which `sidetone` is started with. */
+function flagsOf(script: string): string[] {
+  const [first = ''] = readFileSync(script, 'utf8').split('\n', 1);
+  return first.split(' ').filter(word => word.startsWith('--'));
 }
 
 export interface RunningServer {

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 /** The command `sidetone`: one file a command, here only the list of them and what an error looks like. */
 import { Command, CommanderError } from 'commander';
 import { SidetoneError } from '../errors.js';
