@@ -448,29 +448,24 @@ export class Stream {
       try {
         this.#outlet.enqueue(frame.samples, frame.sampleRate, reactor.nowMs);
       } catch (error) {
-        this.#liveDropped(error);
+        this.#liveDropped(frame, error);
       }
       return this.#live;
     }
     const due = reactor.playHeard(this.#slot, frame);
     if (due > 0) reactor.flush(due);
-    else if (due < 0)
-      this.#liveDropped(
-        queueFull(
-          (frame.samples.length * 1000) / frame.sampleRate,
-          this.queuedMs,
-          reactor.options.queueMaxMs,
-        ),
-      );
+    else if (due < 0) this.#liveDropped(frame);
     return this.#live;
   }
 
   /** Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on. */
-  #liveDropped(error: unknown): void {
+  #liveDropped(frame: InboundFrame, error?: unknown): void {
     this.#reactor.count('liveDropped');
-    const told = this.#liveFull;
+    if (this.#liveFull) return;
     this.#liveFull = true;
-    if (!told) this.tell('onError', error);
+    const lengthMs = (frame.samples.length * 1000) / frame.sampleRate;
+    const { queueMaxMs } = this.#reactor.options;
+    this.tell('onError', error ?? queueFull(lengthMs, this.queuedMs, queueMaxMs));
   }
 
   #playPcm(samples: Int16Array, sampleRate: number): Playback {
