@@ -32,7 +32,8 @@ constexpr int kUvPrepare = 9;
 
 /** How often messages come is asked over windows of this length. */
 constexpr double kWindowMs = 50;
-/** Waiting costs a wake-up of its own, so it should save one. */
+/** Waiting costs a wake-up of its own, so it should save one; unless a timer wakes the loop by then anyway.
+ */
 constexpr double kMessagesWorthAWait = 2;
 /** After a frame was answered as it came, nothing waits for this long. */
 constexpr double kPromptMs = 1000;
@@ -93,13 +94,14 @@ class Gatherer {
       windowMessages_ = view_[kMessages];
       windowMs_ = nowMs;
     }
-    if (sinceMs >= waitMs_ || messagesAMs_ * waitMs_ < kMessagesWorthAWait) return;
-    if (nowMs - view_[kAnsweredMs] < kPromptMs) return;
+    const double leftMs = waitMs_ - sinceMs;
+    if (leftMs <= 0 || messagesAMs_ == 0 || nowMs - view_[kAnsweredMs] < kPromptMs) return;
     uv_update_time(loop_);
     const int timerMs = uv_backend_timeout(loop_);
     if (timerMs == 0) return;
-    const double leftMs = waitMs_ - sinceMs;
-    const double sleepMs = timerMs < 0 ? leftMs : std::min(leftMs, double(timerMs));
+    const bool timerWakes = timerMs > 0 && timerMs <= leftMs;
+    if (!timerWakes && messagesAMs_ * waitMs_ < kMessagesWorthAWait) return;
+    const double sleepMs = timerWakes ? timerMs : leftMs;
     std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(sleepMs));
     // The loop counts what is left to its next timer from the time it knows.
     uv_update_time(loop_);
