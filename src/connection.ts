@@ -8,16 +8,15 @@
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
  */
 import type { StreamCapture } from './capture/writer.js';
-import { CODECS, type Encoding, isEncoding } from './codec.js';
+import { CODECS } from './codec.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
 import { BAD_BASE64, FOREIGN_STREAM } from './native.js';
+import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
 import {
   type AcceptResult,
   type AudioOptions,
   checkHandler,
-  type OutboundMode,
-  type OutboundOptions,
   type Plugin,
   type StopReason,
 } from './plugin.js';
@@ -383,29 +382,18 @@ export class Connection implements StreamLink {
     }
   }
 
-  /** Query before accept() before plugin before what was asked of Telnyx before server; what comes in at the last. */
-  #outbound(inbound: Format, start: StartFrame): { mode: OutboundMode; outbound: Format } {
-    const fromQuery = queryOutbound(this.setup.query);
+  /** Query before accept() before plugin before what was asked of Telnyx before server. */
+  #outbound(inbound: Format, start: StartFrame): OutboundFormat {
+    const { accepted, plugin, query } = this.setup;
     const { outboundMode, outboundCodec } = this.reactor.options;
-    const wanted: OutboundOptions = {
-      ...outboundCodec,
-      ...this.reactor.expectedOutbound(start.start.call_control_id),
-      ...outboundOf(wishesIn(start.start.custom_parameters)),
-      ...this.setup.plugin.outbound,
-      ...this.setup.accepted.outbound,
-      ...fromQuery,
-    };
-    const mode = wanted.mode ?? outboundMode;
-    // Files do not pass through the engine: of what it has, the least.
-    if (mode === 'mp3') return { mode, outbound: { encoding: 'PCMU', sampleRate: 8000 } };
-    const encoding = wanted.encoding ?? inbound.encoding;
-    // The rate may have been given for another encoding.
-    const { sampleRate } = wanted;
-    if (sampleRate !== undefined && CODECS[encoding].announcedRates.includes(sampleRate)) {
-      return { mode, outbound: { encoding, sampleRate } };
-    }
-    if (encoding === inbound.encoding) return { mode, outbound: inbound };
-    return { mode, outbound: { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 } };
+    return settleOutbound(inbound, outboundMode, [
+      queryOutbound(query),
+      accepted.outbound,
+      plugin.outbound,
+      outboundOf(wishesIn(start.start.custom_parameters)),
+      this.reactor.expectedOutbound(start.start.call_control_id),
+      outboundCodec,
+    ]);
   }
 
   /** A media frame that the engine did not recognise at once: unusually written, early, late or wrong. */
@@ -444,8 +432,7 @@ export class Connection implements StreamLink {
     } else if (outcome === FOREIGN_STREAM) {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
-      this.reactor.wake();
-      this.#stream!.deliver(outcome);
+      this.reactor.received(this.#slot, outcome);
     }
   }
 
@@ -490,19 +477,4 @@ export class Connection implements StreamLink {
     this.#slot = -1;
     if (this.#seat) this.#seat.slot = -1;
   }
-}
-
-/** What a stream_url's query asks to be sent: `?outbound=L16&outbound_rate=16000`, `?mode=mp3`. */
-export function queryOutbound(query: URLSearchParams): OutboundOptions {
-  const options: { mode?: OutboundMode; encoding?: Encoding; sampleRate?: number } = {};
-  const mode = query.get('mode')?.toLowerCase();
-  if (mode === 'rtp' || mode === 'mp3') options.mode = mode;
-  const encoding = query.get('outbound')?.toUpperCase();
-  if (isEncoding(encoding)) options.encoding = encoding;
-  const sampleRate = Number(query.get('outbound_rate') ?? Number.NaN);
-  const known = options.encoding
-    ? CODECS[options.encoding].announcedRates
-    : [8000, 16000, 22050, 24000, 48000];
-  if (known.includes(sampleRate)) options.sampleRate = sampleRate;
-  return options;
 }

@@ -288,13 +288,18 @@ export class Reactor {
     this.nowMs = info[INFO.nowMs]!;
     const outcome = native.receive(slot, message);
     if (outcome === NOT_RECOGNISED) return false;
+    this.received(slot, outcome);
+    return true;
+  }
+
+  /** A media frame has come at `nowMs`; the engine's `outcome` says what there is to hear. */
+  received(slot: number, outcome: number): void {
     this.gathering[GATHER.messages]!++;
     this.wake();
-    if (outcome === NOTHING) return true;
+    if (outcome === NOTHING) return;
     this.#isHearing = true;
     this.#streamAt[slot]!.deliver(outcome);
     this.#isHearing = false;
-    return true;
   }
 
   /**

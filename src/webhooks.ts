@@ -4,12 +4,12 @@
  */
 import type { Clock } from './clock.js';
 import { CODECS } from './codec.js';
-import { queryOutbound } from './connection.js';
 import { SidetoneError } from './errors.js';
 import type { Lane } from './lane.js';
 import { route } from './listener.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
+import { queryOutbound } from './outbound-format.js';
 import type { OutboundOptions, Plugin } from './plugin.js';
 import type { ReactorCounter } from './reactor-counters.js';
 import { createAnswerer } from './telnyx/answer.js';
