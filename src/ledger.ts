@@ -8,6 +8,7 @@
  */
 import { SidetoneError } from './errors.js';
 import type { PlaybackResult } from './plugin.js';
+import { markText } from './telnyx/commands.js';
 
 /** Where the outbound audio of a stream stands. */
 export interface Positions {
@@ -203,7 +204,7 @@ export class Ledger {
     while (this.#waiting.length > 0 && this.#waiting[0]!.position <= position) {
       const mark = this.#waiting.shift()!;
       this.#outstanding.push(mark);
-      this.link.sendText(JSON.stringify({ event: 'mark', mark: { name: mark.name } }));
+      this.link.sendText(markText(mark.name));
     }
     this.#tellWaiting();
   }
