@@ -6,19 +6,19 @@
  */
 import { type CallInfo, callInfo } from './call-info.js';
 import type { Format } from './engine.js';
-import { SidetoneError, shown } from './errors.js';
-import { Feed, queueFull } from './feed.js';
+import { SidetoneError } from './errors.js';
+import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
-import { Ledger, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
-import { Mp3Outlet, mp3File } from './mp3-outlet.js';
+import type { MarkResult, Playback, PlaybackEntry } from './ledger.js';
 import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
-import { EngineOutlet, type Outlet } from './outlet.js';
 import { checkedRate, type PlayableAudio, type PlayOptions, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
+import { Player, type PlayerOwner } from './player.js';
 import type { OutboundMode, StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
+import { checkMarkName } from './telnyx/commands.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 
 /** How the stream's connection sends text and ends. */
@@ -44,14 +44,13 @@ export interface StreamSetup {
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 
-export class Stream {
+export class Stream implements PlayerOwner {
   // What every frame touches stands first, and so does it in memory: two cache lines rather than five.
   #onAudio: StreamHandler['onAudio'];
   #frame: InboundFrame | undefined; // of the inbound track
   #hearing: InboundFrame | undefined; // the frame whose callback is running
   #live: PlaybackEntry | undefined;
   #played: PlayedTap | undefined;
-  #feed: Feed | undefined;
   readonly #slot: number;
   #closed = false;
   /** Live audio goes to the engine as it is. */
@@ -62,11 +61,9 @@ export class Stream {
   readonly sampleRate: number;
 
   #outboundFrame: InboundFrame | undefined;
-  readonly #mp3: Mp3Outlet | undefined; // the outlet, in MP3 mode
   readonly #pooled: PooledCodecs | undefined;
-  readonly #outlet: Outlet;
+  readonly #player: Player;
   readonly #link: StreamLink;
-  readonly #ledger: Ledger;
   #liveFull = false; // some of it had to be dropped
   readonly #calls: HandlerCalls;
   #stopReason: StopReason | undefined;
@@ -122,13 +119,7 @@ export class Stream {
         report: error => this.tell('onError', error),
       });
     }
-    if (setup.mode === 'mp3') {
-      this.#mp3 = new Mp3Outlet({
-        ...setup,
-        afterSend: () => this.afterSend(),
-        report: error => this.tell('onError', error),
-      });
-    } else {
+    if (setup.mode !== 'mp3') {
       // A handler may play before it is known whether it has onPlayed: attach() decides.
       this.#played = new PlayedTap({
         outbound: setup.outbound,
@@ -137,10 +128,8 @@ export class Stream {
         deliver: frame => this.tell('onPlayed', frame),
       });
     }
-    this.#isDirect = !this.#mp3 && !this.#pooled;
-    this.#outlet = this.#mp3 ?? new EngineOutlet({ ...setup, pooled: this.#pooled });
-    this.#ledger = new Ledger(this.#outlet, this.#link, this);
-    this.#follow();
+    this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
+    this.#player = new Player({ ...setup, pooled: this.#pooled }, this);
   }
 
   /** The call's identifiers and parameters. */
@@ -157,12 +146,12 @@ export class Stream {
   /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
   get queuedMs(): number {
     if (this.#closed) return 0;
-    return this.#outlet.queuedMs() + (this.#feed?.waitingMs ?? 0);
+    return this.#player.queuedMs;
   }
 
   /** Counters of this stream. */
   get stats(): Record<string, number> {
-    return this.#closed ? {} : this.#outlet.counters();
+    return this.#closed ? {} : this.#player.counters();
   }
 
   get closed(): boolean {
@@ -185,19 +174,16 @@ export class Stream {
   play(audio: PlayableAudio, options?: PlayOptions): Playback {
     this.#mustBeOpen('play');
     const hearing = this.#hearing;
-    if (hearing !== undefined && (audio === hearing || audio === hearing.samples) && !this.#feed) {
+    const isHeard = hearing !== undefined && (audio === hearing || audio === hearing.samples);
+    // While live audio goes out nothing is being fed: the player need not be asked.
+    if (isHeard && (this.#live !== undefined || !this.#player.isFeeding)) {
       if (options !== undefined) checkedRate(options, this.sampleRate);
       return this.#playLive(hearing);
     }
     const sampleRate = options === undefined ? this.sampleRate : checkedRate(options, this.sampleRate);
-    if (audio instanceof Int16Array) return this.#playPcm(audio, sampleRate);
-    if (audio instanceof InboundFrame) return this.#playPcm(audio.samples, audio.sampleRate);
-    const source = toIterator(audio);
-    const feed = this.#feeding();
-    feed.mustHaveRoom();
-    const playback = this.#ledger.open();
-    feed.add(playback, source, sampleRate);
-    return playback;
+    if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate);
+    if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate);
+    return this.#player.playSource(toIterator(audio), sampleRate);
   }
 
   /**
@@ -209,21 +195,7 @@ export class Stream {
    */
   playFile(bytes: Uint8Array): Playback {
     this.#mustBeOpen('playFile');
-    const outlet = this.#mp3;
-    if (!outlet) {
-      const problem =
-        'this stream is in RTP mode, which has no files: pass its PCM to play(), or start the stream';
-      const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
-    }
-    const file = mp3File(bytes);
-    const queue = (playback: PlaybackEntry): void => {
-      this.#begin(playback);
-      outlet.enqueueFile(file);
-    };
-    return this.#playWhole(queue, (feed, playback) => {
-      feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
-    });
+    return this.#player.playFile(bytes);
   }
 
   /**
@@ -232,10 +204,8 @@ export class Stream {
    */
   mark(name = `mark-${this.#reactor.nextMarkNumber()}`): Promise<MarkResult> {
     this.#mustBeOpen('mark');
-    if (typeof name !== 'string' || name.length === 0 || name.length > 512) {
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `mark name: ${shown(name)}: give 1 to 512 characters`);
-    }
-    return this.#ledger.mark(name, this.#outlet.positions().accepted);
+    checkMarkName(name);
+    return this.#player.mark(name);
   }
 
   /**
@@ -244,17 +214,9 @@ export class Stream {
    */
   clear(): Promise<{ playedMs: number; discardedMs: number }> {
     this.#mustBeOpen('clear');
-    const now = this.#reactor.clock.now();
-    const waitingMs = this.#feed?.drop() ?? 0;
-    this.#feed = undefined;
-    this.#played?.cleared(now);
-    const positions = this.#outlet.positions();
-    const playedMs = this.#ledger.clear(positions, true);
+    this.#played?.cleared(this.#reactor.clock.now());
     this.#live = undefined;
-    this.#outlet.clear();
-    this.#follow();
-    const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
-    return Promise.resolve({ playedMs, discardedMs });
+    return Promise.resolve(this.#player.clear());
   }
 
   /** Ends the stream: closes its WebSocket; the call itself goes on. */
@@ -278,7 +240,7 @@ export class Stream {
       this.#played = undefined;
       if (!handler?.onAudio) this.#reactor.engine.native.deafen(this.#slot);
     }
-    this.#follow();
+    this.#player.followAll(this.#played !== undefined);
     if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
   }
 
@@ -353,7 +315,7 @@ export class Stream {
 
   /** @internal A mark came back from Telnyx. */
   markReturned(name: string): void {
-    if (this.#ledger.returned(name)) this.tell('onMark', name);
+    if (this.#player.markReturned(name)) this.tell('onMark', name);
   }
 
   /** @internal One media message of this stream was sent. */
@@ -369,33 +331,25 @@ export class Stream {
       engine.at(now).position(this.#slot);
       this.#played.placed(now + engine.info[INFO.aheadMs]!);
     }
-    if (!this.#ledger.marksWaiting && !this.#feed) return;
-    this.#ledger.sent(this.#outlet.positions().sent);
-    this.#feed?.pump();
+    this.#player.afterSend();
+  }
+
+  /** @internal Something else is to be played, or somebody awaits `playback`. */
+  endLive(playback?: PlaybackEntry): void {
+    const live = this.#live;
+    if (live === undefined || (playback !== undefined && playback !== live)) return;
+    this.#live = undefined;
+    this.#player.complete(live);
   }
 
   /** @internal */
-  marksWait(): void {
-    this.#follow();
-  }
-
-  /** @internal */
-  endLive(playback: PlaybackEntry): void {
-    if (playback === this.#live) this.#endLive();
-  }
-
-  /** Says which of its messages this stream must hear of. */
-  #follow(): void {
-    if (this.#closed) return;
-    this.#outlet.follow(
-      this.#played !== undefined || this.#ledger.marksWaiting,
-      this.#feed?.readAheadMs ?? 0,
-    );
+  report(error: unknown): void {
+    this.tell('onError', error);
   }
 
   /** @internal The peer has read what it was sent. */
   drained(): void {
-    this.#outlet.drained();
+    this.#player.drained();
   }
 
   /** @internal The engine has PCM for the encoder in the pool. */
@@ -405,19 +359,14 @@ export class Stream {
 
   /** @internal Called a few times a second. */
   sweep(nowMs: number): void {
-    if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
     this.#played?.heard(nowMs);
-    this.#outlet.drained();
-    this.#feed?.pump();
+    this.#player.sweep(nowMs);
   }
 
   /** @internal The end, whatever the reason: settles everything and lets the handler know, once. */
   finish(reason: StopReason): void {
     if (this.#closed) return;
-    this.#feed?.drop();
-    this.#feed = undefined;
-    this.#ledger.clear(this.#outlet.positions(), false);
-    this.#outlet.close();
+    this.#player.finish();
     const played = this.#played;
     this.#played = undefined;
     this.#closed = true;
@@ -434,19 +383,16 @@ export class Stream {
     this.#onAudio = undefined;
   }
 
-  // --- playing ---
-
   #playLive(frame: InboundFrame): Playback {
     // Not its truth: that would be looked up in the playback, which nothing else here touches.
     if (this.#live === undefined) {
-      this.#live = this.#ledger.open();
-      this.#live.start = this.#outlet.positions().accepted;
+      this.#live = this.#player.openLive();
       this.#liveFull = false;
     }
     const reactor = this.#reactor;
     if (!this.#isDirect) {
       try {
-        this.#outlet.enqueue(frame.samples, frame.sampleRate, reactor.nowMs);
+        this.#player.enqueueLive(frame.samples, frame.sampleRate, reactor.nowMs);
       } catch (error) {
         this.#liveDropped(frame, error);
       }
@@ -466,80 +412,6 @@ export class Stream {
     const lengthMs = (frame.samples.length * 1000) / frame.sampleRate;
     const { queueMaxMs } = this.#reactor.options;
     this.tell('onError', error ?? queueFull(lengthMs, this.queuedMs, queueMaxMs));
-  }
-
-  #playPcm(samples: Int16Array, sampleRate: number): Playback {
-    return this.#playWhole(
-      playback => this.#enqueue(playback, samples, sampleRate),
-      (feed, playback) => feed.addPcm(playback, samples, sampleRate),
-    );
-  }
-
-  /** What is known whole is queued at once, or waits behind the sources that are being read. */
-  #playWhole(
-    queue: (playback: PlaybackEntry) => void,
-    addTo: (feed: Feed, playback: PlaybackEntry) => void,
-  ): Playback {
-    this.#endLive();
-    const playback = this.#ledger.open();
-    try {
-      if (this.#feed) {
-        addTo(this.#feed, playback);
-        return playback;
-      }
-      queue(playback);
-    } catch (error) {
-      this.#ledger.forget(playback);
-      throw error;
-    }
-    this.#complete(playback);
-    return playback;
-  }
-
-  #endLive(): void {
-    if (!this.#live) return;
-    this.#complete(this.#live);
-    this.#live = undefined;
-  }
-
-  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
-    this.#begin(playback);
-    this.#outlet.enqueue(samples, sampleRate, this.#reactor.clock.now());
-  }
-
-  #begin(playback: PlaybackEntry): void {
-    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#outlet.positions().accepted;
-  }
-
-  #complete(playback: PlaybackEntry): void {
-    this.#ledger.close(playback, this.#outlet.positions().accepted);
-    this.#outlet.complete();
-  }
-
-  #feeding(): Feed {
-    this.#endLive();
-    if (this.#feed) return this.#feed;
-    this.#feed = new Feed({
-      queueMaxMs: this.#reactor.options.queueMaxMs,
-      readAheadMs: this.#outlet.readAheadMs,
-      // Read ahead of what Telnyx has, not of what has been heard.
-      queuedMs: () => {
-        const { accepted, sent, samplesPerMs } = this.#outlet.positions();
-        return (accepted - sent) / samplesPerMs;
-      },
-      enqueue: (playback, samples, rate) => this.#enqueue(playback, samples, rate),
-      close: playback => this.#complete(playback),
-      failed: error => {
-        this.#reactor.count('sourceFailures');
-        this.tell('onError', error);
-      },
-      idle: () => {
-        this.#feed = undefined;
-        this.#follow();
-      },
-    });
-    this.#follow();
-    return this.#feed;
   }
 
   #mustBeOpen(what: string): void {
