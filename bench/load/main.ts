@@ -1,7 +1,6 @@
 /**
  * `npm run bench:load`: this server and the baselines under the same load, in turn, on a core of their own; prints every goal
- * with its ratio and writes a report with plots. Options: `--quick` (about five minutes instead of twenty), `--rounds N`,
- * `--seconds S`, `--streams N`, `--only main,scaling,memory,block,garbage,micro`, `--out DIR` (default bench-out).
+ * with its ratio and writes a report with plots.
  *
  * Exit code 0 when everything was measured, whether goals were met or not; 1 where this server failed or could not be measured.
  */
@@ -10,8 +9,8 @@ import { availableParallelism, cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import type { MicroResult } from '../micro/result.js';
+import { benchCommand, someOf, whole } from '../options.js';
 import { hasTaskset, nodeOutput, pinSelf } from '../pinned.js';
 import { measureGarbage } from './garbage.js';
 import { type Findings, GOALS, goalRows } from './goals.js';
@@ -20,36 +19,30 @@ import { type Environment, environmentText, harnessPage, plots, serverTable } fr
 import type { ServerName, Workload } from './servers.js';
 
 const GENERATOR_CORE = 1;
+interface Options {
+  quick: boolean;
+  rounds?: number;
+  seconds?: number;
+  streams: number;
+  only?: readonly (typeof PARTS)[number][];
+  out: string;
+}
+
 const PARTS = ['main', 'scaling', 'memory', 'block', 'garbage', 'micro'] as const;
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    streams: { type: 'string', default: '1000' },
-    only: { type: 'string' },
-    out: { type: 'string', default: 'bench-out' },
-  },
-});
-
-function whole(name: string, text: string, max: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  console.error(`--${name} ${text}: give a whole number from 1 to ${max}`);
-  process.exit(2);
-}
-
-const quick = values.quick;
-const rounds = whole('rounds', values.rounds ?? (quick ? '2' : '5'), 50);
-const seconds = whole('seconds', values.seconds ?? (quick ? '4' : '10'), 600);
-const streams = whole('streams', values.streams, 5000);
-const wanted = new Set<string>(values.only?.split(',') ?? PARTS);
-for (const part of wanted) {
-  if (PARTS.some(one => one === part)) continue;
-  console.error(`--only ${part}: give some of ${PARTS.join(',')}`);
-  process.exit(2);
-}
+const { quick, streams, out, ...given } = benchCommand(
+  'npm run bench:load --',
+  'This server and the baselines under the same load, in turn; every goal with its ratio, and a report with plots.',
+)
+  .option('--quick', 'about five minutes instead of twenty', false)
+  .option('--rounds <n>', 'rounds of the main part (default: 5; quick: 2)', whole(1, 50))
+  .option('--seconds <s>', 'each measurement of it (default: 10; quick: 4)', whole(1, 600))
+  .option('--streams <n>', 'streams of it', whole(1, 5000), 1000)
+  .option('--only <parts>', `some of ${PARTS.join(',')}`, someOf(PARTS))
+  .option('--out <dir>', 'where report, plots and figures go', 'bench-out')
+  .parse()
+  .opts<Options>();
+const { rounds = quick ? 2 : 5, seconds = quick ? 4 : 10, only = PARTS } = given;
 
 const findings: Findings = {
   main: [],
@@ -185,7 +178,7 @@ const parts: Record<(typeof PARTS)[number], () => Promise<void>> = {
 
   async micro() {
     console.log('message to handler');
-    const file = join(values.out, 'message.json');
+    const file = join(out, 'message.json');
     const main = fileURLToPath(new URL('../micro/main.js', import.meta.url));
     nodeOutput(0, [main, '--only', 'message', '--time', quick ? '300' : '1000', '--json', file]);
     findings.micro = (JSON.parse(readFileSync(file, 'utf8')) as { results: MicroResult[] }).results;
@@ -197,14 +190,14 @@ function printTable(head: string[], rows: string[][]): void {
   for (const row of [head, ...rows]) console.log(row.map((cell, i) => cell.padEnd(widths[i]!)).join('  '));
 }
 
-mkdirSync(values.out, { recursive: true });
+mkdirSync(out, { recursive: true });
 if (!hasTaskset()) console.log('taskset is not installed: nothing is pinned, figures will spread');
 if (availableParallelism() < 2)
   console.log('one core only: server and generator share it, figures mean little');
 pinSelf(GENERATOR_CORE);
 
 for (const part of PARTS) {
-  if (!wanted.has(part)) continue;
+  if (!only.includes(part)) continue;
   try {
     await parts[part]();
   } catch (error) {
@@ -225,11 +218,11 @@ const environment: Environment = {
 };
 const rows = goalRows(findings);
 const drawn = await plots(findings, environment);
-for (const [name, svg] of drawn) writeFileSync(join(values.out, `${name}.svg`), svg);
-const report = join(values.out, 'report.html');
+for (const [name, svg] of drawn) writeFileSync(join(out, `${name}.svg`), svg);
+const report = join(out, 'report.html');
 writeFileSync(report, harnessPage(findings, environment, rows, drawn));
 writeFileSync(
-  join(values.out, 'load.json'),
+  join(out, 'load.json'),
   `${JSON.stringify({ environment, rows, ...findings }, (key, value) => (key === 'buckets' ? undefined : value), 1)}\n`,
 );
 

@@ -1,6 +1,6 @@
 /**
  * Micro benchmarks, `npm run bench`: every bench/micro/*.bench.ts in a process of its own, pinned to one core, the alternatives of
- * one thing beside each other. Options: `--only NAME`, `--time MS` (a task), `--json FILE`.
+ * one thing beside each other.
  *
  * A benchmark file exports `name` and `define(bench)`; a task is called "what it does: who does it", and the first task of
  * a thing is what the others are compared with.
@@ -8,8 +8,9 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
 import { Bench } from 'tinybench';
+import { benchCommand, whole } from '../options.js';
 import { hasTaskset, nodeOutput } from '../pinned.js';
 import type { MicroResult } from './result.js';
 
@@ -94,22 +95,19 @@ function printTable(results: MicroResult[]): void {
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    child: { type: 'string' },
-    only: { type: 'string' },
-    time: { type: 'string', default: '500' },
-    json: { type: 'string' },
-  },
-});
-const timeMs = Number(values.time);
-if (!(timeMs >= 10 && timeMs <= 60_000)) {
-  console.error(`--time ${values.time}: give the ms a task runs, 10 to 60000`);
-  process.exit(2);
-}
+const values = benchCommand(
+  'npm run bench --',
+  'Micro benchmarks, each file in a process of its own, the alternatives of one thing beside each other.',
+)
+  .option('--only <name>', 'files whose name holds this')
+  .option('--time <ms>', 'how long each task runs', whole(10, 60_000), 500)
+  .option('--json <file>', 'writes the results there too')
+  .addOption(new Option('--child <file>').hideHelp())
+  .parse()
+  .opts<{ only?: string; time: number; json?: string; child?: string }>();
 
 if (values.child !== undefined) {
-  console.log(JSON.stringify(await runFile(values.child, timeMs)));
+  console.log(JSON.stringify(await runFile(values.child, values.time)));
 } else {
   const files = readdirSync(folder)
     .filter(file => file.endsWith('.bench.js'))
@@ -123,7 +121,13 @@ if (values.child !== undefined) {
   const all: MicroResult[] = [];
   for (const file of files) {
     console.log(`\n== ${basename(file, '.bench.js')}`);
-    const text = nodeOutput(CORE, [fileURLToPath(import.meta.url), '--child', file, '--time', values.time]);
+    const text = nodeOutput(CORE, [
+      fileURLToPath(import.meta.url),
+      '--child',
+      file,
+      '--time',
+      String(values.time),
+    ]);
     const results = JSON.parse(text) as MicroResult[];
     printTable(results);
     all.push(...results);

@@ -1,31 +1,26 @@
 /**
  * What the codec pool costs: frames a second of one worker beside a bare loop over @evan/opus, in pairs of rounds one
  * after the other, and the event loop's delay while it serves calls in real time.
- *
- *   node dist/bench/pool/main.js [--rounds 7] [--seconds 10] [--calls 100] [--complexity 5] [--threads 1] [--json]
  */
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import { Decoder, Encoder } from '@evan/opus';
 import { CodecPool, type PoolDecoder, type PoolEncoder } from '../../src/pool/pool.js';
 import { speechLike } from '../../test/helpers/speech.js';
+import { benchCommand, whole } from '../options.js';
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '10' },
-    calls: { type: 'string', default: '100' },
-    complexity: { type: 'string', default: '5' },
-    threads: { type: 'string', default: '1' },
-    json: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(values.rounds);
-const seconds = Number(values.seconds);
-const calls = Number(values.calls);
-const complexity = Number(values.complexity);
-const threads = Number(values.threads);
+const { rounds, seconds, calls, complexity, threads, json } = benchCommand(
+  'node dist/bench/pool/main.js',
+  'What the codec pool costs beside a bare loop over @evan/opus, and what it does to the event loop.',
+)
+  .option('--rounds <n>', 'pairs of rounds', whole(1, 100), 7)
+  .option('--seconds <s>', 'calls in real time', whole(1, 600), 10)
+  .option('--calls <n>', 'how many of them', whole(1, 2000), 100)
+  .option('--complexity <n>', "the encoder's", whole(0, 10), 5)
+  .option('--threads <n>', 'workers', whole(1, 256), 1)
+  .option('--json', 'prints JSON alone', false)
+  .parse()
+  .opts<Record<'rounds' | 'seconds' | 'calls' | 'complexity' | 'threads', number> & { json: boolean }>();
 
 const RATE = 16000;
 const FRAME = RATE / 50;
@@ -199,8 +194,7 @@ for (let round = 0; round < rounds; round++) {
   bares.push(bare);
   pools.push(pool);
   ratios.push(pool / bare);
-  if (!values.json)
-    console.log(`round ${round + 1}: bare ${bare.toFixed(0)}, pool ${pool.toFixed(0)} frames/s`);
+  if (!json) console.log(`round ${round + 1}: bare ${bare.toFixed(0)}, pool ${pool.toFixed(0)} frames/s`);
 }
 const throughput = {
   barePerSecond: median(bares),
@@ -211,7 +205,7 @@ const idleBefore = await idleP99Ms();
 const loop = await realTime();
 const idle = (idleBefore + (await idleP99Ms())) / 2;
 
-if (values.json) {
+if (json) {
   console.log(
     JSON.stringify({
       cpu: cpus()[0]?.model,

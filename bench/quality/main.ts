@@ -1,18 +1,18 @@
 /**
  * What callers and handlers hear, `npm run bench:quality`: calls with speech through a real server, in each encoding, over
- * networks that lose and reorder, with concealment and with silence in its place. Options: `--seeds N` (calls for each
- * lossy network, default 2), `--encoding E`, `--json FILE`. docs/quality.md says what the figures mean.
+ * networks that lose and reorder, with concealment and with silence in its place. docs/quality.md says what the figures mean.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
 import { ENCODINGS, type Encoding } from '../../src/codec.js';
 import { createDecoder, createEncoder, resample } from '../../src/codecs.js';
 import { latencies } from '../../src/simulator/echo.js';
 import type { CallResult } from '../../src/simulator/result.js';
 import { Simulator } from '../../src/simulator/simulator.js';
+import { benchCommand, whole } from '../options.js';
 import { logSpectralDistanceDb, segmentalSnrDb } from './distance.js';
 import { lagOf } from './fft.js';
 import { measureByteOrder } from './l16-order.js';
@@ -21,14 +21,16 @@ import { type RunningServer, startServer } from './server.js';
 import { joined, SOURCE_RATE, speechSources } from './sources.js';
 import { intelligibility } from './stoi.js';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '2' },
-    encoding: { type: 'string' },
-    json: { type: 'string' },
-  },
-});
-const seeds = Number(values.seeds);
+const values = benchCommand(
+  'npm run bench:quality --',
+  'What callers and handlers hear, in each encoding, over networks that lose and reorder; docs/quality.md explains the figures.',
+)
+  .option('--seeds <n>', 'calls for each lossy network', whole(1, 1000), 2)
+  .addOption(new Option('--encoding <encoding>', 'this one alone').choices(ENCODINGS))
+  .option('--json <file>', 'writes the figures there too')
+  .parse()
+  .opts<{ seeds: number; encoding?: Encoding; json?: string }>();
+const { seeds } = values;
 
 /** Frames move by up to two places, 40 ms: within the 60 ms for which a gap waits. */
 const SHUFFLE = 3;
