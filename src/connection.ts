@@ -432,7 +432,8 @@ export class Connection implements StreamLink {
     } else if (outcome === FOREIGN_STREAM) {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
-      this.reactor.received(this.#slot, outcome);
+      this.reactor.wake();
+      this.#stream!.deliver(outcome);
     }
   }
 

@@ -288,18 +288,15 @@ export class Reactor {
     this.nowMs = info[INFO.nowMs]!;
     const outcome = native.receive(slot, message);
     if (outcome === NOT_RECOGNISED) return false;
-    this.received(slot, outcome);
-    return true;
-  }
-
-  /** A media frame has come at `nowMs`; the engine's `outcome` says what there is to hear. */
-  received(slot: number, outcome: number): void {
     this.gathering[GATHER.messages]!++;
     this.wake();
-    if (outcome === NOTHING) return;
-    this.#isHearing = true;
-    this.#streamAt[slot]!.deliver(outcome);
-    this.#isHearing = false;
+    if (outcome !== NOTHING) {
+      this.#isHearing = true;
+      this.#streamAt[slot]!.deliver(outcome);
+      this.#isHearing = false;
+    }
+    if (this.#ticker.isDue(this.nowMs)) this.tick();
+    return true;
   }
 
   /**
@@ -374,7 +371,7 @@ export class Reactor {
       }
       for (let i = 0; i < encodeCount; i++) this.#streamAt[encodes[i]!]?.encode();
     }
-    this.#ticker.ticked(info[INFO.scheduled]! > 0);
+    this.#ticker.ticked(this.nowMs, info[INFO.scheduled]! > 0);
   }
 
   // --- what goes wrong ---

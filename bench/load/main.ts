@@ -180,8 +180,10 @@ const parts: Record<(typeof PARTS)[number], () => Promise<void>> = {
     console.log('message to handler');
     const file = join(out, 'message.json');
     const main = fileURLToPath(new URL('../micro/main.js', import.meta.url));
-    nodeOutput(0, [main, '--only', 'message', '--time', quick ? '300' : '1000', '--json', file]);
-    findings.micro = (JSON.parse(readFileSync(file, 'utf8')) as { results: MicroResult[] }).results;
+    for (let round = 0; round < rounds; round++) {
+      nodeOutput(0, [main, '--only', 'message', '--time', quick ? '300' : '1000', '--json', file]);
+      findings.micro.push(...(JSON.parse(readFileSync(file, 'utf8')) as { results: MicroResult[] }).results);
+    }
   },
 };
 
