@@ -18,12 +18,10 @@ import { CodecPool } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
 import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
+import { Sweeper } from './sweeper.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 import { Ticker } from './ticker.js';
 
-/** Every connection is looked after this often, in slices: all at once, a thousand of them would hold the thread for 2 ms. */
-const SWEEP_MS = 500;
-const SWEEP_SLICES = 10;
 /** The event loop is asked this often how late it is. */
 const LOOP_SAMPLE_MS = 10;
 
@@ -94,10 +92,7 @@ export class Reactor {
   // Its own sampling timer does not keep the process alive.
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   readonly #ticker: Ticker;
-  #stopSweep: (() => void) | undefined;
-  #sweeping = this.#connections.values();
-  #sweepSlice = -1;
-  #swept = 0; // of this round
+  readonly #sweeper: Sweeper<Connection>;
 
   constructor(environment: ReactorEnvironment) {
     this.clock = environment.clock;
@@ -115,6 +110,7 @@ export class Reactor {
       (() => {
         info[INFO.nowMs] = environment.clock.now();
       });
+    this.#sweeper = new Sweeper(environment.clock, this.#connections);
     this.#ticker = new Ticker(environment.clock, () => this.tick());
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
@@ -182,15 +178,12 @@ export class Reactor {
     this.#connections.add(connection);
     this.#onConnections(1);
     this.#counters.connectionsOpened++;
-    this.#stopSweep ??= this.clock.every(SWEEP_MS / SWEEP_SLICES, () => this.#sweep());
+    this.#sweeper.start();
   }
 
   forget(connection: Connection): void {
     if (this.#connections.delete(connection)) this.#onConnections(-1);
-    if (this.#connections.size > 0) return;
-    this.#stopSweep?.();
-    this.#stopSweep = undefined;
-    this.#sweepSlice = -1;
+    if (this.#connections.size === 0) this.#sweeper.stop();
   }
 
   /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
@@ -440,29 +433,12 @@ export class Reactor {
 
   async close(): Promise<void> {
     this.#ticker.stop();
-    this.#stopSweep?.();
+    this.#sweeper.stop();
     this.#loopDelay.disable();
     this.engine.native.destroy();
     await this.capture?.close();
     await this.#pool?.close();
     if (this.#mp3Used) await closeMp3();
-  }
-
-  #sweep(): void {
-    const now = this.clock.now();
-    this.#sweepSlice = (this.#sweepSlice + 1) % SWEEP_SLICES;
-    if (this.#sweepSlice === 0) {
-      this.#sweeping = this.#connections.values();
-      this.#swept = 0;
-    }
-    // Of a set that grows and shrinks meanwhile: its iterator does not mind.
-    const until = Math.floor((this.#connections.size * (this.#sweepSlice + 1)) / SWEEP_SLICES);
-    while (this.#swept < until) {
-      const next = this.#sweeping.next();
-      if (next.done) return;
-      this.#swept++;
-      next.value.sweep(now);
-    }
   }
 }
 
