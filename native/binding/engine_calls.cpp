@@ -1,0 +1,224 @@
+// What is called with every message, every tick, or often: without the C++ layer over Node-API, which
+// allocates.
+#include "binding/arguments.h"
+#include "binding/engine_handle.h"
+
+namespace sidetone::binding {
+namespace {
+
+void report(Handle& handle, int outcome) {
+  handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
+  if (outcome == kNothing || (outcome < 0 && outcome > kPoolPayload)) {
+    handle.info[kMore] = 0;
+    return;
+  }
+  const Delivery& delivery = handle.engine->delivery();
+  handle.info[kTimestampMs] = delivery.timestampMs;
+  handle.info[kTrack] = static_cast<double>(handle.engine->deliveryTrack());
+  handle.info[kConcealed] = delivery.concealed ? 1 : 0;
+  handle.info[kMore] = delivery.more ? 1 : 0;
+  if (outcome == kPoolPayload) {
+    handle.info[kPayloadOffset] = static_cast<double>(delivery.payload - handle.payload);
+    handle.info[kPayloadBytes] = static_cast<double>(delivery.bytes);
+  }
+  handle.info[kLostFrames] = delivery.lostFrames;
+}
+
+template <size_t N>
+struct Call : FastArguments<N> {
+  Call(napi_env env, napi_callback_info callback) : FastArguments<N>(env, callback) {
+    handle = this->template self<Handle>();
+    open = handle->engine && handle->engine->isOpen(stream = this->integer(0));
+  }
+  double nowMs() const { return handle->info[kNowMs]; }
+  Handle* handle;
+  int stream = 0;
+  bool open;
+};
+
+// --- the media path: one call a message, one a tick ---
+
+napi_value Receive(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (!call.open) return call.result(kNothing);
+  const auto message = call.arrayBuffer(1);
+  const int outcome = call.handle->engine->receive(call.stream, reinterpret_cast<const char*>(message.data),
+                                                   message.count, call.nowMs());
+  report(*call.handle, outcome);
+  return call.result(outcome);
+}
+
+napi_value Next(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (!call.open) return call.result(kNothing);
+  const int outcome = call.handle->engine->next(call.stream, trackOf(call.integer(1)), call.nowMs());
+  report(*call.handle, outcome);
+  return call.result(outcome);
+}
+
+napi_value DeliverPcm(napi_env env, napi_callback_info callback) {
+  Call<4> call(env, callback);
+  if (!call.open) return call.result(kNothing);
+  const auto pcm = call.samples(2);
+  const int outcome = call.handle->engine->deliverPcm(call.stream, trackOf(call.integer(1)), pcm.data,
+                                                      pcm.count, call.boolean(3));
+  report(*call.handle, outcome);
+  return call.result(outcome);
+}
+
+/** What play() and playHeard() left in the slab, or -1 where the queue was full. */
+napi_value played(const Call<4>& call, bool accepted) {
+  const Engine& engine = *call.handle->engine;
+  call.handle->info[kScheduled] = static_cast<double>(engine.scheduled());
+  return call.result(accepted ? static_cast<int32_t>(engine.sendCount()) : -1);
+}
+
+napi_value Play(napi_env env, napi_callback_info callback) {
+  Call<4> call(env, callback);
+  if (!call.open) return call.result(-1);
+  const auto pcm = call.samples(1);
+  const double accepted = call.handle->engine->play(call.stream, pcm.data, pcm.count, call.integer(2),
+                                                    call.nowMs(), call.boolean(3));
+  return played(call, accepted >= 0);
+}
+
+napi_value PlayHeard(napi_env env, napi_callback_info callback) {
+  Call<4> call(env, callback);
+  if (!call.open) return call.result(-1);
+  return played(call, call.handle->engine->playHeard(call.stream, call.nowMs()));
+}
+
+napi_value Tick(napi_env env, napi_callback_info callback) {
+  FastArguments<1> call(env, callback);
+  auto& handle = *call.self<Handle>();
+  if (!handle.engine) return call.result(0);
+  const size_t sends = handle.engine->tick(handle.info[kNowMs]);
+  handle.info[kTickHasMore] = handle.engine->tickHasMore() ? 1 : 0;
+  handle.info[kGapCount] = static_cast<double>(handle.engine->gapCount());
+  handle.info[kEncodeCount] = static_cast<double>(handle.engine->encodeCount());
+  handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
+  return call.result(static_cast<int32_t>(sends));
+}
+
+napi_value TakePcm(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (!call.open) return call.result(0);
+  return call.result(
+      static_cast<int32_t>(call.handle->engine->takePcm(call.stream, call.nowMs(), call.samples(1).data)));
+}
+
+napi_value EnqueuePacket(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (!call.open) return call.result(0);
+  const auto packet = call.bytes(1);
+  const bool kept = call.handle->engine->enqueuePacket(call.stream, packet.data, packet.count);
+  call.handle->info[kScheduled] = static_cast<double>(call.handle->engine->scheduled());
+  return call.result(kept ? 1 : 0);
+}
+
+// --- now and then ---
+
+napi_value PacketsLost(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->packetsLost(call.stream, static_cast<size_t>(call.integer(1)));
+  return nullptr;
+}
+
+napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
+  Call<7> call(env, callback);
+  if (!call.open) return call.result(kNothing);
+  const auto id = call.bytes(5);
+  const auto payload = call.bytes(6);
+  MediaMessage message{};
+  message.track = trackOf(call.integer(1));
+  message.sequence = static_cast<uint64_t>(call.number(2));
+  message.chunk = static_cast<uint64_t>(call.number(3));
+  message.timestamp = static_cast<uint64_t>(call.number(4));
+  message.streamId = {reinterpret_cast<const char*>(id.data), id.count};
+  message.payload = {reinterpret_cast<const char*>(payload.data), payload.count};
+  const int outcome = call.handle->engine->receiveParsed(call.stream, message, call.nowMs());
+  report(*call.handle, outcome);
+  return call.result(outcome);
+}
+
+napi_value LastMediaMs(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  return call.result(call.open ? call.handle->engine->lastMediaMs(call.stream) : 0);
+}
+
+napi_value NoteSequence(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->noteSequence(call.stream, static_cast<uint64_t>(call.number(1)));
+  return nullptr;
+}
+
+napi_value Deafen(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (call.open) call.handle->engine->deafen(call.stream);
+  return nullptr;
+}
+
+napi_value Follow(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->follow(call.stream, call.boolean(1));
+  return nullptr;
+}
+
+napi_value FollowBelow(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->followBelow(call.stream, call.number(1));
+  return nullptr;
+}
+
+napi_value Clear(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (call.open) call.handle->engine->clear(call.stream, call.nowMs());
+  return nullptr;
+}
+
+napi_value CutAt(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (call.open) call.handle->engine->cutAt(call.stream, call.number(1));
+  return nullptr;
+}
+
+napi_value Position(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (!call.open) return nullptr;
+  const Outbound& outbound = call.handle->engine->outbound(call.stream);
+  const double nowMs = call.nowMs();
+  double* info = call.handle->info;
+  info[kAccepted] = outbound.acceptedPosition();
+  info[kSent] = outbound.sentPosition();
+  info[kPlayed] = outbound.playout().playedPosition(nowMs);
+  info[kAheadMs] = outbound.playout().aheadMs(nowMs);
+  info[kQueuedMs] = outbound.queuedMs();
+  return nullptr;
+}
+
+constexpr EngineCall kCalls[] = {
+    {"receive", Receive},
+    {"receiveParsed", ReceiveParsed},
+    {"next", Next},
+    {"deliverPcm", DeliverPcm},
+    {"play", Play},
+    {"playHeard", PlayHeard},
+    {"tick", Tick},
+    {"takePcm", TakePcm},
+    {"enqueuePacket", EnqueuePacket},
+    {"packetsLost", PacketsLost},
+    {"lastMediaMs", LastMediaMs},
+    {"noteSequence", NoteSequence},
+    {"deafen", Deafen},
+    {"follow", Follow},
+    {"followBelow", FollowBelow},
+    {"clear", Clear},
+    {"cutAt", CutAt},
+    {"position", Position},
+};
+
+}  // namespace
+
+std::span<const EngineCall> engineCalls() { return kCalls; }
+
+}  // namespace sidetone::binding

@@ -1,0 +1,58 @@
+#pragma once
+#include <napi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace sidetone::binding {
+
+// Layout of the `info` view, which every call may write; native.ts has the same list. The time of a call
+// stands in it too: a number with a fraction costs an allocation each time it is passed as an argument.
+enum Info : size_t {
+  kTimestampMs,
+  kTrack,
+  kConcealed,
+  kMore,
+  kPayloadOffset,
+  kPayloadBytes,
+  kLostFrames,
+  kTickHasMore,
+  kGapCount,
+  kEncodeCount,
+  kAccepted,
+  kSent,
+  kPlayed,
+  kAheadMs,
+  kQueuedMs,
+  kScheduled,
+  kNowMs,
+  kInfoCount,
+};
+
+/**
+ * One engine with the JavaScript memory it writes to. The functions of the object that createEngine() returns
+ * hold a plain pointer to it, so it lives until its environment (main thread or worker) is torn down;
+ * destroy() empties it.
+ */
+struct Handle {
+  std::unique_ptr<Engine> engine;
+  double* info = nullptr;
+  uint8_t* payload = nullptr;
+  std::vector<Napi::Reference<Napi::TypedArray>> buffers;
+};
+
+inline Track trackOf(int32_t value) { return value == 1 ? Track::Outbound : Track::Inbound; }
+
+/** The calls of the media path and those beside it that take plain numbers, for which `data` is a Handle. */
+struct EngineCall {
+  const char* name;
+  napi_callback callback;
+};
+std::span<const EngineCall> engineCalls();
+
+}  // namespace sidetone::binding
