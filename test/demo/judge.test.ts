@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, mock, test } from 'node:test';
 import { readWav } from '../../src/audio/wav.js';
-import type { Encoding } from '../../src/codec.js';
-import { judge, type Verdict } from '../../src/demo/judge.js';
+import { ENCODINGS as ALL_ENCODINGS, CODECS, type Encoding } from '../../src/codec.js';
+import { createDecoder, createEncoder } from '../../src/codecs.js';
+import { purity } from '../../src/demo/compare.js';
+import { judge, TONE_PURITY, type Verdict } from '../../src/demo/judge.js';
 import { type Kind, type PhraseSet, type PlannedCall, planCalls } from '../../src/demo/plan.js';
 import type { Told } from '../../src/demo/server.js';
 import { type AudioFrame, definePlugin, type Plugin } from '../../src/index.js';
@@ -215,4 +217,37 @@ test('the plan: sixty calls over every encoding there is, the same from the same
     assert.deepEqual(plan(encodings, 3), calls);
   }
   assert.notDeepEqual(plan(['L16'], 4), plan(['L16'], 3));
+});
+
+/** A tone as a caller hears it through a codec; `skipMs` of it are left out in the middle. */
+function heardTone(encoding: Encoding, hz: number, skipMs: number): number {
+  const sampleRate = CODECS[encoding].announcedRates.includes(16000) ? 16000 : 8000;
+  const encoder = createEncoder(encoding, { sampleRate });
+  const decoder = createDecoder(encoding, { sampleRate });
+  const rate = encoder.sampleRate;
+  const skip = (at: number): number => (at > 3 * rate ? at + (skipMs * rate) / 1000 : at);
+  const tone = Int16Array.from({ length: 6 * rate }, (_, at) =>
+    Math.round(8231 * Math.sin((2 * Math.PI * hz * skip(at)) / rate)),
+  );
+  const heard: number[] = [];
+  for (let at = 0; at < tone.length; at += rate / 50) {
+    heard.push(...decoder.decode(encoder.encode(tone.subarray(at, at + rate / 50))));
+  }
+  encoder.close();
+  decoder.close();
+  return purity(Int16Array.from(heard), decoder.sampleRate, hz);
+}
+
+test('a tone that a codec bends is found right at every pitch, one with a piece left out is not', () => {
+  for (const encoding of ALL_ENCODINGS) {
+    // The pitches that AMR-WB bends most are among them.
+    for (const hz of [300, 440, 989, 1501, 2008, 2666, 2687, 2999]) {
+      const whole = heardTone(encoding, hz, 0);
+      assert.ok(whole >= TONE_PURITY[encoding], `${encoding} ${hz} Hz: ${whole}`);
+      // Half a period and some whole ones, so that the phase jumps.
+      const skipMs = ((Math.round(hz * 0.02) + 0.5) / hz) * 1000;
+      const cut = heardTone(encoding, hz, skipMs);
+      assert.ok(cut < TONE_PURITY[encoding], `${encoding} ${hz} Hz, cut: ${cut}`);
+    }
+  }
 });
