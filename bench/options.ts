@@ -1,13 +1,14 @@
 /** The command lines of the benchmarks: `--help`, and errors that name the option, the value and what would do. */
 import { Command, InvalidArgumentError } from 'commander';
+import { EXIT_OK, EXIT_USAGE } from '../src/cli/exit.js';
 
-/** A program without arguments, to which options are added. Errors of its options end it with code 2. */
+/** A program without arguments, to which options are added. Errors of its options end it with EXIT_USAGE. */
 export function benchCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .allowExcessArguments(false)
     .showHelpAfterError('(add --help for the options)')
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+    .exitOverride(({ exitCode }) => process.exit(exitCode === EXIT_OK ? EXIT_OK : EXIT_USAGE));
 }
 
 /** For an option that is a whole number in these limits. */

@@ -147,7 +147,7 @@ export type FromLane =
 
 /**
  * What a lane's thread has for short-lived objects: three times a semi-space, as the first line of cli/main.ts gives the main
- * thread. A call makes next to no garbage, and V8 would spread what there is over 24 MB: 2 KB a stream at 5,000 of them.
+ * thread. A call makes next to no garbage, and V8 would spread what there is over 16 MB and more: 2 KB a stream at 5,000 of them.
  */
 const YOUNG_GENERATION_MB = 6;
 

@@ -9,7 +9,8 @@ export interface OutboundFormat {
 }
 
 /**
- * What the first of `wishes` that has an opinion says, for encoding, rate and mode each; where none has, what comes in.
+ * Encoding, rate and mode each as the first of `wishes` has it that names it at all; what is undefined there, or named by
+ * none, is what comes in.
  * @param wishes the most important first
  */
 export function settleOutbound(

@@ -116,7 +116,7 @@ export class Stream implements PlayerOwner {
           this.#hear(track, samples);
         },
         makeRoom: track => this.makeRoom(track),
-        report: error => this.tell('onError', error),
+        report: error => this.report(error),
       });
     }
     if (setup.mode !== 'mp3') {

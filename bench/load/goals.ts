@@ -151,8 +151,9 @@ function messageRow({ micro, failures }: Findings): Row {
     goal: `≥ ${GOALS.messageRatio}× faster`,
   };
   const rounds = micro.filter(({ what }) => what === 'message to PCM frame in the handler');
-  const [ours, theirs] = [0, 1].map(who => rounds.filter((_, i) => i % 2 === who));
-  if (!ours?.length || !theirs?.length) return missing(row, failures, 'micro');
+  const ours = rounds.filter(({ who }) => who === 'sidetone');
+  const theirs = rounds.filter(({ who }) => who !== 'sidetone');
+  if (ours.length === 0 || theirs.length === 0) return missing(row, failures, 'micro');
   const times = spread(theirs.map(({ ratio }) => ratio));
   const ns = (results: MicroResult[]): string => spread(results.map(each => each.medianNs)).median.toFixed(0);
   return {

@@ -19,6 +19,8 @@ import { type Environment, environmentText, harnessPage, plots, serverTable } fr
 import type { ServerName, Workload } from './servers.js';
 
 const GENERATOR_CORE = 1;
+const PARTS = ['main', 'scaling', 'memory', 'block', 'garbage', 'micro'] as const;
+
 interface Options {
   quick: boolean;
   rounds?: number;
@@ -27,8 +29,6 @@ interface Options {
   only?: readonly (typeof PARTS)[number][];
   out: string;
 }
-
-const PARTS = ['main', 'scaling', 'memory', 'block', 'garbage', 'micro'] as const;
 
 const { quick, streams, out, ...given } = benchCommand(
   'npm run bench:load --',

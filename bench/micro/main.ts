@@ -10,6 +10,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import { Bench } from 'tinybench';
+import { EXIT_USAGE } from '../../src/cli/exit.js';
 import { benchCommand, whole } from '../options.js';
 import { hasTaskset, nodeOutput } from '../pinned.js';
 import type { MicroResult } from './result.js';
@@ -115,7 +116,7 @@ if (values.child !== undefined) {
     .sort();
   if (files.length === 0) {
     console.error(`--only ${values.only}: no benchmark of that name`);
-    process.exit(2);
+    process.exit(EXIT_USAGE);
   }
   if (!hasTaskset()) console.log('taskset is not installed: benchmarks run unpinned');
   const all: MicroResult[] = [];

@@ -36,34 +36,36 @@ struct Call : FastArguments<N> {
   bool open;
 };
 
+/** What receive() and its like return: an outcome, with the delivery behind it in `info`. */
+template <size_t N>
+napi_value delivered(const Call<N>& call, int outcome) {
+  report(*call.handle, outcome);
+  return call.result(outcome);
+}
+
 // --- the media path: one call a message, one a tick ---
 
 napi_value Receive(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (!call.open) return call.result(kNothing);
   const auto message = call.arrayBuffer(1);
-  const int outcome = call.handle->engine->receive(call.stream, reinterpret_cast<const char*>(message.data),
-                                                   message.count, call.nowMs());
-  report(*call.handle, outcome);
-  return call.result(outcome);
+  return delivered(call,
+                   call.handle->engine->receive(call.stream, reinterpret_cast<const char*>(message.data),
+                                                message.count, call.nowMs()));
 }
 
 napi_value Next(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (!call.open) return call.result(kNothing);
-  const int outcome = call.handle->engine->next(call.stream, trackOf(call.integer(1)), call.nowMs());
-  report(*call.handle, outcome);
-  return call.result(outcome);
+  return delivered(call, call.handle->engine->next(call.stream, trackOf(call.integer(1)), call.nowMs()));
 }
 
 napi_value DeliverPcm(napi_env env, napi_callback_info callback) {
   Call<4> call(env, callback);
   if (!call.open) return call.result(kNothing);
   const auto pcm = call.samples(2);
-  const int outcome = call.handle->engine->deliverPcm(call.stream, trackOf(call.integer(1)), pcm.data,
-                                                      pcm.count, call.boolean(3));
-  report(*call.handle, outcome);
-  return call.result(outcome);
+  return delivered(call, call.handle->engine->deliverPcm(call.stream, trackOf(call.integer(1)), pcm.data,
+                                                         pcm.count, call.boolean(3)));
 }
 
 /** What play() and playHeard() left in the slab, or -1 where the queue was full. */
@@ -118,9 +120,11 @@ napi_value EnqueuePacket(napi_env env, napi_callback_info callback) {
 
 // --- now and then ---
 
-napi_value PacketsLost(napi_env env, napi_callback_info callback) {
-  Call<2> call(env, callback);
-  if (call.open) call.handle->engine->packetsLost(call.stream, static_cast<size_t>(call.integer(1)));
+/** A call of N arguments that does something to a stream, if it is open, and returns nothing. */
+template <size_t N, auto kAction>
+napi_value Do(napi_env env, napi_callback_info callback) {
+  Call<N> call(env, callback);
+  if (call.open) kAction(*call.handle->engine, call);
   return nullptr;
 }
 
@@ -136,9 +140,7 @@ napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
   message.timestamp = static_cast<uint64_t>(call.number(4));
   message.streamId = {reinterpret_cast<const char*>(id.data), id.count};
   message.payload = {reinterpret_cast<const char*>(payload.data), payload.count};
-  const int outcome = call.handle->engine->receiveParsed(call.stream, message, call.nowMs());
-  report(*call.handle, outcome);
-  return call.result(outcome);
+  return delivered(call, call.handle->engine->receiveParsed(call.stream, message, call.nowMs()));
 }
 
 napi_value LastMediaMs(napi_env env, napi_callback_info callback) {
@@ -146,46 +148,8 @@ napi_value LastMediaMs(napi_env env, napi_callback_info callback) {
   return call.result(call.open ? call.handle->engine->lastMediaMs(call.stream) : 0);
 }
 
-napi_value NoteSequence(napi_env env, napi_callback_info callback) {
-  Call<2> call(env, callback);
-  if (call.open) call.handle->engine->noteSequence(call.stream, static_cast<uint64_t>(call.number(1)));
-  return nullptr;
-}
-
-napi_value Deafen(napi_env env, napi_callback_info callback) {
-  Call<1> call(env, callback);
-  if (call.open) call.handle->engine->deafen(call.stream);
-  return nullptr;
-}
-
-napi_value Follow(napi_env env, napi_callback_info callback) {
-  Call<2> call(env, callback);
-  if (call.open) call.handle->engine->follow(call.stream, call.boolean(1));
-  return nullptr;
-}
-
-napi_value FollowBelow(napi_env env, napi_callback_info callback) {
-  Call<2> call(env, callback);
-  if (call.open) call.handle->engine->followBelow(call.stream, call.number(1));
-  return nullptr;
-}
-
-napi_value Clear(napi_env env, napi_callback_info callback) {
-  Call<1> call(env, callback);
-  if (call.open) call.handle->engine->clear(call.stream, call.nowMs());
-  return nullptr;
-}
-
-napi_value CutAt(napi_env env, napi_callback_info callback) {
-  Call<2> call(env, callback);
-  if (call.open) call.handle->engine->cutAt(call.stream, call.number(1));
-  return nullptr;
-}
-
-napi_value Position(napi_env env, napi_callback_info callback) {
-  Call<1> call(env, callback);
-  if (!call.open) return nullptr;
-  const Outbound& outbound = call.handle->engine->outbound(call.stream);
+void position(const Engine& engine, const Call<1>& call) {
+  const Outbound& outbound = engine.outbound(call.stream);
   const double nowMs = call.nowMs();
   double* info = call.handle->info;
   info[kAccepted] = outbound.acceptedPosition();
@@ -193,8 +157,19 @@ napi_value Position(napi_env env, napi_callback_info callback) {
   info[kPlayed] = outbound.playout().playedPosition(nowMs);
   info[kAheadMs] = outbound.playout().aheadMs(nowMs);
   info[kQueuedMs] = outbound.queuedMs();
-  return nullptr;
 }
+
+void packetsLost(Engine& engine, const Call<2>& call) {
+  engine.packetsLost(call.stream, static_cast<size_t>(call.integer(1)));
+}
+void noteSequence(Engine& engine, const Call<2>& call) {
+  engine.noteSequence(call.stream, static_cast<uint64_t>(call.number(1)));
+}
+void deafen(Engine& engine, const Call<1>& call) { engine.deafen(call.stream); }
+void follow(Engine& engine, const Call<2>& call) { engine.follow(call.stream, call.boolean(1)); }
+void followBelow(Engine& engine, const Call<2>& call) { engine.followBelow(call.stream, call.number(1)); }
+void clear(Engine& engine, const Call<1>& call) { engine.clear(call.stream, call.nowMs()); }
+void cutAt(Engine& engine, const Call<2>& call) { engine.cutAt(call.stream, call.number(1)); }
 
 constexpr EngineCall kCalls[] = {
     {"receive", Receive},
@@ -206,15 +181,15 @@ constexpr EngineCall kCalls[] = {
     {"tick", Tick},
     {"takePcm", TakePcm},
     {"enqueuePacket", EnqueuePacket},
-    {"packetsLost", PacketsLost},
+    {"packetsLost", Do<2, packetsLost>},
     {"lastMediaMs", LastMediaMs},
-    {"noteSequence", NoteSequence},
-    {"deafen", Deafen},
-    {"follow", Follow},
-    {"followBelow", FollowBelow},
-    {"clear", Clear},
-    {"cutAt", CutAt},
-    {"position", Position},
+    {"noteSequence", Do<2, noteSequence>},
+    {"deafen", Do<1, deafen>},
+    {"follow", Do<2, follow>},
+    {"followBelow", Do<2, followBelow>},
+    {"clear", Do<1, clear>},
+    {"cutAt", Do<2, cutAt>},
+    {"position", Do<1, position>},
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <node_api.h>
 
-#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <new>
@@ -28,7 +27,7 @@ void uv_update_time(uv_loop_s* loop);
 namespace sidetone::binding {
 namespace {
 
-constexpr int kUvPrepare = 9;
+constexpr int kUvPrepare = 9;  // UV_PREPARE
 
 /** How often messages come is asked over windows of this length. */
 constexpr double kWindowMs = 50;

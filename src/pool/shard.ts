@@ -82,14 +82,19 @@ class Incarnation {
    * is no more, which addons do not survive. A thread that hangs is not waited for for ever.
    */
   async endGently(): Promise<void> {
-    let cancel = () => {};
-    const late = new Promise<void>(resolve => {
-      cancel = this.settings.clock.after(this.settings.taskMsMax / 2, resolve);
-    });
-    await Promise.race([Promise.all(this.#running), late]);
-    cancel();
+    await allOrLate(this.#running, this.settings.clock, this.settings.taskMsMax / 2);
     await this.end();
   }
+}
+
+/** Resolves when all of them have, or after `limitMs`. */
+async function allOrLate(promises: Iterable<Promise<unknown>>, clock: Clock, limitMs: number): Promise<void> {
+  let cancel = () => {};
+  const late = new Promise<void>(resolve => {
+    cancel = clock.after(limitMs, resolve);
+  });
+  await Promise.race([Promise.all(promises), late]);
+  cancel();
 }
 
 /** Slots of the ring of jobs that frames leave free for opening and closing streams, which take one each. */
@@ -185,12 +190,7 @@ export class Shard {
     this.#ended = true;
     for (const stream of this.streams.values()) this.close(stream);
     this.#giveUp(this.#worker.endGently());
-    let cancel = () => {};
-    const late = new Promise<void>(resolve => {
-      cancel = this.settings.clock.after(this.settings.taskMsMax, resolve);
-    });
-    await Promise.race([Promise.all(this.#ending), late]);
-    cancel();
+    await allOrLate(this.#ending, this.settings.clock, this.settings.taskMsMax);
   }
 
   #start(): Incarnation {
