@@ -53,3 +53,22 @@ export function isEncoding(value: unknown): value is Encoding {
 export function encodingNumber(encoding: Encoding): number {
   return ENCODINGS.indexOf(encoding);
 }
+
+/** What one direction of a stream carries. */
+export interface Format {
+  encoding: Encoding;
+  /** As announced or asked for (`media_format.sample_rate`), in Hz. */
+  sampleRate: number;
+}
+
+/** How audio is played into the call: what Telnyx was told as stream_bidirectional_mode. */
+export type OutboundMode = 'rtp' | 'mp3';
+
+export interface OutboundOptions {
+  /** Default: rtp, unless the server's `outboundMode` says otherwise. In `mp3` mode encoding and rate mean nothing. */
+  mode?: OutboundMode;
+  /** What Telnyx was told as stream_bidirectional_codec. Default: what comes in. */
+  encoding?: Encoding;
+  /** What Telnyx was told as stream_bidirectional_sampling_rate, in Hz. */
+  sampleRate?: number;
+}

@@ -8,8 +8,8 @@
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
  */
 import type { StreamCapture } from './capture/writer.js';
+import type { Format } from './codec.js';
 import { CODECS } from './codec.js';
-import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
 import { BAD_BASE64, FOREIGN_STREAM } from './native.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';

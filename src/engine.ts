@@ -1,12 +1,5 @@
-import { type Encoding, encodingNumber } from './codec.js';
+import { encodingNumber, type Format } from './codec.js';
 import { INFO, type NativeEngine, type NativeEngineBuffers, type NativeOutbound, native } from './native.js';
-
-/** What one direction of a stream carries. */
-export interface Format {
-  encoding: Encoding;
-  /** As announced or asked for (`media_format.sample_rate`), in Hz. */
-  sampleRate: number;
-}
 
 export interface EngineOptions {
   maxMessageBytes: number;

@@ -1,6 +1,7 @@
 export { readWav, WavWriter, wavBytes } from './audio/wav.js';
 export type { CallInfo } from './call-info.js';
 export { type Clock, systemClock, VirtualClock } from './clock.js';
+export type { OutboundOptions } from './codec.js';
 export { ENCODINGS, type Encoding, SAMPLE_RATES } from './codec.js';
 export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export {
@@ -19,7 +20,6 @@ export {
   type AudioFrame,
   type AudioOptions,
   definePlugin,
-  type OutboundOptions,
   type PlaybackResult,
   type PlayedFrame,
   type Plugin,

@@ -1,7 +1,7 @@
 /** What a stream sends: settled once, at its start. */
+
+import type { Format, OutboundMode, OutboundOptions } from './codec.js';
 import { CODECS, type Encoding, isEncoding } from './codec.js';
-import type { Format } from './engine.js';
-import type { OutboundMode, OutboundOptions } from './plugin.js';
 
 export interface OutboundFormat {
   mode: OutboundMode;

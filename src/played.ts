@@ -5,9 +5,9 @@
  *   message sent ─▶ placed behind what the far end still has ─▶ decode ─▶ (resample) ─▶ heard by now? ─▶ onPlayed
  */
 
+import type { Format } from './codec.js';
 import type { PayloadDecoder } from './codecs/types.js';
 import { createDecoder, type DecoderOptions } from './codecs.js';
-import type { Format } from './engine.js';
 import { type NativeResampler, native } from './native.js';
 import type { PlayedFrame } from './plugin.js';
 

@@ -5,14 +5,13 @@
  *
  * Live audio passes by here: the stream sends it itself (see Stream.play) and opens a playback for all of it.
  */
-import type { Format } from './engine.js';
+import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { Feed } from './feed.js';
 import { Ledger, type LedgerOwner, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
 import type { toIterator } from './playable.js';
-import type { OutboundMode } from './plugin.js';
 import type { PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import type { StreamLink } from './stream.js';

@@ -2,7 +2,7 @@
  * What a plugin is: a module whose default export is `definePlugin({ … })`. A plugin makes one handler a stream; the
  * handler hears PCM and plays PCM.
  */
-import { CODECS, ENCODINGS, type Encoding, isEncoding, SAMPLE_RATES } from './codec.js';
+import { CODECS, ENCODINGS, isEncoding, type OutboundOptions, SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
 import type { Stream } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
@@ -93,18 +93,6 @@ export interface AudioOptions {
   sampleRate?: number;
   /** Which tracks the handler hears. Default: inbound. */
   tracks?: Track | 'both';
-}
-
-/** How audio is played into the call: what Telnyx was told as stream_bidirectional_mode. */
-export type OutboundMode = 'rtp' | 'mp3';
-
-export interface OutboundOptions {
-  /** Default: rtp, unless the server's `outboundMode` says otherwise. In `mp3` mode encoding and rate mean nothing. */
-  mode?: OutboundMode;
-  /** What Telnyx was told as stream_bidirectional_codec. Default: what comes in. */
-  encoding?: Encoding;
-  /** What Telnyx was told as stream_bidirectional_sampling_rate, in Hz. */
-  sampleRate?: number;
 }
 
 export interface AcceptResult {

@@ -1,7 +1,6 @@
 /** What a server tells of itself: the admin port shows it, threads send it to each other (plain data only). */
-import type { Encoding } from './codec.js';
+import type { Encoding, Format } from './codec.js';
 import type { Connection } from './connection.js';
-import type { Format } from './engine.js';
 import type { CodecPoolStats } from './pool/pool.js';
 
 export interface StreamSummary {

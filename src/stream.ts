@@ -5,7 +5,7 @@
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
 import { type CallInfo, callInfo } from './call-info.js';
-import type { Format } from './engine.js';
+import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
@@ -15,7 +15,7 @@ import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js'
 import { checkedRate, type PlayableAudio, type PlayOptions, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
 import { Player, type PlayerOwner } from './player.js';
-import type { OutboundMode, StopReason, StreamHandler } from './plugin.js';
+import type { StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import { checkMarkName } from './telnyx/commands.js';

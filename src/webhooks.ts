@@ -3,6 +3,7 @@
  * request. Events go to the plugins; incoming calls are answered where the server is to.
  */
 import type { Clock } from './clock.js';
+import type { OutboundOptions } from './codec.js';
 import { CODECS } from './codec.js';
 import { SidetoneError } from './errors.js';
 import type { Lane } from './lane.js';
@@ -10,7 +11,7 @@ import { route } from './listener.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
 import { queryOutbound } from './outbound-format.js';
-import type { OutboundOptions, Plugin } from './plugin.js';
+import type { Plugin } from './plugin.js';
 import type { ReactorCounter } from './reactor-counters.js';
 import { createAnswerer } from './telnyx/answer.js';
 import { buildStreamingStart, type StreamingStartRequest } from './telnyx/build.js';

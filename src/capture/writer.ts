@@ -3,7 +3,7 @@ import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '../clock.js';
-import type { Format } from '../engine.js';
+import type { Format } from '../codec.js';
 import { SidetoneError } from '../errors.js';
 import { CAPTURE_VERSION, type CaptureHeader, type CaptureRecord, redact } from './format.js';
 

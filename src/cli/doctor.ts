@@ -1,9 +1,9 @@
 /** `sidetone doctor`: what the audio of a capture really is. */
 import { type Command, InvalidArgumentError } from 'commander';
+import type { Format } from '../codec.js';
 import { CODECS, ENCODINGS, isEncoding } from '../codec.js';
 import { diagnose } from '../doctor/doctor.js';
 import type { AudioFacts, Diagnosis, TrackFacts } from '../doctor/findings.js';
-import type { Format } from '../engine.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 
 interface DoctorFlags {

@@ -1,6 +1,6 @@
 /** A capture taken apart: what the checks look at. */
 import { openCapture } from '../capture/reader.js';
-import type { Format } from '../engine.js';
+import type { Format } from '../codec.js';
 import { decodeBase64 } from '../simulator/payload.js';
 import type { ErrorFrame, MediaFrame, StartFrame, Track } from '../telnyx/frames.js';
 import { parseFrame } from '../telnyx/validate.js';

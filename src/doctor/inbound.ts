@@ -1,6 +1,7 @@
 /** What Telnyx's audio is, against what it is said to be. */
+
+import type { Format } from '../codec.js';
 import { CODECS } from '../codec.js';
-import type { Format } from '../engine.js';
 import { payloadDuration } from '../simulator/payload.js';
 import type { Track } from '../telnyx/frames.js';
 import type { Evidence, InboundMedia } from './evidence.js';

@@ -1,6 +1,7 @@
 /** What the server sends: to the letter of the specification, and whether the caller hears it as it was meant. */
+
+import type { Format } from '../codec.js';
 import { CODECS } from '../codec.js';
-import type { Format } from '../engine.js';
 import { payloadDuration } from '../simulator/payload.js';
 import { containerOf } from './container.js';
 import type { Evidence, ServerMessage } from './evidence.js';
