@@ -1,17 +1,5 @@
+import type { CallInfo } from './plugin/stream.js';
 import type { StartFrame } from './telnyx/frames.js';
-
-/** Who is calling; absent fields were not in the start frame. */
-export interface CallInfo {
-  readonly callControlId: string;
-  readonly callSessionId?: string | undefined;
-  readonly userId: string;
-  readonly from?: string | undefined;
-  readonly to?: string | undefined;
-  readonly tags: readonly string[];
-  /** As Call Control passed it: base64. */
-  readonly clientState?: string | undefined;
-  readonly customParameters: Readonly<Record<string, string>>;
-}
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
 const NO_PARAMETERS: Readonly<Record<string, string>> = Object.freeze({});

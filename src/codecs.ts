@@ -1,7 +1,11 @@
 /** Codecs for tools, tests and plugins: any encoding of the wire, in the thread that asks. */
 import { ENCODINGS, type Encoding, isEncoding, SAMPLE_RATES } from './codec.js';
-import type { PoolDecoderOptions, PoolEncoderOptions } from './codecs/open.js';
-import { openPayloadDecoder, openPayloadEncoder } from './codecs/open.js';
+import {
+  openPayloadDecoder,
+  openPayloadEncoder,
+  type PoolDecoderOptions,
+  type PoolEncoderOptions,
+} from './codecs/open.js';
 import { SampledDecoder, SampledEncoder, type SampledOptions } from './codecs/sampled.js';
 import type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 import { SidetoneError, shown } from './errors.js';

@@ -8,8 +8,7 @@
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
  */
 import type { StreamCapture } from './capture/writer.js';
-import type { Format } from './codec.js';
-import { CODECS } from './codec.js';
+import { CODECS, type Format } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { BAD_BASE64, FOREIGN_STREAM } from './native.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
@@ -22,17 +21,17 @@ import {
 } from './plugin.js';
 import type { Reactor } from './reactor.js';
 import type { ReactorCounter } from './reactor-counters.js';
-import type { Stream, StreamLink } from './stream.js';
+import type { CallStream, StreamLink } from './stream.js';
 import { outboundOf, wishesIn } from './telnyx/expectations.js';
-import type {
-  ConnectedFrame,
-  DtmfFrame,
-  ErrorFrame,
-  MediaFrame,
-  StartFrame,
-  Track,
+import {
+  AUTH_TOKEN_HEADER,
+  type ConnectedFrame,
+  type DtmfFrame,
+  type ErrorFrame,
+  type MediaFrame,
+  type StartFrame,
+  type Track,
 } from './telnyx/frames.js';
-import { AUTH_TOKEN_HEADER } from './telnyx/frames.js';
 import { parseFrame } from './telnyx/validate.js';
 
 /** What a connection needs of its WebSocket; uWebSockets.js's own has it. */
@@ -100,7 +99,7 @@ const CLOSE_CODES: Record<StopReason, number> = {
 export class Connection implements StreamLink {
   #socket: Socket | undefined;
   #seat: Seat | undefined;
-  #stream: Stream | undefined;
+  #stream: CallStream | undefined;
   #slot = -1;
   #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
   #messageMs: number; // when the last whole message came that was not plain media
@@ -138,7 +137,7 @@ export class Connection implements StreamLink {
     return this.#stream?.callControlId;
   }
 
-  get stream(): Stream | undefined {
+  get stream(): CallStream | undefined {
     return this.#stream;
   }
 
@@ -371,7 +370,7 @@ export class Connection implements StreamLink {
     for (const message of early ?? []) this.message(message, false);
   }
 
-  #startHandler(stream: Stream): void {
+  #startHandler(stream: CallStream): void {
     try {
       const { plugin } = this.setup;
       const handler = plugin.onStart(stream);

@@ -1,4 +1,4 @@
-import type { AudioFrame } from './plugin.js';
+import type { AudioFrame } from './plugin/stream.js';
 import type { Track } from './telnyx/frames.js';
 
 /**

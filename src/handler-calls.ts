@@ -2,7 +2,7 @@
 import { SidetoneError } from './errors.js';
 import type { StreamHandler } from './plugin.js';
 import type { Reactor } from './reactor.js';
-import type { Stream } from './stream.js';
+import type { CallStream } from './stream.js';
 
 export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop';
 
@@ -22,7 +22,7 @@ export class HandlerCalls {
 
   constructor(
     private readonly reactor: Reactor,
-    private readonly stream: Stream,
+    private readonly stream: CallStream,
   ) {}
 
   attach(handler: StreamHandler | undefined): void {

@@ -1,8 +1,6 @@
 export { readWav, WavWriter, wavBytes } from './audio/wav.js';
-export type { CallInfo } from './call-info.js';
 export { type Clock, systemClock, VirtualClock } from './clock.js';
-export type { OutboundOptions } from './codec.js';
-export { ENCODINGS, type Encoding, SAMPLE_RATES } from './codec.js';
+export { ENCODINGS, type Encoding, type OutboundOptions, SAMPLE_RATES } from './codec.js';
 export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export {
   createDecoder,
@@ -12,16 +10,22 @@ export {
   resample,
 } from './codecs.js';
 export { type ErrorCode, SidetoneError } from './errors.js';
-export type { MarkResult, Playback } from './ledger.js';
 export type { ServerOptions } from './options.js';
-export type { PlayableAudio, PlayOptions } from './playable.js';
+export type {
+  AudioFrame,
+  CallInfo,
+  MarkResult,
+  PlayableAudio,
+  Playback,
+  PlaybackResult,
+  PlayedFrame,
+  PlayOptions,
+  Stream,
+} from './plugin/stream.js';
 export {
   type AcceptResult,
-  type AudioFrame,
   type AudioOptions,
   definePlugin,
-  type PlaybackResult,
-  type PlayedFrame,
   type Plugin,
   type StopReason,
   type StreamHandler,
@@ -36,7 +40,6 @@ export type { CallOptions as SimulatedCallOptions } from './simulator/options.js
 export type { CallResult } from './simulator/result.js';
 export { type Call, Simulator, type SimulatorOptions } from './simulator/simulator.js';
 export type { CodecFactory, Pcm } from './simulator/speech.js';
-export type { Stream } from './stream.js';
 export { type AnswererOptions, createAnswerer } from './telnyx/answer.js';
 export {
   type AnswerRequest,

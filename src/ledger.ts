@@ -7,7 +7,7 @@
  * the clear, count for nothing.
  */
 import { SidetoneError } from './errors.js';
-import type { PlaybackResult } from './plugin.js';
+import type { MarkResult, Playback, PlaybackResult } from './plugin/stream.js';
 import { markText } from './telnyx/commands.js';
 
 /** Where the outbound audio of a stream stands. */
@@ -31,23 +31,6 @@ export interface LedgerOwner {
   marksWait(): void;
   /** Somebody awaits a playback that is still growing with live audio: it ends here. */
   endLive(playback: PlaybackEntry): void;
-}
-
-export interface MarkResult {
-  name: string;
-  /** Whether the audio before it was heard: false after a clear, or when the stream ended first. */
-  played: boolean;
-}
-
-/**
- * What `stream.play()` returns. Awaiting it tells how much was heard; not awaiting it costs nothing, because the mark
- * that confirms the end is only sent when somebody waits for it.
- */
-export interface Playback extends PromiseLike<PlaybackResult> {
-  /** How much of it has been heard so far, in ms. */
-  readonly playedMs: number;
-  /** All of it was heard, or it was cut off. */
-  readonly finished: boolean;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;

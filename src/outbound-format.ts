@@ -1,7 +1,13 @@
 /** What a stream sends: settled once, at its start. */
 
-import type { Format, OutboundMode, OutboundOptions } from './codec.js';
-import { CODECS, type Encoding, isEncoding } from './codec.js';
+import {
+  CODECS,
+  type Encoding,
+  type Format,
+  isEncoding,
+  type OutboundMode,
+  type OutboundOptions,
+} from './codec.js';
 
 export interface OutboundFormat {
   mode: OutboundMode;

@@ -1,7 +1,6 @@
 /** Where what a stream plays goes: it waits here, is sent when it is due, and is heard. */
 
-import type { Format } from './codec.js';
-import { CODECS } from './codec.js';
+import { CODECS, type Format } from './codec.js';
 import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
 import { INFO } from './native.js';

@@ -1,20 +1,7 @@
 /** What `play()` takes, and the checking of it. */
 import { SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
-import type { AudioFrame } from './plugin.js';
-
-/** Anything `play()` takes: PCM, a frame, or a source of PCM. */
-export type PlayableAudio =
-  | Int16Array
-  | AudioFrame
-  | AsyncIterable<Int16Array>
-  | Iterable<Int16Array>
-  | ReadableStream<Int16Array>;
-
-export interface PlayOptions {
-  /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
-  sampleRate?: number;
-}
+import type { PlayOptions } from './plugin/stream.js';
 
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
 export function checkedRate(options: PlayOptions, usual: number): number {

@@ -9,7 +9,7 @@ import type { Format } from './codec.js';
 import type { PayloadDecoder } from './codecs/types.js';
 import { createDecoder, type DecoderOptions } from './codecs.js';
 import { type NativeResampler, native } from './native.js';
-import type { PlayedFrame } from './plugin.js';
+import type { PlayedFrame } from './plugin/stream.js';
 
 export interface PlayedSetup {
   outbound: Format;

@@ -8,10 +8,11 @@
 import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { Feed } from './feed.js';
-import { Ledger, type LedgerOwner, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
+import { Ledger, type LedgerOwner, type PlaybackEntry } from './ledger.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
 import type { toIterator } from './playable.js';
+import type { MarkResult, Playback } from './plugin/stream.js';
 import type { PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
 import type { StreamLink } from './stream.js';

@@ -4,38 +4,9 @@
  */
 import { CODECS, ENCODINGS, isEncoding, type OutboundOptions, SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
-import type { Stream } from './stream.js';
-import type { StartFrame, Track } from './telnyx/frames.js';
+import type { AudioFrame, PlayedFrame, Stream } from './plugin/stream.js';
+import type { Track } from './telnyx/frames.js';
 import type { WebhookEvent } from './telnyx/webhooks.js';
-
-/** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
-export interface AudioFrame {
-  /** Valid during the callback only: the same memory holds the next frame. `copy()` keeps it. */
-  readonly samples: Int16Array;
-  /** In Hz. */
-  readonly sampleRate: number;
-  readonly track: Track;
-  /** Where the frame's first sample stands on its stream's time axis, in ms since the first audio of the stream. */
-  readonly timestampMs: number;
-  /** Made up for audio that was lost. */
-  readonly concealed: boolean;
-  /** The samples in memory of their own. */
-  copy(): Int16Array;
-}
-
-/**
- * Audio that the handler played, as the caller heard it: in order, after the codec, and only what a clear did not cut
- * off. Its `timestampMs` lies on the axis of the caller's frames, below 0 for what was heard before the first of them.
- */
-export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed'>;
-
-/** What `await playback` gives. */
-export interface PlaybackResult {
-  /** How much of it was heard in the call, in ms. */
-  playedMs: number;
-  /** Whether `clear()`, or the end of the stream, cut it off. */
-  interrupted: boolean;
-}
 
 /** Why a stream ended. */
 export type StopReason =
@@ -120,8 +91,6 @@ export interface Plugin {
    */
   onWebhook?(event: WebhookEvent): unknown;
 }
-
-export type { StartFrame, Stream };
 
 const HANDLER_METHODS = ['onAudio', 'onDtmf', 'onMark', 'onError', 'onStop'];
 

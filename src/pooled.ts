@@ -1,7 +1,6 @@
 /** The codecs of one stream that run in the pool, and the way of their audio there and back. */
 
-import type { Format } from './codec.js';
-import { CODECS, type Encoding } from './codec.js';
+import { CODECS, type Encoding, type Format } from './codec.js';
 import type { OpusRate } from './codecs/opus.js';
 import type { PoolEncoding } from './codecs/types.js';
 import { NEEDS_ROOM } from './native.js';

@@ -6,19 +6,19 @@ import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
-import type { Format, OutboundMode, OutboundOptions } from './codec.js';
-import { encodingNumber } from './codec.js';
+import { encodingNumber, type Format, type OutboundMode, type OutboundOptions } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import type { Connection, Socket } from './connection.js';
 import { Engine, nativeOutbound, SEND_FIELDS } from './engine.js';
 import type { Logger } from './log.js';
 import { GATHER, INFO, NOT_RECOGNISED, NOTHING } from './native.js';
 import type { ReactorOptions } from './options.js';
-import type { AudioFrame, StopReason } from './plugin.js';
+import type { AudioFrame } from './plugin/stream.js';
+import type { StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
 import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
-import { Stream, type StreamSetup } from './stream.js';
+import { CallStream, type StreamSetup } from './stream.js';
 import { Sweeper } from './sweeper.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 import { Ticker } from './ticker.js';
@@ -70,7 +70,7 @@ export class Reactor {
   readonly #onStreams: (change: number) => void;
   readonly #connections = new Set<Connection>();
   // By engine slot:
-  readonly #streamAt: (Stream | undefined)[] = [];
+  readonly #streamAt: (CallStream | undefined)[] = [];
   readonly #socketAt: (Socket | undefined)[] = [];
   readonly #links: (Connection | undefined)[] = [];
   readonly #calls = new Map<string, Connection>();
@@ -207,7 +207,7 @@ export class Reactor {
   }
 
   /** Undefined: the stream cannot be carried here, which the log says. */
-  openStream(open: OpenStream): Stream | undefined {
+  openStream(open: OpenStream): CallStream | undefined {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
     const slot = this.engine.native.open({
@@ -246,9 +246,9 @@ export class Reactor {
   }
 
   /** Undefined where a codec's library is missing or its workers hold as many streams as they can. */
-  #makeStream(setup: StreamSetup): Stream | undefined {
+  #makeStream(setup: StreamSetup): CallStream | undefined {
     try {
-      return new Stream(setup);
+      return new CallStream(setup);
     } catch (error) {
       this.#counters.streamsNotOpened++;
       this.#log.error({ stream: setup.start.stream_id, err: error }, 'a stream could not be opened');
@@ -256,7 +256,7 @@ export class Reactor {
     }
   }
 
-  closeStream(stream: Stream, reason: StopReason): void {
+  closeStream(stream: CallStream, reason: StopReason): void {
     this.#log.debug({ stream: stream.id, reason }, 'stream ended');
     const connection = this.#links[stream.slot];
     if (this.#calls.get(stream.callControlId) === connection) this.#calls.delete(stream.callControlId);
@@ -381,12 +381,12 @@ export class Reactor {
     this.#log.debug({ reason, detail }, 'message refused');
   }
 
-  handlerFailed(stream: Stream, where: string, cause: unknown): void {
+  handlerFailed(stream: CallStream, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
     this.#log.error({ stream: stream.id, where, err: cause }, "a plugin's handler failed");
   }
 
-  handlerStalled(stream: Stream, where: string, heldMs: number): void {
+  handlerStalled(stream: CallStream, where: string, heldMs: number): void {
     this.#counters.handlerStalls++;
     this.#log.warn({ stream: stream.id, where, heldMs }, "a plugin's handler held the thread");
   }

@@ -4,17 +4,18 @@
  *   inbound    Connection ─▶ engine.receive ─▶ deliver() ─▶ handler.onAudio(frame)
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
-import { type CallInfo, callInfo } from './call-info.js';
+import { callInfo } from './call-info.js';
 import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
-import type { MarkResult, Playback, PlaybackEntry } from './ledger.js';
+import type { PlaybackEntry } from './ledger.js';
 import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
-import { checkedRate, type PlayableAudio, type PlayOptions, toIterator } from './playable.js';
+import { checkedRate, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
 import { Player, type PlayerOwner } from './player.js';
+import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from './plugin/stream.js';
 import type { StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
@@ -44,7 +45,7 @@ export interface StreamSetup {
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 
-export class Stream implements PlayerOwner {
+export class CallStream implements Stream, PlayerOwner {
   // What every frame touches stands first, and so does it in memory: two cache lines rather than five.
   #onAudio: StreamHandler['onAudio'];
   #frame: InboundFrame | undefined; // of the inbound track
@@ -158,19 +159,6 @@ export class Stream implements PlayerOwner {
     return this.#closed;
   }
 
-  /**
-   * Plays audio into the call, behind what is queued.
-   *
-   * PCM is copied before this returns. Sources are read as there is room, about two seconds ahead. Playing the frame
-   * that is being heard, inside its callback, is the live path: it allocates nothing and returns the stream's one live
-   * playback, which stands for everything played so; where the queue is full, the frame is dropped and `onError` told.
-   *
-   * In MP3 mode PCM becomes files, one a second at most, of what was played by then; each is some 50 to 150 ms longer
-   * than its audio, so that whole utterances sound better than many pieces.
-   *
-   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong type or rate; SIDETONE_QUEUE_FULL when the queue has no
-   *   room for all of it (nothing is queued then); SIDETONE_STREAM_CLOSED after the stream's end
-   */
   play(audio: PlayableAudio, options?: PlayOptions): Playback {
     this.#mustBeOpen('play');
     const hearing = this.#hearing;
@@ -186,32 +174,17 @@ export class Stream implements PlayerOwner {
     return this.#player.playSource(toIterator(audio), sampleRate);
   }
 
-  /**
-   * MP3 mode: plays a file into the call, behind what is queued. `bytes` are copied before this returns.
-   *
-   * @param bytes an MP3 file of at most 8 MB and 596 s; one that waits behind others counts for `queueMaxMs`
-   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL;
-   *   SIDETONE_STREAM_CLOSED
-   */
   playFile(bytes: Uint8Array): Playback {
     this.#mustBeOpen('playFile');
     return this.#player.playFile(bytes);
   }
 
-  /**
-   * Sets a mark behind everything played so far. Resolves when Telnyx returns it: `played` tells whether its audio was
-   * heard or a clear sent it back. `onMark(name)` is called too when it was heard.
-   */
   mark(name = `mark-${this.#reactor.nextMarkNumber()}`): Promise<MarkResult> {
     this.#mustBeOpen('mark');
     checkMarkName(name);
     return this.#player.mark(name);
   }
 
-  /**
-   * Stops what is playing and drops what is queued, here and at Telnyx. Unfinished playbacks settle as interrupted.
-   * `playedMs` is how much of them was heard, `discardedMs` how much was not.
-   */
   clear(): Promise<{ playedMs: number; discardedMs: number }> {
     this.#mustBeOpen('clear');
     this.#played?.cleared(this.#reactor.clock.now());

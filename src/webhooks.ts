@@ -3,8 +3,7 @@
  * request. Events go to the plugins; incoming calls are answered where the server is to.
  */
 import type { Clock } from './clock.js';
-import type { OutboundOptions } from './codec.js';
-import { CODECS } from './codec.js';
+import { CODECS, type OutboundOptions } from './codec.js';
 import { SidetoneError } from './errors.js';
 import type { Lane } from './lane.js';
 import { route } from './listener.js';

@@ -5,8 +5,8 @@ import { systemClock } from '../src/clock.js';
 import { createDecoder } from '../src/codecs.js';
 import { SidetoneError } from '../src/errors.js';
 import { GATHER } from '../src/native.js';
-import type { AudioFrame, PlayedFrame, Plugin, StreamHandler } from '../src/plugin.js';
-import type { Stream } from '../src/stream.js';
+import type { AudioFrame, PlayedFrame, Stream } from '../src/plugin/stream.js';
+import type { Plugin, StreamHandler } from '../src/plugin.js';
 import { payloads, WireCall } from './helpers/telnyx-messages.js';
 import { VirtualReactor } from './helpers/virtual-reactor.js';
 

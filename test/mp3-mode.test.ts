@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { closeMp3, encodeMp3, mp3DurationMs } from '../src/codecs/mp3.js';
 import { definePlugin, type MarkResult, type ServerOptions, Simulator } from '../src/index.js';
-import type { Stream } from '../src/plugin.js';
+import type { Stream } from '../src/plugin/stream.js';
 import { withServer } from './helpers/servers.js';
 import { speechLike } from './helpers/speech.js';
 import { payloads } from './helpers/telnyx-messages.js';

@@ -6,8 +6,8 @@ import type { Encoding } from '../src/codec.js';
 import { createEncoder } from '../src/codecs.js';
 import type { SidetoneError } from '../src/errors.js';
 import type { ServerOptions } from '../src/options.js';
-import type { PlaybackResult, StreamHandler } from '../src/plugin.js';
-import type { Stream } from '../src/stream.js';
+import type { PlaybackResult, Stream } from '../src/plugin/stream.js';
+import type { StreamHandler } from '../src/plugin.js';
 import { propertyRuns } from './helpers/runs.js';
 import { LATENCY_MS, type VirtualCall, VirtualServer } from './helpers/virtual-call.js';
 

@@ -1,7 +1,6 @@
 /** What a server did in a stream, in figures that two runs can be compared by. */
 
-import type { Format } from '../codec.js';
-import { type Encoding, isEncoding } from '../codec.js';
+import { type Encoding, type Format, isEncoding } from '../codec.js';
 import { decodeBase64, type PayloadFormat, payloadDuration } from '../simulator/payload.js';
 
 export interface ServerSide {

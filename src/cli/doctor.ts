@@ -1,7 +1,6 @@
 /** `sidetone doctor`: what the audio of a capture really is. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Format } from '../codec.js';
-import { CODECS, ENCODINGS, isEncoding } from '../codec.js';
+import { CODECS, ENCODINGS, type Format, isEncoding } from '../codec.js';
 import { diagnose } from '../doctor/doctor.js';
 import type { AudioFacts, Diagnosis, TrackFacts } from '../doctor/findings.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';

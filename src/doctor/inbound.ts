@@ -1,7 +1,6 @@
 /** What Telnyx's audio is, against what it is said to be. */
 
-import type { Format } from '../codec.js';
-import { CODECS } from '../codec.js';
+import { CODECS, type Format } from '../codec.js';
 import { payloadDuration } from '../simulator/payload.js';
 import type { Track } from '../telnyx/frames.js';
 import type { Evidence, InboundMedia } from './evidence.js';

@@ -1,7 +1,6 @@
 /** What the server sends: to the letter of the specification, and whether the caller hears it as it was meant. */
 
-import type { Format } from '../codec.js';
-import { CODECS } from '../codec.js';
+import { CODECS, type Format } from '../codec.js';
 import { payloadDuration } from '../simulator/payload.js';
 import { containerOf } from './container.js';
 import type { Evidence, ServerMessage } from './evidence.js';

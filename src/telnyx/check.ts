@@ -4,8 +4,7 @@ import { type Finding, Findings } from './check/findings.js';
 import { checkTexmlText } from './check/texml.js';
 import type { Command } from './requests.js';
 
-export type { Finding, MistakeCode, Severity } from './check/findings.js';
-export { MISTAKES } from './check/findings.js';
+export { type Finding, MISTAKES, type MistakeCode, type Severity } from './check/findings.js';
 
 export const REQUEST_KINDS = ['streaming_start', 'answer', 'dial', 'texml'] as const;
 /** A Call Control command, or a TeXML document. */

@@ -14,17 +14,17 @@
  * - The payload's base64 is not judged here: only that it is a string.
  */
 import { ENCODINGS, type Encoding, isEncoding } from '../codec.js';
-import type {
-  ConnectedFrame,
-  DtmfFrame,
-  ErrorFrame,
-  MarkFrame,
-  MediaFrame,
-  StartFrame,
-  StopFrame,
-  TelnyxFrame,
+import {
+  AUTH_TOKEN_HEADER,
+  type ConnectedFrame,
+  type DtmfFrame,
+  type ErrorFrame,
+  type MarkFrame,
+  type MediaFrame,
+  type StartFrame,
+  type StopFrame,
+  type TelnyxFrame,
 } from './frames.js';
-import { AUTH_TOKEN_HEADER } from './frames.js';
 
 /** Why a message was refused; stable, fit for a metric's label. */
 export type RefusalReason =
