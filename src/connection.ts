@@ -10,6 +10,7 @@
 import type { StreamCapture } from './capture/writer.js';
 import { CODECS, type Format } from './codec.js';
 import { SidetoneError } from './errors.js';
+import type { Socket } from './media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from './native.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
 import {
@@ -19,9 +20,9 @@ import {
   type Plugin,
   type StopReason,
 } from './plugin.js';
-import type { Reactor } from './reactor.js';
+import type { Reactor, ReactorLink } from './reactor.js';
 import type { ReactorCounter } from './reactor-counters.js';
-import type { CallStream, StreamLink } from './stream.js';
+import type { CallStream } from './stream.js';
 import { outboundOf, wishesIn } from './telnyx/expectations.js';
 import {
   AUTH_TOKEN_HEADER,
@@ -33,14 +34,6 @@ import {
   type Track,
 } from './telnyx/frames.js';
 import { parseFrame } from './telnyx/validate.js';
-
-/** What a connection needs of its WebSocket; uWebSockets.js's own has it. */
-export interface Socket {
-  /** 1 sent, 0 buffered (do not send again), 2 dropped. */
-  send(message: string | Uint8Array, isBinary?: boolean, compress?: boolean): number;
-  end(code?: number, reason?: string): void;
-  getBufferedAmount(): number;
-}
 
 /** Where a message of this WebSocket goes, kept beside it so that media need not come through the connection. */
 export interface Seat {
@@ -96,7 +89,7 @@ const CLOSE_CODES: Record<StopReason, number> = {
   server_closed: 1001,
 };
 
-export class Connection implements StreamLink {
+export class Connection implements ReactorLink {
   #socket: Socket | undefined;
   #seat: Seat | undefined;
   #stream: CallStream | undefined;
@@ -133,16 +126,8 @@ export class Connection implements StreamLink {
     return this.#state === 'streaming';
   }
 
-  get callControlId(): string | undefined {
-    return this.#stream?.callControlId;
-  }
-
   get stream(): CallStream | undefined {
     return this.#stream;
-  }
-
-  get plugin(): Plugin {
-    return this.setup.plugin;
   }
 
   /** One message. `message` is read before this returns and not kept. */
@@ -151,7 +136,7 @@ export class Connection implements StreamLink {
     if (isBinary) {
       this.#messageMs = this.reactor.clock.now();
       this.reactor.count('binaryMessages');
-    } else if (this.#state !== 'streaming' || !this.reactor.receive(this.#slot, message)) {
+    } else if (this.#state !== 'streaming' || !this.reactor.path.receive(this.#slot, message)) {
       this.unusual(message);
     }
   }
@@ -219,7 +204,7 @@ export class Connection implements StreamLink {
 
   /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
   sweep(nowMs: number): void {
-    const mediaMs = this.streaming ? this.reactor.engine.native.lastMediaMs(this.#slot) : 0;
+    const mediaMs = this.streaming ? this.reactor.path.engine.native.lastMediaMs(this.#slot) : 0;
     const idleMs = nowMs - Math.max(this.#messageMs, mediaMs);
     if (idleMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
     else this.#stream?.sweep(nowMs);
@@ -266,7 +251,7 @@ export class Connection implements StreamLink {
     const frame = parsed.frame;
     if (parsed.unknownKeys) this.reactor.count('unknownKeys', parsed.unknownKeys);
     if ('sequence_number' in frame && frame.event !== 'media' && frame.event !== 'start' && this.#stream) {
-      this.reactor.engine.native.noteSequence(this.#slot, Number(frame.sequence_number));
+      this.reactor.path.engine.native.noteSequence(this.#slot, Number(frame.sequence_number));
     }
     switch (frame.event) {
       case 'connected':
@@ -352,6 +337,7 @@ export class Connection implements StreamLink {
       handlerRate,
       tracks,
       query: this.setup.query,
+      plugin: this.setup.plugin.name,
       socket: this.#capture ? undefined : this.#socket,
     });
     if (!opened) {
@@ -414,9 +400,9 @@ export class Connection implements StreamLink {
     }
     this.reactor.count('mediaParsedFully');
     const { track, chunk, timestamp, payload } = frame.media;
-    this.reactor.nowMs = this.reactor.clock.now();
-    const outcome = this.reactor.engine
-      .at(this.reactor.nowMs)
+    this.reactor.path.nowMs = this.reactor.clock.now();
+    const outcome = this.reactor.path.engine
+      .at(this.reactor.path.nowMs)
       .receiveParsed(
         this.#slot,
         track === 'outbound' ? 1 : 0,
@@ -431,7 +417,7 @@ export class Connection implements StreamLink {
     } else if (outcome === FOREIGN_STREAM) {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
-      this.reactor.wake();
+      this.reactor.path.wake();
       this.#stream!.deliver(outcome);
     }
   }

@@ -1,8 +1,7 @@
 /** Calling a handler, whatever it does: throw, reject, never finish, hold the thread. Its own call suffers, no other. */
 import { SidetoneError } from './errors.js';
+import type { StreamHost } from './media/host.js';
 import type { StreamHandler } from './plugin.js';
-import type { Reactor } from './reactor.js';
-import type { CallStream } from './stream.js';
 
 export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop';
 
@@ -15,14 +14,21 @@ const HANDLER_PENDING_MAX = 1000;
 
 type Methods = Record<string, ((...values: unknown[]) => unknown) | undefined>;
 
+/** The stream whose handler it is. */
+export interface HandlerOwner {
+  readonly id: string;
+  /** The handler has failed: frames pass by it, or the stream ends. */
+  bypass(ends: boolean): void;
+}
+
 export class HandlerCalls {
   #handler: Methods | undefined;
   #bypassed = false;
   #pending = 0; // async callbacks that have not finished
 
   constructor(
-    private readonly reactor: Reactor,
-    private readonly stream: CallStream,
+    private readonly host: StreamHost,
+    private readonly stream: HandlerOwner,
   ) {}
 
   attach(handler: StreamHandler | undefined): void {
@@ -32,13 +38,13 @@ export class HandlerCalls {
   tell(method: HandlerMethod, values: unknown[]): void {
     const handler = this.#handler;
     if (handler === undefined || (this.#bypassed && method !== 'onStop')) return;
-    const beganMs = this.reactor.clock.now();
+    const beganMs = this.host.clock.now();
     try {
       this.watch(method, handler[method]?.(...values));
     } catch (error) {
       this.failed(method, error);
     }
-    const heldMs = this.reactor.clock.now() - beganMs;
+    const heldMs = this.host.clock.now() - beganMs;
     if (heldMs >= HANDLER_SLOW_MS) this.held(method, heldMs);
   }
 
@@ -62,7 +68,7 @@ export class HandlerCalls {
 
   /** A method held the thread for HANDLER_SLOW_MS or more. */
   held(where: string, heldMs: number): void {
-    this.reactor.handlerStalled(this.stream, where, heldMs);
+    this.host.handlerStalled(this.stream.id, where, heldMs);
     if (heldMs < HANDLER_STALL_MS) return;
     const problem = `${where} held the thread, and with it every stream of it, for ${Math.round(heldMs)} ms: hand such work to a worker`;
     this.failed(where, new SidetoneError('SIDETONE_HANDLER_FAILED', problem));
@@ -70,8 +76,8 @@ export class HandlerCalls {
 
   failed(where: string, cause: unknown): void {
     if (this.#bypassed && where !== 'onStop') return;
-    this.reactor.handlerFailed(this.stream, where, cause);
-    const bypass = this.reactor.options.handlerErrors === 'bypass';
+    this.host.handlerFailed(this.stream.id, where, cause);
+    const bypass = this.host.options.handlerErrors === 'bypass';
     if (where !== 'onError' && where !== 'onStop') {
       const error = new SidetoneError('SIDETONE_HANDLER_FAILED', `handler's ${where} failed`, { cause });
       this.tell('onError', [error]);

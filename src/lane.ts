@@ -80,7 +80,7 @@ export class LocalLane implements Lane {
       webhook: setup.webhook,
     });
     if (options.gatherMs > 0) {
-      this.#stopGathering = native.gather(this.reactor.gathering, options.gatherMs);
+      this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);
     }
   }
 

@@ -7,11 +7,11 @@ import {
   type ConnectionSetup,
   type KnownToken,
   type Seat,
-  type Socket,
   type WireFault,
 } from './connection.js';
 import { SidetoneError } from './errors.js';
 import type { Logger } from './log.js';
+import type { Socket } from './media/path.js';
 import type { ResolvedOptions } from './options.js';
 import { type AcceptResult, checkFormats, type Plugin, type StreamRequest } from './plugin.js';
 import type { Reactor } from './reactor.js';
@@ -78,6 +78,7 @@ export class Listener {
   constructor(environment: ListenerOptions) {
     this.#environment = environment;
     const { options, reactor } = environment;
+    const { path } = reactor;
     this.#tokens = tokenDigests(options.authToken);
     this.#app = makeApp(options);
     this.#app.ws<UserData>('/*', {
@@ -95,7 +96,7 @@ export class Listener {
         const user = ws.getUserData();
         const { slot } = user;
         if (slot < 0 || isBinary) user.connection.message(message, isBinary);
-        else if (!reactor.receive(slot, message)) user.connection.unusual(message);
+        else if (!path.receive(slot, message)) user.connection.unusual(message);
       },
       drain: ws => ws.getUserData().connection.drained(),
       ping: ws => ws.getUserData().connection.control(),

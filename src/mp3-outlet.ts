@@ -12,11 +12,10 @@ import { mp3DurationMs } from './codecs/mp3.js';
 import { SidetoneError } from './errors.js';
 import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
+import type { StreamHost, StreamLink } from './media/host.js';
 import type { Outlet } from './outlet.js';
 import { Playout } from './playout.js';
-import type { Reactor } from './reactor.js';
 import type { OutletCounter } from './reactor-counters.js';
-import type { StreamLink } from './stream.js';
 import { CLEAR_TEXT } from './telnyx/commands.js';
 
 /** A file, as it goes out. */
@@ -71,7 +70,7 @@ interface Piece {
 }
 
 export interface Mp3OutletSetup {
-  reactor: Reactor;
+  host: StreamHost;
   link: StreamLink;
   /** Of the engine, whose counters of what comes in go on. */
   slot: number;
@@ -194,8 +193,8 @@ export class Mp3Outlet implements Outlet {
   }
 
   counters(): Record<string, number> {
-    const { reactor, slot } = this.#setup;
-    return { ...reactor.engine.counters(slot), ...this.#counters };
+    const { host, slot } = this.#setup;
+    return { ...host.path.engine.counters(slot), ...this.#counters };
   }
 
   close(): void {
@@ -211,14 +210,14 @@ export class Mp3Outlet implements Outlet {
   }
 
   #now(): number {
-    return this.#setup.reactor.clock.now();
+    return this.#setup.host.clock.now();
   }
 
   /** `bytes` are taken of the memory for queued audio. */
   #mustHaveRoom(ms: number, bytes: number, waitingMs: number): void {
-    const { reactor } = this.#setup;
-    const { queueMaxMs } = reactor.options;
-    if (this.#queue.length < PIECES_MAX && waitingMs <= queueMaxMs && reactor.reserve(bytes)) return;
+    const { host } = this.#setup;
+    const { queueMaxMs } = host.options;
+    if (this.#queue.length < PIECES_MAX && waitingMs <= queueMaxMs && host.reserve(bytes)) return;
     this.#count('playsRefused', 1);
     throw queueFull(ms, this.queuedMs(), queueMaxMs);
   }
@@ -263,7 +262,7 @@ export class Mp3Outlet implements Outlet {
   }
 
   #empty(): void {
-    for (const piece of this.#queue) this.#setup.reactor.release(piece.bytes);
+    for (const piece of this.#queue) this.#setup.host.release(piece.bytes);
     this.#queue = [];
   }
 
@@ -280,18 +279,18 @@ export class Mp3Outlet implements Outlet {
     this.#pumping = false;
     if (waitMs === undefined || this.#closed) return;
     // At least 1: a timer may be early by a fraction, and rounding of sums must not make it fire for ever.
-    this.#stopTimer = this.#setup.reactor.clock.after(Math.max(1, Math.ceil(waitMs)), () => this.#pump());
+    this.#stopTimer = this.#setup.host.clock.after(Math.max(1, Math.ceil(waitMs)), () => this.#pump());
   }
 
   /** One thing that is due. Returns 0 when it was done, else in how many ms something will be, if that is known. */
   #step(): number | undefined {
-    const { link, reactor } = this.#setup;
+    const { link, host } = this.#setup;
     const first = this.#queue[0];
     const dueMs =
       Math.max(this.#lastSentMs + INTERVAL_MS, this.#playout.dryAtMs - LEAD_MS, first?.gatherUntilMs ?? 0) -
       this.#now();
     if (link.backlogged) {
-      if (first && dueMs <= 0 && reactor.options.slowReader === 'close') link.end('protocol_error');
+      if (first && dueMs <= 0 && host.options.slowReader === 'close') link.end('protocol_error');
       return undefined;
     }
     if (this.#clearOwed) {
@@ -314,7 +313,7 @@ export class Mp3Outlet implements Outlet {
   #send(piece: Piece, file: Mp3File): void {
     const nowMs = this.#now();
     this.#queue.shift();
-    this.#setup.reactor.release(piece.bytes);
+    this.#setup.host.release(piece.bytes);
     this.#lastSentMs = nowMs;
     this.#handed = piece.position + piece.ms;
     this.#playout.sent(piece.position, piece.ms, piece.leadInMs, file.durationMs, nowMs);
@@ -326,7 +325,7 @@ export class Mp3Outlet implements Outlet {
   #encode(piece: Piece): void {
     piece.open = false;
     piece.encoding = true;
-    this.#setup.reactor.encodeMp3(joined(piece.parts), piece.sampleRate).then(
+    this.#setup.host.encodeMp3(joined(piece.parts), piece.sampleRate).then(
       bytes => this.#encoded(piece, bytes),
       (error: Error) => this.#notEncoded(piece, error),
     );
@@ -340,7 +339,7 @@ export class Mp3Outlet implements Outlet {
     // Compressed: it takes less than was held for it.
     const spare = piece.bytes - piece.file.message.length;
     if (spare > 0) {
-      this.#setup.reactor.release(spare);
+      this.#setup.host.release(spare);
       piece.bytes -= spare;
     }
     this.#pump();
@@ -354,7 +353,7 @@ export class Mp3Outlet implements Outlet {
     } else if (++piece.failures > 1) {
       // Its time is passed over.
       this.#queue.shift();
-      this.#setup.reactor.release(piece.bytes);
+      this.#setup.host.release(piece.bytes);
       this.#handed = piece.position + piece.ms;
       this.#setup.report(error);
     }
@@ -363,7 +362,7 @@ export class Mp3Outlet implements Outlet {
 
   #count(counter: OutletCounter, by: number): void {
     this.#counters[counter] += by;
-    this.#setup.reactor.outletCounters[counter] += by;
+    this.#setup.host.outletCounters[counter] += by;
   }
 }
 

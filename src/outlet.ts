@@ -3,10 +3,8 @@
 import { CODECS, type Format } from './codec.js';
 import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
+import type { StreamHost, StreamLink } from './media/host.js';
 import { INFO } from './native.js';
-import type { PooledCodecs } from './pooled.js';
-import type { Reactor } from './reactor.js';
-import type { StreamLink } from './stream.js';
 import { CLEAR_TEXT } from './telnyx/commands.js';
 
 /** One a stream. Its stream hears of messages that were sent by `afterSend()`. */
@@ -38,28 +36,29 @@ export interface Outlet {
 }
 
 export interface EngineOutletSetup {
-  reactor: Reactor;
+  host: StreamHost;
   link: StreamLink;
   slot: number;
   outbound: Format;
-  pooled: PooledCodecs | undefined;
+  /** Pool encodings: what the engine wants encoded now goes to the encoder. */
+  encode: (() => void) | undefined;
 }
 
 /** RTP mode: the engine queues, encodes and paces. Positions count samples at the outbound encoding's rate. */
 export class EngineOutlet implements Outlet {
   readonly readAheadMs = 2000;
   // Fields of its own rather than the object it is made of: those have a shape a stream, and every access would be a miss.
-  readonly #reactor: EngineOutletSetup['reactor'];
+  readonly #host: EngineOutletSetup['host'];
   readonly #slot: number;
   readonly #link: EngineOutletSetup['link'];
-  readonly #pooled: EngineOutletSetup['pooled'];
+  readonly #encode: EngineOutletSetup['encode'];
   readonly #samplesPerMs: number;
 
   constructor(setup: EngineOutletSetup) {
-    this.#reactor = setup.reactor;
+    this.#host = setup.host;
     this.#slot = setup.slot;
     this.#link = setup.link;
-    this.#pooled = setup.pooled;
+    this.#encode = setup.encode;
     this.#samplesPerMs = CODECS[setup.outbound.encoding].sampleRate(setup.outbound.sampleRate) / 1000;
   }
 
@@ -79,32 +78,32 @@ export class EngineOutlet implements Outlet {
   }
 
   enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
-    const reactor = this.#reactor;
-    const due = reactor.play(this.#slot, samples, sampleRate, nowMs);
+    const { path, options } = this.#host;
+    const due = path.play(this.#slot, samples, sampleRate, nowMs);
     if (due < 0) {
-      throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), reactor.options.queueMaxMs);
+      throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), options.queueMaxMs);
     }
-    if (due > 0) reactor.flush(due);
-    this.#pooled?.encode();
+    if (due > 0) path.flush(due);
+    this.#encode?.();
   }
 
   cutAt(position: number): void {
-    this.#reactor.engine.native.cutAt(this.#slot, position);
+    this.#host.path.engine.native.cutAt(this.#slot, position);
   }
 
   follow(every: boolean, belowMs: number): void {
-    const { native } = this.#reactor.engine;
+    const { native } = this.#host.path.engine;
     native.follow(this.#slot, every);
     native.followBelow(this.#slot, belowMs * this.#samplesPerMs);
   }
 
   clear(): void {
-    this.#reactor.engine.at(this.#reactor.clock.now()).clear(this.#slot);
+    this.#host.path.engine.at(this.#host.clock.now()).clear(this.#slot);
     this.#link.sendText(CLEAR_TEXT);
   }
 
   counters(): Record<string, number> {
-    return this.#reactor.engine.counters(this.#slot);
+    return this.#host.path.engine.counters(this.#slot);
   }
 
   // The tick sends what is due, and the engine's queue ends with the slot.
@@ -113,8 +112,8 @@ export class EngineOutlet implements Outlet {
   close(): void {}
 
   #position(): Float64Array {
-    const { engine, clock } = this.#reactor;
-    engine.at(clock.now()).position(this.#slot);
-    return engine.info;
+    const { path, clock } = this.#host;
+    path.engine.at(clock.now()).position(this.#slot);
+    return path.info;
   }
 }

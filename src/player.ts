@@ -9,22 +9,21 @@ import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { Feed } from './feed.js';
 import { Ledger, type LedgerOwner, type PlaybackEntry } from './ledger.js';
+import type { StreamHost, StreamLink } from './media/host.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
 import type { toIterator } from './playable.js';
 import type { MarkResult, Playback } from './plugin/stream.js';
-import type { PooledCodecs } from './pooled.js';
-import type { Reactor } from './reactor.js';
-import type { StreamLink } from './stream.js';
 
 export interface PlayerSetup {
-  reactor: Reactor;
+  host: StreamHost;
   link: StreamLink;
   slot: number;
   outbound: Format;
   mode: OutboundMode;
   handlerRate: number;
-  pooled: PooledCodecs | undefined;
+  /** Pool encodings: what the engine wants encoded now goes to the encoder. */
+  encode: (() => void) | undefined;
 }
 
 /** The stream that plays. */
@@ -38,7 +37,7 @@ export interface PlayerOwner {
 }
 
 export class Player implements LedgerOwner {
-  readonly #reactor: Reactor;
+  readonly #host: StreamHost;
   readonly #owner: PlayerOwner;
   readonly #outlet: Outlet;
   readonly #ledger: Ledger;
@@ -47,7 +46,7 @@ export class Player implements LedgerOwner {
   #closed = false;
 
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
-    this.#reactor = setup.reactor;
+    this.#host = setup.host;
     this.#owner = owner;
     this.#outlet =
       setup.mode === 'mp3'
@@ -222,7 +221,7 @@ export class Player implements LedgerOwner {
 
   #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
     this.#begin(playback);
-    this.#outlet.enqueue(samples, sampleRate, this.#reactor.clock.now());
+    this.#outlet.enqueue(samples, sampleRate, this.#host.clock.now());
   }
 
   #begin(playback: PlaybackEntry): void {
@@ -233,7 +232,7 @@ export class Player implements LedgerOwner {
     this.#owner.endLive();
     if (this.#feed) return this.#feed;
     this.#feed = new Feed({
-      queueMaxMs: this.#reactor.options.queueMaxMs,
+      queueMaxMs: this.#host.options.queueMaxMs,
       readAheadMs: this.#outlet.readAheadMs,
       // Read ahead of what Telnyx has, not of what has been heard.
       queuedMs: () => {
@@ -243,7 +242,7 @@ export class Player implements LedgerOwner {
       enqueue: (playback, samples, rate) => this.#enqueue(playback, samples, rate),
       close: playback => this.complete(playback),
       failed: error => {
-        this.#reactor.count('sourceFailures');
+        this.#host.count('sourceFailures');
         this.#owner.report(error);
       },
       idle: () => {

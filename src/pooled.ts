@@ -3,12 +3,12 @@
 import { CODECS, type Encoding, type Format } from './codec.js';
 import type { OpusRate } from './codecs/opus.js';
 import type { PoolEncoding } from './codecs/types.js';
+import type { StreamHost } from './media/host.js';
 import { NEEDS_ROOM } from './native.js';
 import type { PoolDecoder, PoolEncoder } from './pool/pool.js';
-import type { Reactor } from './reactor.js';
 
 export interface PooledStream {
-  reactor: Reactor;
+  host: StreamHost;
   slot: number;
   inbound: Format;
   outbound: Format;
@@ -53,10 +53,10 @@ export class PooledCodecs {
   }
 
   #openDecoders(): void {
-    const { reactor, inbound, tracks } = this.#stream;
+    const { host, inbound, tracks } = this.#stream;
     if (!inPool(inbound.encoding)) return;
     for (const track of tracks) {
-      this.#decoders[track] = reactor.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
+      this.#decoders[track] = host.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
         onPcm: (pcm, concealed) => this.#decoded(track, pcm, concealed),
         onError: error => this.#stream.report(error),
       });
@@ -64,17 +64,17 @@ export class PooledCodecs {
   }
 
   #openEncoder(): PoolEncoder | undefined {
-    const { reactor, outbound, slot } = this.#stream;
+    const { host, outbound, slot } = this.#stream;
     if (!inPool(outbound.encoding)) return undefined;
-    const { opus, amrwb } = reactor.options;
+    const { opus, amrwb } = host.options;
     const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
-    return reactor.pool.openEncoder(outbound.encoding, options, {
+    return host.pool.openEncoder(outbound.encoding, options, {
       onPacket: packet => {
-        reactor.engine.native.enqueuePacket(slot, packet);
-        reactor.wake();
+        host.path.engine.native.enqueuePacket(slot, packet);
+        host.path.wake();
       },
       onError: (error, frames) => {
-        reactor.engine.native.packetsLost(slot, frames);
+        host.path.engine.native.packetsLost(slot, frames);
         this.#stream.report(error);
       },
     });
@@ -82,26 +82,26 @@ export class PooledCodecs {
 
   /** The payload that the engine has laid out goes to its decoder. */
   decode(track: number): void {
-    const { reactor } = this.#stream;
-    if (!this.#decoders[track]!.decode(reactor.engine.pooledPayload())) reactor.count('poolRefused');
+    const { host } = this.#stream;
+    if (!this.#decoders[track]!.decode(host.path.engine.pooledPayload())) host.count('poolRefused');
   }
 
   /** `frames` of 20 ms never came. */
   conceal(track: number, frames: number): void {
     for (let i = 0; i < frames; i++) {
-      if (!this.#decoders[track]!.conceal()) this.#stream.reactor.count('poolRefused');
+      if (!this.#decoders[track]!.conceal()) this.#stream.host.count('poolRefused');
     }
   }
 
   /** What the engine wants encoded now goes to the encoder. */
   encode(): void {
     if (!this.#encoder) return;
-    const { reactor, slot } = this.#stream;
-    const { native } = reactor.engine;
-    const now = reactor.clock.now();
-    while (reactor.engine.at(now).takePcm(slot, this.#pcm) > 0) {
+    const { host, slot } = this.#stream;
+    const { native } = host.path.engine;
+    const now = host.clock.now();
+    while (host.path.engine.at(now).takePcm(slot, this.#pcm) > 0) {
       if (this.#encoder.encode(this.#pcm)) continue;
-      reactor.count('poolRefused');
+      host.count('poolRefused');
       native.packetsLost(slot, 1);
     }
   }
@@ -112,15 +112,15 @@ export class PooledCodecs {
   }
 
   #decoded(track: number, pcm: Int16Array, concealed: boolean): void {
-    const { reactor, slot, inbound } = this.#stream;
+    const { host, slot, inbound } = this.#stream;
     const longest = sliceSamples(inbound);
-    if (concealed && reactor.options.concealment === 'silence') pcm.fill(0);
+    if (concealed && host.options.concealment === 'silence') pcm.fill(0);
     for (let at = 0; at < pcm.length; at += longest) {
       const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
-      let samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);
+      let samples = host.path.engine.native.deliverPcm(slot, track, slice, concealed);
       if (samples === NEEDS_ROOM) {
         this.#stream.makeRoom(track);
-        samples = reactor.engine.native.deliverPcm(slot, track, slice, concealed);
+        samples = host.path.engine.native.deliverPcm(slot, track, slice, concealed);
       }
       if (samples > 0) this.#stream.hear(track, samples);
     }

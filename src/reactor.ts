@@ -1,40 +1,40 @@
 /**
  * The streams of one thread: its engine, its pacing and its counters. A stream lives and dies on one reactor. It knows
- * nothing of sockets: listener.ts feeds it connections, and tests do.
+ * nothing of sockets: listener.ts feeds it connections, and tests do. What happens to media stands in media/path.ts.
  */
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
-import { encodingNumber, type Format, type OutboundMode, type OutboundOptions } from './codec.js';
+import { encodingNumber, type OutboundOptions } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
-import type { Connection, Socket } from './connection.js';
-import { Engine, nativeOutbound, SEND_FIELDS } from './engine.js';
+import { nativeOutbound } from './engine.js';
 import type { Logger } from './log.js';
-import { GATHER, INFO, NOT_RECOGNISED, NOTHING } from './native.js';
+import type { StreamHost, StreamLink } from './media/host.js';
+import { type MediaLink, MediaPath, type Socket } from './media/path.js';
 import type { ReactorOptions } from './options.js';
-import type { AudioFrame } from './plugin/stream.js';
 import type { StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
 import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
 import { CallStream, type StreamSetup } from './stream.js';
 import { Sweeper } from './sweeper.js';
-import type { StartFrame, Track } from './telnyx/frames.js';
-import { Ticker } from './ticker.js';
 
 /** The event loop is asked this often how late it is. */
 const LOOP_SAMPLE_MS = 10;
 
-interface OpenStream {
-  link: Connection;
-  start: StartFrame;
-  inbound: Format;
-  outbound: Format;
-  mode: OutboundMode;
-  handlerRate: number;
-  tracks: readonly Track[];
-  query: URLSearchParams;
+/** What a reactor needs of a connection. */
+export interface ReactorLink extends StreamLink, MediaLink {
+  /** Its stream has started and not ended. */
+  readonly streaming: boolean;
+  readonly stream: CallStream | undefined;
+  /** Called a few times a second. */
+  sweep(nowMs: number): void;
+}
+
+/** What a connection settles at `start`. */
+export interface OpenStream extends Omit<StreamSetup, 'host' | 'slot'> {
+  link: ReactorLink;
   /** Media are sent to it at once; undefined where the connection wants to see them. */
   socket: Socket | undefined;
 }
@@ -53,14 +53,10 @@ export interface ReactorEnvironment {
   onStreams?: (change: number) => void;
 }
 
-export class Reactor {
+export class Reactor implements StreamHost {
   readonly clock: Clock;
   readonly options: ReactorOptions;
-  readonly engine: Engine;
-  /** Writes the time to the engine's `info[INFO.nowMs]`. */
-  readonly stamp: () => void;
-  /** What the event loop's gathering goes by: see GATHER. */
-  readonly gathering = new Float64Array(Object.keys(GATHER).length);
+  readonly path: MediaPath;
   /** Undefined unless streams are captured. */
   readonly capture: CaptureDirectory | undefined;
   readonly #log: Logger;
@@ -68,18 +64,9 @@ export class Reactor {
   readonly #onCall: (callControlId: string) => void;
   readonly #onConnections: (change: number) => void;
   readonly #onStreams: (change: number) => void;
-  readonly #connections = new Set<Connection>();
-  // By engine slot:
-  readonly #streamAt: (CallStream | undefined)[] = [];
-  readonly #socketAt: (Socket | undefined)[] = [];
-  readonly #links: (Connection | undefined)[] = [];
-  readonly #calls = new Map<string, Connection>();
+  readonly #connections = new Set<ReactorLink>();
+  readonly #calls = new Map<string, ReactorLink>();
   readonly #counters: Record<ReactorCounter, number>;
-  /**
-   * When the message came, or the tick, that is being worked on. (Not an argument from function to function: what is
-   * not inlined would allocate for it.)
-   */
-  nowMs = 0;
   /** What went out past the engine: MP3 files. */
   readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
@@ -87,13 +74,10 @@ export class Reactor {
   #mp3Used = false;
   #reservedBytes = 0; // for audio queued outside the engine
   #streams = 0;
-  #sending = false;
-  #isHearing = false; // a frame that has just come
   #markNumber = 0;
   // Its own sampling timer does not keep the process alive.
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
-  readonly #ticker: Ticker;
-  readonly #sweeper: Sweeper<Connection>;
+  readonly #sweeper: Sweeper<ReactorLink>;
 
   constructor(environment: ReactorEnvironment) {
     this.clock = environment.clock;
@@ -104,15 +88,8 @@ export class Reactor {
     this.#onConnections = environment.onConnections ?? (() => {});
     this.#onStreams = environment.onStreams ?? (() => {});
     this.capture = this.#openCapture();
-    this.engine = new Engine(environment.options);
-    const { info } = this.engine;
-    this.stamp =
-      environment.clock.stamper?.(info, INFO.nowMs) ??
-      (() => {
-        info[INFO.nowMs] = environment.clock.now();
-      });
+    this.path = new MediaPath(environment.clock, environment.options);
     this.#sweeper = new Sweeper(environment.clock, this.#connections);
-    this.#ticker = new Ticker(environment.clock, () => this.tick());
     this.#loopDelay.enable();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
       ReactorCounter,
@@ -161,13 +138,13 @@ export class Reactor {
   }
 
   #queueBytes(): number {
-    return this.engine.native.queueBytes() + this.#reservedBytes;
+    return this.path.engine.native.queueBytes() + this.#reservedBytes;
   }
 
   // --- connections ---
 
   /** Connections that are open, streaming or not. */
-  get connections(): ReadonlySet<Connection> {
+  get connections(): ReadonlySet<ReactorLink> {
     return this.#connections;
   }
 
@@ -175,20 +152,20 @@ export class Reactor {
     return this.#streams;
   }
 
-  admit(connection: Connection): void {
+  admit(connection: ReactorLink): void {
     this.#connections.add(connection);
     this.#onConnections(1);
     this.#counters.connectionsOpened++;
     this.#sweeper.start();
   }
 
-  forget(connection: Connection): void {
+  forget(connection: ReactorLink): void {
     if (this.#connections.delete(connection)) this.#onConnections(-1);
     if (this.#connections.size === 0) this.#sweeper.stop();
   }
 
   /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
-  takeOver(callControlId: string, connection: Connection): void {
+  takeOver(callControlId: string, connection: ReactorLink): void {
     const before = this.#calls.get(callControlId);
     this.#calls.set(callControlId, connection);
     if (before && before !== connection) {
@@ -210,7 +187,7 @@ export class Reactor {
   openStream(open: OpenStream): CallStream | undefined {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
-    const slot = this.engine.native.open({
+    const slot = this.path.engine.native.open({
       streamId: start.stream_id,
       startSequence: Number(start.sequence_number),
       wantsInbound: tracks.includes('inbound'),
@@ -227,21 +204,16 @@ export class Reactor {
       },
       outbound: nativeOutbound(outbound, options),
     });
-    const stream = this.#makeStream({ reactor: this, slot, ...open });
+    const stream = this.#makeStream({ host: this, slot, ...open });
     if (!stream) {
-      this.engine.native.close(slot);
+      this.path.close(slot);
       return undefined;
     }
-    this.#streamAt[slot] = stream;
-    this.#socketAt[slot] = open.socket;
-    this.#links[slot] = open.link;
+    this.path.open(slot, stream, open.link, open.socket);
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
-    this.#log.debug(
-      { stream: start.stream_id, inbound, outbound, plugin: open.link.plugin.name },
-      'stream started',
-    );
+    this.#log.debug({ stream: start.stream_id, inbound, outbound, plugin: open.plugin }, 'stream started');
     return stream;
   }
 
@@ -258,12 +230,8 @@ export class Reactor {
 
   closeStream(stream: CallStream, reason: StopReason): void {
     this.#log.debug({ stream: stream.id, reason }, 'stream ended');
-    const connection = this.#links[stream.slot];
-    if (this.#calls.get(stream.callControlId) === connection) this.#calls.delete(stream.callControlId);
-    this.engine.native.close(stream.slot);
-    this.#streamAt[stream.slot] = undefined;
-    this.#socketAt[stream.slot] = undefined;
-    this.#links[stream.slot] = undefined;
+    if (this.#calls.get(stream.callControlId)?.stream === stream) this.#calls.delete(stream.callControlId);
+    this.path.close(stream.slot);
     this.#streams--;
     this.#onStreams(-1);
     this.#counters.streamsStopped++;
@@ -271,101 +239,6 @@ export class Reactor {
 
   expectedOutbound(callControlId: string): OutboundOptions | undefined {
     return this.#expectedOutbound?.(callControlId);
-  }
-
-  // --- the media path ---
-
-  /** A text message of an open stream. False: it is no plain media frame, and its connection must judge it. */
-  receive(slot: number, message: ArrayBuffer): boolean {
-    const { native, info } = this.engine;
-    this.stamp();
-    this.nowMs = info[INFO.nowMs]!;
-    const outcome = native.receive(slot, message);
-    if (outcome === NOT_RECOGNISED) return false;
-    this.gathering[GATHER.messages]!++;
-    this.wake();
-    if (outcome !== NOTHING) {
-      this.#isHearing = true;
-      this.#streamAt[slot]!.deliver(outcome);
-      this.#isHearing = false;
-    }
-    if (this.#ticker.isDue(this.nowMs)) this.tick();
-    return true;
-  }
-
-  /**
-   * Queues PCM for a stream. Returns how many messages are due now, to be sent by flush(): none while sends are under
-   * way; -1 where the queue was full.
-   */
-  play(slot: number, samples: Int16Array, sampleRate: number, nowMs: number): number {
-    const due = this.engine.at(nowMs).play(slot, samples, sampleRate, !this.#sending);
-    this.wake();
-    return due;
-  }
-
-  /** The same of the frame that the stream's handler is hearing. */
-  playHeard(slot: number, frame: AudioFrame): number {
-    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, this.nowMs);
-    const due = this.engine.at(this.nowMs).playHeard(slot);
-    this.wake();
-    return due;
-  }
-
-  /** The engine may have a new deadline. */
-  wake(): void {
-    if (this.engine.info[INFO.scheduled] !== 0) this.#ticker.start();
-  }
-
-  /** Sends the first `count` messages of the send slab. */
-  flush(count: number): void {
-    const { sends } = this.engine;
-    let followed = false;
-    if (this.#isHearing) this.gathering[GATHER.answeredMs] = this.nowMs;
-    this.#sending = true;
-    for (let i = 0; i < count; i++) {
-      const at = i * SEND_FIELDS;
-      const slot = sends[at]!;
-      const message = this.engine.message(i, sends[at + 1]!);
-      const isFollowed = sends[at + 2] === 1;
-      const socket = isFollowed ? undefined : this.#socketAt[slot];
-      followed ||= isFollowed;
-      if (socket === undefined) this.#links[slot]?.sendMedia(message, isFollowed);
-      else if (socket.send(message, false, false) === 2) this.#links[slot]!.notSent();
-    }
-    if (followed) this.#follow(count);
-    this.#sending = false;
-  }
-
-  /** Marks go behind all of a stream's messages, and sources are read for what the sending made room for. */
-  #follow(count: number): void {
-    const { sends } = this.engine;
-    let last = -1;
-    for (let at = 0; at < count * SEND_FIELDS; at += SEND_FIELDS) {
-      const slot = sends[at]!;
-      if (sends[at + 2] === 1 && slot !== last) this.#streamAt[slot]?.afterSend();
-      last = slot;
-    }
-  }
-
-  /** Sends what is due, gives up gaps whose wait is over, feeds the encoders in the pool. */
-  tick(): void {
-    const { engine } = this;
-    const { info, gaps, encodes } = engine;
-    let more = true;
-    while (more) {
-      this.nowMs = this.clock.now();
-      this.flush(engine.at(this.nowMs).tick());
-      more = info[INFO.tickHasMore] === 1;
-      const gapCount = info[INFO.gapCount]!;
-      const encodeCount = info[INFO.encodeCount]!;
-      for (let i = 0; i < gapCount; i++) {
-        const slot = gaps[i]! >> 1;
-        const stream = this.#streamAt[slot];
-        if (stream && !stream.closed) stream.deliver(engine.at(this.nowMs).next(slot, gaps[i]! & 1));
-      }
-      for (let i = 0; i < encodeCount; i++) this.#streamAt[encodes[i]!]?.encode();
-    }
-    this.#ticker.ticked(this.nowMs, info[INFO.scheduled]! > 0);
   }
 
   // --- what goes wrong ---
@@ -381,14 +254,14 @@ export class Reactor {
     this.#log.debug({ reason, detail }, 'message refused');
   }
 
-  handlerFailed(stream: CallStream, where: string, cause: unknown): void {
+  handlerFailed(streamId: string, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
-    this.#log.error({ stream: stream.id, where, err: cause }, "a plugin's handler failed");
+    this.#log.error({ stream: streamId, where, err: cause }, "a plugin's handler failed");
   }
 
-  handlerStalled(stream: CallStream, where: string, heldMs: number): void {
+  handlerStalled(streamId: string, where: string, heldMs: number): void {
     this.#counters.handlerStalls++;
-    this.#log.warn({ stream: stream.id, where, heldMs }, "a plugin's handler held the thread");
+    this.#log.warn({ stream: streamId, where, heldMs }, "a plugin's handler held the thread");
   }
 
   // --- figures ---
@@ -399,7 +272,7 @@ export class Reactor {
 
   /** All counters, the engine's and the reactor's own. */
   counters(): Record<string, number> {
-    const counters: Record<string, number> = { ...this.engine.counters(), ...this.#counters };
+    const counters: Record<string, number> = { ...this.path.engine.counters(), ...this.#counters };
     for (const [name, value] of Object.entries(this.outletCounters)) counters[name]! += value;
     return counters;
   }
@@ -409,17 +282,22 @@ export class Reactor {
     return Object.fromEntries(this.#refusals);
   }
 
+  /** The oldest first. */
+  *#running(): Generator<CallStream> {
+    for (const { stream } of this.#connections) if (stream && !stream.closed) yield stream;
+  }
+
   /** Everything at once, with up to `streamsMax` streams one by one. */
   snapshot(reactor: number, streamsMax = Number.POSITIVE_INFINITY): ReactorSnapshot {
     const delay = this.#loopDelay;
     const snapshot: ReactorSnapshot = {
       reactor,
-      groups: streamGroups(this.#connections),
-      streams: streamSummaries(this.#connections, this.clock.now(), streamsMax),
+      groups: streamGroups(this.#running()),
+      streams: streamSummaries(this.#running(), this.clock.now(), streamsMax),
       connections: this.#connections.size,
       counters: this.counters(),
       refusals: this.refusals(),
-      lateness: [...this.engine.native.lateness()],
+      lateness: [...this.path.engine.native.lateness()],
       queueBytes: this.#queueBytes(),
       pool: this.#pool?.stats,
       eventLoopDelayMs: {
@@ -433,10 +311,9 @@ export class Reactor {
   }
 
   async close(): Promise<void> {
-    this.#ticker.stop();
     this.#sweeper.stop();
     this.#loopDelay.disable();
-    this.engine.native.destroy();
+    this.path.destroy();
     await this.capture?.close();
     await this.#pool?.close();
     if (this.#mp3Used) await closeMp3();

@@ -1,7 +1,7 @@
 /** What a server tells of itself: the admin port shows it, threads send it to each other (plain data only). */
 import type { Encoding, Format } from './codec.js';
-import type { Connection } from './connection.js';
 import type { CodecPoolStats } from './pool/pool.js';
+import type { CallStream } from './stream.js';
 
 export interface StreamSummary {
   id: string;
@@ -50,33 +50,32 @@ export interface ReactorSnapshot {
 }
 
 /** All streams that run, by plugin and encodings. */
-export function streamGroups(connections: Iterable<Connection>): StreamGroup[] {
+export function streamGroups(streams: Iterable<CallStream>): StreamGroup[] {
   const groups = new Map<string, StreamGroup>();
-  for (const { stream, plugin } of connections) {
-    if (!stream || stream.closed) continue;
+  for (const stream of streams) {
+    const { plugin } = stream;
     const inbound = stream.inbound.encoding;
     const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
-    const key = `${inbound} ${outbound} ${plugin.name}`;
+    const key = `${inbound} ${outbound} ${plugin}`;
     const group = groups.get(key);
     if (group) group.streams++;
-    else groups.set(key, { plugin: plugin.name, inbound, outbound, streams: 1 });
+    else groups.set(key, { plugin, inbound, outbound, streams: 1 });
   }
   return [...groups.values()];
 }
 
 /** Up to `streamsMax` of the streams that run, the oldest first. */
 export function streamSummaries(
-  connections: Iterable<Connection>,
+  streams: Iterable<CallStream>,
   nowMs: number,
   streamsMax: number,
 ): StreamSummary[] {
   const summaries: StreamSummary[] = [];
-  for (const { stream, plugin } of connections) {
+  for (const stream of streams) {
     if (summaries.length >= streamsMax) break;
-    if (!stream || stream.closed) continue;
     summaries.push({
       id: stream.id,
-      plugin: plugin.name,
+      plugin: stream.plugin,
       inbound: stream.inbound,
       outbound: stream.outbound,
       mode: stream.mode,

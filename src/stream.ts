@@ -11,6 +11,8 @@ import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import type { PlaybackEntry } from './ledger.js';
+import type { StreamHost, StreamLink } from './media/host.js';
+import type { MediaStream } from './media/path.js';
 import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
 import { checkedRate, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
@@ -18,20 +20,11 @@ import { Player, type PlayerOwner } from './player.js';
 import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from './plugin/stream.js';
 import type { StopReason, StreamHandler } from './plugin.js';
 import { inPool, PooledCodecs } from './pooled.js';
-import type { Reactor } from './reactor.js';
 import { checkMarkName } from './telnyx/commands.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 
-/** How the stream's connection sends text and ends. */
-export interface StreamLink {
-  sendText(text: string): void;
-  /** So much waits to be read by the peer that what is sent now would be dropped. */
-  readonly backlogged: boolean;
-  end(reason: StopReason): void;
-}
-
 export interface StreamSetup {
-  reactor: Reactor;
+  host: StreamHost;
   link: StreamLink;
   slot: number;
   start: StartFrame;
@@ -41,11 +34,13 @@ export interface StreamSetup {
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
+  /** Name of the plugin whose handler it has. */
+  plugin: string;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 
-export class CallStream implements Stream, PlayerOwner {
+export class CallStream implements Stream, MediaStream, PlayerOwner {
   // What every frame touches stands first, and so does it in memory: two cache lines rather than five.
   #onAudio: StreamHandler['onAudio'];
   #frame: InboundFrame | undefined; // of the inbound track
@@ -57,7 +52,7 @@ export class CallStream implements Stream, PlayerOwner {
   /** Live audio goes to the engine as it is. */
   readonly #isDirect: boolean;
   #handler: StreamHandler | undefined;
-  readonly #reactor: Reactor;
+  readonly #host: StreamHost;
   /** Rate at which the handler hears and, by default, plays, in Hz. */
   readonly sampleRate: number;
 
@@ -84,6 +79,8 @@ export class CallStream implements Stream, PlayerOwner {
   readonly mode: OutboundMode;
   /** @internal On the reactor's clock. */
   readonly startedMs: number;
+  /** @internal */
+  readonly plugin: string;
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -95,12 +92,12 @@ export class CallStream implements Stream, PlayerOwner {
     this.outbound = setup.outbound;
     this.mode = setup.mode;
     this.sampleRate = setup.handlerRate;
-    this.startedMs = setup.reactor.clock.now();
-    this.#reactor = setup.reactor;
+    this.startedMs = setup.host.clock.now();
+    this.#host = setup.host;
     this.#link = setup.link;
-    this.#calls = new HandlerCalls(setup.reactor, this);
+    this.#calls = new HandlerCalls(setup.host, this);
     this.#slot = setup.slot;
-    const { native } = setup.reactor.engine;
+    const { native } = setup.host.path.engine;
     for (const track of setup.tracks) {
       const number = TRACK_NAMES.indexOf(track);
       const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesUsual(setup.slot, number));
@@ -113,7 +110,7 @@ export class CallStream implements Stream, PlayerOwner {
         ...setup,
         tracks: setup.tracks.map(track => TRACK_NAMES.indexOf(track)),
         hear: (track, samples) => {
-          setup.reactor.nowMs = setup.reactor.clock.now();
+          setup.host.path.nowMs = setup.host.clock.now();
           this.#hear(track, samples);
         },
         makeRoom: track => this.makeRoom(track),
@@ -125,12 +122,14 @@ export class CallStream implements Stream, PlayerOwner {
       this.#played = new PlayedTap({
         outbound: setup.outbound,
         sampleRate: setup.handlerRate,
-        codec: { l16ByteOrder: setup.reactor.options.l16ByteOrder },
+        codec: { l16ByteOrder: setup.host.options.l16ByteOrder },
         deliver: frame => this.tell('onPlayed', frame),
       });
     }
     this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
-    this.#player = new Player({ ...setup, pooled: this.#pooled }, this);
+    const pooled = this.#pooled;
+    this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
+    this.plugin = setup.plugin;
   }
 
   /** The call's identifiers and parameters. */
@@ -179,7 +178,7 @@ export class CallStream implements Stream, PlayerOwner {
     return this.#player.playFile(bytes);
   }
 
-  mark(name = `mark-${this.#reactor.nextMarkNumber()}`): Promise<MarkResult> {
+  mark(name = `mark-${this.#host.nextMarkNumber()}`): Promise<MarkResult> {
     this.#mustBeOpen('mark');
     checkMarkName(name);
     return this.#player.mark(name);
@@ -187,7 +186,7 @@ export class CallStream implements Stream, PlayerOwner {
 
   clear(): Promise<{ playedMs: number; discardedMs: number }> {
     this.#mustBeOpen('clear');
-    this.#played?.cleared(this.#reactor.clock.now());
+    this.#played?.cleared(this.#host.clock.now());
     this.#live = undefined;
     return Promise.resolve(this.#player.clear());
   }
@@ -211,7 +210,7 @@ export class CallStream implements Stream, PlayerOwner {
     this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
       this.#played = undefined;
-      if (!handler?.onAudio) this.#reactor.engine.native.deafen(this.#slot);
+      if (!handler?.onAudio) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
     if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
@@ -222,7 +221,7 @@ export class CallStream implements Stream, PlayerOwner {
    * next() returned at the reactor's `nowMs`.
    */
   deliver(outcome: number): void {
-    const { engine, nowMs } = this.#reactor;
+    const { engine, nowMs } = this.#host.path;
     for (;;) {
       const track = engine.info[INFO.track]!;
       const more = engine.info[INFO.more] === 1;
@@ -237,16 +236,16 @@ export class CallStream implements Stream, PlayerOwner {
 
   /** @internal A frame longer than 20 ms is coming. */
   makeRoom(track: number): void {
-    const { native } = this.#reactor.engine;
+    const { native } = this.#host.path.engine;
     const frame = (track === 0 ? this.#frame : this.#outboundFrame)!;
     frame.makeRoom(native.frameSamplesMax(this.#slot, track));
     native.setFrameBuffer(this.#slot, track, frame.memory);
   }
 
   #hear(track: number, samples: number): void {
-    const { nowMs } = this.#reactor;
+    const { nowMs } = this.#host.path;
     const frame = (track === 0 ? this.#frame : this.#outboundFrame)!;
-    const { info } = this.#reactor.engine;
+    const { info } = this.#host.path;
     frame.show(samples, info[INFO.timestampMs]!, info[INFO.concealed] === 1);
     if (this.#played) {
       if (track === 0 || !this.#frame) {
@@ -265,7 +264,7 @@ export class CallStream implements Stream, PlayerOwner {
     } finally {
       this.#hearing = undefined;
     }
-    this.#reactor.stamp();
+    this.#host.path.stamp();
     const heldMs = info[INFO.nowMs]! - nowMs;
     if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
   }
@@ -299,8 +298,8 @@ export class CallStream implements Stream, PlayerOwner {
   /** @internal Messages of this stream were sent: marks and sources may go on. */
   afterSend(): void {
     if (this.#played) {
-      const { engine } = this.#reactor;
-      const now = this.#reactor.clock.now();
+      const { engine } = this.#host.path;
+      const now = this.#host.clock.now();
       engine.at(now).position(this.#slot);
       this.#played.placed(now + engine.info[INFO.aheadMs]!);
     }
@@ -343,7 +342,7 @@ export class CallStream implements Stream, PlayerOwner {
     const played = this.#played;
     this.#played = undefined;
     this.#closed = true;
-    played?.close(this.#reactor.clock.now());
+    played?.close(this.#host.clock.now());
     this.#pooled?.close();
     this.#stopReason = reason;
     this.#tellStop(reason);
@@ -362,28 +361,28 @@ export class CallStream implements Stream, PlayerOwner {
       this.#live = this.#player.openLive();
       this.#liveFull = false;
     }
-    const reactor = this.#reactor;
+    const { path } = this.#host;
     if (!this.#isDirect) {
       try {
-        this.#player.enqueueLive(frame.samples, frame.sampleRate, reactor.nowMs);
+        this.#player.enqueueLive(frame.samples, frame.sampleRate, path.nowMs);
       } catch (error) {
         this.#liveDropped(frame, error);
       }
       return this.#live;
     }
-    const due = reactor.playHeard(this.#slot, frame);
-    if (due > 0) reactor.flush(due);
+    const due = path.playHeard(this.#slot, frame);
+    if (due > 0) path.flush(due);
     else if (due < 0) this.#liveDropped(frame);
     return this.#live;
   }
 
   /** Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on. */
   #liveDropped(frame: InboundFrame, error?: unknown): void {
-    this.#reactor.count('liveDropped');
+    this.#host.count('liveDropped');
     if (this.#liveFull) return;
     this.#liveFull = true;
     const lengthMs = (frame.samples.length * 1000) / frame.sampleRate;
-    const { queueMaxMs } = this.#reactor.options;
+    const { queueMaxMs } = this.#host.options;
     this.tell('onError', error ?? queueFull(lengthMs, this.queuedMs, queueMaxMs));
   }
 

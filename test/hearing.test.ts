@@ -157,7 +157,7 @@ test("the system clock's stamps lie on the axis of its now()", () => {
 
 test('the event loop may gather messages unless a frame was answered while it was heard', () => {
   const virtual = new VirtualReactor();
-  const { gathering } = virtual.reactor;
+  const { gathering } = virtual.reactor.path;
   const start = (handler: (stream: Stream) => StreamHandler, wire: WireCall) => {
     const { receive } = virtual.connect({ name: 'test', onStart: handler });
     receive(wire.connected());

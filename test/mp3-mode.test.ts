@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { closeMp3, encodeMp3, mp3DurationMs } from '../src/codecs/mp3.js';
+import type { Connection } from '../src/connection.js';
 import { definePlugin, type MarkResult, type ServerOptions, Simulator } from '../src/index.js';
 import type { Stream } from '../src/plugin/stream.js';
 import { withServer } from './helpers/servers.js';
@@ -251,7 +252,7 @@ describe('MP3 mode', () => {
   test('files wait for a peer that does not read, and so do marks and clears', async () => {
     const { server, stream, sent, pass, judged } = start();
     let waiting = 0;
-    const connection = [...server.reactor.connections][0]!;
+    const connection = [...server.reactor.connections][0] as Connection;
     Object.defineProperty(connection, 'backlogged', { get: () => waiting > 0 });
     const file = await encodeMp3(speech(1.5), HZ);
     waiting = 1;
@@ -304,7 +305,7 @@ describe('MP3 mode', () => {
 
   test('a peer that does not read is closed where the server says so', async () => {
     const { server, stream, sent, call } = start({ slowReader: 'close' });
-    const connection = [...server.reactor.connections][0]!;
+    const connection = [...server.reactor.connections][0] as Connection;
     const file = await encodeMp3(speech(0.5), HZ);
     stream.playFile(file);
     Object.defineProperty(connection, 'backlogged', { value: true });

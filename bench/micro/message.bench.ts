@@ -68,7 +68,7 @@ export async function define(bench: Bench): Promise<void> {
   const seat = { slot: -1 };
   const message = (bytes: ArrayBuffer): void => {
     if (seat.slot < 0) connection.message(bytes, false);
-    else if (!reactor.receive(seat.slot, bytes)) connection.unusual(bytes);
+    else if (!reactor.path.receive(seat.slot, bytes)) connection.unusual(bytes);
   };
   const openCall = (): Connection => {
     const connection = new Connection(reactor, {

@@ -1,8 +1,9 @@
 /** A reactor on a virtual clock, with connections whose WebSocket is the test itself or a simulated call. */
 import { VirtualClock } from '../../src/clock.js';
-import { Connection, type Socket } from '../../src/connection.js';
+import { Connection } from '../../src/connection.js';
 import type { Plugin, ServerOptions, Simulator } from '../../src/index.js';
 import { createLog } from '../../src/log.js';
+import type { Socket } from '../../src/media/path.js';
 import { resolveOptions } from '../../src/options.js';
 import { Reactor } from '../../src/reactor.js';
 

@@ -1,0 +1,35 @@
+/** What a stream and its parts need of the reactor that carries them, and of the connection that they belong to. */
+import type { Clock } from '../clock.js';
+import type { ReactorOptions } from '../options.js';
+import type { StopReason } from '../plugin.js';
+import type { CodecPool } from '../pool/pool.js';
+import type { OutletCounter, ReactorCounter } from '../reactor-counters.js';
+import type { MediaPath } from './path.js';
+
+export interface StreamHost {
+  readonly path: MediaPath;
+  readonly clock: Clock;
+  readonly options: ReactorOptions;
+  /** Workers for the costly codecs. */
+  readonly pool: CodecPool;
+  /** What goes out past the engine. */
+  readonly outletCounters: Record<OutletCounter, number>;
+  count(counter: ReactorCounter, times?: number): void;
+  /** Takes memory for queued audio; false where not as much of it is left. */
+  reserve(bytes: number): boolean;
+  release(bytes: number): void;
+  /** A whole MP3 file of mono PCM. */
+  encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array>;
+  /** Counts up over all streams, for marks without a name. */
+  nextMarkNumber(): number;
+  handlerFailed(streamId: string, where: string, cause: unknown): void;
+  handlerStalled(streamId: string, where: string, heldMs: number): void;
+}
+
+/** How a stream's connection sends text and ends. */
+export interface StreamLink {
+  sendText(text: string): void;
+  /** So much waits to be read by the peer that what is sent now would be dropped. */
+  readonly backlogged: boolean;
+  end(reason: StopReason): void;
+}
