@@ -7,9 +7,11 @@
 #include "binding/engine.h"
 #include "binding/gather.h"
 #include "binding/kernels.h"
+#include "binding/layout.h"
 #include "binding/load.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  sidetone::binding::exportLayout(env, exports);
   sidetone::binding::exportEngine(env, exports);
   sidetone::binding::exportClock(env, exports);
   sidetone::binding::exportGather(env, exports);

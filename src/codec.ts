@@ -1,6 +1,4 @@
-/**
- * Encodings as the specification spells them, in the order in which the addon numbers them.
- */
+/** Encodings as the specification spells them. */
 export const ENCODINGS = ['PCMU', 'PCMA', 'G722', 'OPUS', 'AMR-WB', 'L16'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
@@ -47,11 +45,6 @@ export const CODECS: Readonly<Record<Encoding, CodecFacts>> = {
 
 export function isEncoding(value: unknown): value is Encoding {
   return ENCODINGS.includes(value as Encoding);
-}
-
-/** The addon's number for an encoding. */
-export function encodingNumber(encoding: Encoding): number {
-  return ENCODINGS.indexOf(encoding);
 }
 
 /** What one direction of a stream carries. */

@@ -1,5 +1,13 @@
-import { encodingNumber, type Format } from './codec.js';
-import { INFO, type NativeEngine, type NativeEngineBuffers, type NativeOutbound, native } from './native.js';
+import type { Format } from './codec.js';
+import {
+  ENCODING_NUMBERS,
+  INFO,
+  type NativeEngine,
+  type NativeEngineBuffers,
+  type NativeOutbound,
+  native,
+  SEND,
+} from './native.js';
 
 export interface EngineOptions {
   maxMessageBytes: number;
@@ -13,7 +21,7 @@ export interface EngineOptions {
 
 export function nativeOutbound(format: Format, options: EngineOptions): NativeOutbound {
   return {
-    encoding: encodingNumber(format.encoding),
+    encoding: ENCODING_NUMBERS[format.encoding],
     sampleRate: format.sampleRate,
     l16BigEndian: options.l16ByteOrder === 'be',
     leadMs: options.leadMs,
@@ -26,7 +34,7 @@ export function nativeOutbound(format: Format, options: EngineOptions): NativeOu
 export class Engine {
   readonly native: NativeEngine;
   readonly info: Float64Array;
-  /** SEND_FIELDS per message: its stream, its bytes, and whether it is followed. */
+  /** SEND.fields numbers a message. */
   readonly sends: Int32Array;
   readonly gaps: Int32Array;
   readonly encodes: Int32Array;
@@ -47,7 +55,7 @@ export class Engine {
     const buffers: NativeEngineBuffers = {
       slab: new Uint8Array(sizes.slotBytes * sizes.sendSlots),
       payload: new Uint8Array(sizes.payloadBytes),
-      sends: new Int32Array(sizes.sendSlots * SEND_FIELDS),
+      sends: new Int32Array(sizes.sendSlots * SEND.fields),
       gaps: new Int32Array(sizes.wakes),
       encodes: new Int32Array(sizes.wakes),
       info: new Float64Array(sizes.info),
@@ -108,7 +116,6 @@ export class Engine {
   }
 }
 
-export const SEND_FIELDS = 3;
 // Six encodings and rates by five or six chunk lengths.
 const VIEWS_PER_SLOT = 48;
 const PAYLOAD_VIEWS = 512;

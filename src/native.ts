@@ -2,48 +2,12 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { Encoding } from './codec.js';
 import { SidetoneError } from './errors.js';
 import type { NativeLoad } from './load/native.js';
 
-/** Outcomes of `receive`, `receiveParsed` and `next` that are not a number of samples. */
-export const NOTHING = 0;
-export const NOT_RECOGNISED = -1;
-export const BAD_BASE64 = -2;
-export const FOREIGN_STREAM = -3;
-export const POOL_PAYLOAD = -10;
-export const POOL_LOSS = -11;
-/** The next frame is longer than the frame buffer: setFrameBuffer() with a longer one and call next() or deliverPcm() again. */
-export const NEEDS_ROOM = -12;
-
-/** Where in the engine's `info` view each figure lies; written by the call named behind it. */
-export const INFO = {
-  timestampMs: 0, // receive, next, deliverPcm
-  track: 1,
-  concealed: 2,
-  more: 3,
-  payloadOffset: 4,
-  payloadBytes: 5,
-  lostFrames: 6,
-  tickHasMore: 7, // tick
-  gapCount: 8,
-  encodeCount: 9,
-  accepted: 10, // position
-  sent: 11,
-  played: 12,
-  aheadMs: 13,
-  queuedMs: 14,
-  scheduled: 15, // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
-  nowMs: 16, // the caller, before every call in which time plays a part: see Engine.at()
-} as const;
-
-/** What `gather` reads, written by the reactor. */
-export const GATHER = {
-  messages: 0, // how many have come
-  answeredMs: 1, // when a frame was last answered while it was heard
-} as const;
-
 export interface NativeOutbound {
-  /** Index into ENCODINGS' native numbering: PCMU 0, PCMA 1, G722 2, OPUS 3, AMR-WB 4, L16 5. */
+  /** ENCODING_NUMBERS has it. */
   encoding: number;
   sampleRate: number;
   l16BigEndian: boolean;
@@ -181,7 +145,48 @@ export interface NativeL16OrderFinder {
   readonly settled: boolean;
 }
 
+/** Numbers that both sides must agree on, by name; the addon has them (native/binding/layout.cpp). */
+interface NativeLayout {
+  info: Readonly<Record<InfoName, number>>;
+  gather: Readonly<Record<'messages' | 'answeredMs', number>>;
+  outcomes: Readonly<
+    Record<
+      'nothing' | 'notRecognised' | 'badBase64' | 'foreignStream' | 'poolPayload' | 'poolLoss' | 'needsRoom',
+      number
+    >
+  >;
+  send: Readonly<Record<'stream' | 'bytes' | 'followed' | 'fields', number>>;
+  sliceMs: Readonly<Record<'opus' | 'other', number>>;
+  encodings: Readonly<Record<Encoding, number>>;
+}
+
+/** Figures of the engine's `info` view, by the call that writes them. */
+type InfoName =
+  // receive, next, deliverPcm
+  | 'timestampMs'
+  | 'track'
+  | 'concealed'
+  | 'more'
+  | 'payloadOffset'
+  | 'payloadBytes'
+  | 'lostFrames'
+  // tick
+  | 'tickHasMore'
+  | 'gapCount'
+  | 'encodeCount'
+  // position
+  | 'accepted'
+  | 'sent'
+  | 'played'
+  | 'aheadMs'
+  | 'queuedMs'
+  // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
+  | 'scheduled'
+  // the caller, before every call in which time plays a part: see Engine.at()
+  | 'nowMs';
+
 export interface NativeAddon extends NativeLoad {
+  layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (
     form: 'bandwidth-efficient' | 'octet-aligned',
@@ -230,3 +235,26 @@ function load(): NativeAddon {
 }
 
 export const native: NativeAddon = load();
+
+const { layout } = native;
+
+/** Where in the engine's `info` view each figure lies. */
+export const INFO = layout.info;
+/** What `gather` reads, written by the media path: how many messages have come, when a frame was last answered as it was heard. */
+export const GATHER = layout.gather;
+/** What the engine says of each message that is to be sent: SEND.fields numbers a message. */
+export const SEND = layout.send;
+/** Longest piece of PCM that the engine takes of a pool's decoder at once, in ms. */
+export const SLICE_MS = layout.sliceMs;
+/** The addon's numbers of the encodings. */
+export const ENCODING_NUMBERS = layout.encodings;
+
+// Outcomes of `receive`, `receiveParsed` and `next` that are not a number of samples:
+export const NOTHING = layout.outcomes.nothing;
+export const NOT_RECOGNISED = layout.outcomes.notRecognised;
+export const BAD_BASE64 = layout.outcomes.badBase64;
+export const FOREIGN_STREAM = layout.outcomes.foreignStream;
+export const POOL_PAYLOAD = layout.outcomes.poolPayload;
+export const POOL_LOSS = layout.outcomes.poolLoss;
+/** The next frame is longer than the frame buffer: setFrameBuffer() with a longer one and call next() or deliverPcm() again. */
+export const NEEDS_ROOM = layout.outcomes.needsRoom;

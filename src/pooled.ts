@@ -4,7 +4,7 @@ import { CODECS, type Encoding, type Format } from './codec.js';
 import type { OpusRate } from './codecs/opus.js';
 import type { PoolEncoding } from './codecs/types.js';
 import type { StreamHost } from './media/host.js';
-import { NEEDS_ROOM } from './native.js';
+import { NEEDS_ROOM, SLICE_MS } from './native.js';
 import type { PoolDecoder, PoolEncoder } from './pool/pool.js';
 
 export interface PooledStream {
@@ -26,11 +26,10 @@ export function inPool(encoding: Encoding): encoding is PoolEncoding {
   return CODECS[encoding].runsIn === 'pool';
 }
 
-/** Longest piece of PCM that the engine takes at once (InboundTrack::kSliceMs, kOpusSliceMs). */
-function sliceSamples(format: Format): number {
-  return (
-    (CODECS[format.encoding].sampleRate(format.sampleRate) * (format.encoding === 'OPUS' ? 120 : 60)) / 1000
-  );
+/** Longest piece of PCM that the engine takes at once. */
+function sliceSamples({ encoding, sampleRate }: Format): number {
+  const sliceMs = encoding === 'OPUS' ? SLICE_MS.opus : SLICE_MS.other;
+  return (CODECS[encoding].sampleRate(sampleRate) * sliceMs) / 1000;
 }
 
 export class PooledCodecs {

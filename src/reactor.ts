@@ -6,12 +6,13 @@ import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
-import { encodingNumber, type OutboundOptions } from './codec.js';
+import type { OutboundOptions } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import { nativeOutbound } from './engine.js';
 import type { Logger } from './log.js';
 import type { StreamHost, StreamLink } from './media/host.js';
 import { type MediaLink, MediaPath, type Socket } from './media/path.js';
+import { ENCODING_NUMBERS } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
@@ -193,7 +194,7 @@ export class Reactor implements StreamHost {
       wantsInbound: tracks.includes('inbound'),
       wantsOutbound: tracks.includes('outbound'),
       inbound: {
-        encoding: encodingNumber(inbound.encoding),
+        encoding: ENCODING_NUMBERS[inbound.encoding],
         sampleRate: inbound.sampleRate,
         handlerRate,
         l16BigEndian: options.l16ByteOrder === 'be',

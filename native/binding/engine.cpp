@@ -147,9 +147,8 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   auto state = views.Get("info").As<Napi::Float64Array>();
   if (slab.ElementLength() < Engine::slotBytes(config) * Engine::kSendSlots ||
       payload.ElementLength() < Engine::payloadBytes(config) ||
-      sends.ElementLength() < Engine::kSendSlots * Engine::kSendFields ||
-      gaps.ElementLength() < Engine::kWakesMax || encodes.ElementLength() < Engine::kWakesMax ||
-      state.ElementLength() < kInfoCount) {
+      sends.ElementLength() < Engine::kSendSlots * kSendFields || gaps.ElementLength() < Engine::kWakesMax ||
+      encodes.ElementLength() < Engine::kWakesMax || state.ElementLength() < kInfoCount) {
     throw Napi::TypeError::New(env, "createEngine: a buffer is smaller than engineBufferSizes() says");
   }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <vector>
@@ -11,8 +12,14 @@
 
 namespace sidetone::binding {
 
-// Layout of the `info` view, which every call may write; native.ts has the same list. The time of a call
-// stands in it too: a number with a fraction costs an allocation each time it is passed as an argument.
+/** A number that both sides of the addon know by name: see layout.h. */
+struct Named {
+  const char* name;
+  int value;
+};
+
+// Layout of the `info` view, which every call may write. The time of a call stands in it too: a number with
+// a fraction costs an allocation each time it is passed as an argument.
 enum Info : size_t {
   kTimestampMs,
   kTrack,
@@ -33,6 +40,26 @@ enum Info : size_t {
   kNowMs,
   kInfoCount,
 };
+constexpr Named kInfoNames[] = {
+    {"timestampMs", kTimestampMs},
+    {"track", kTrack},
+    {"concealed", kConcealed},
+    {"more", kMore},
+    {"payloadOffset", kPayloadOffset},
+    {"payloadBytes", kPayloadBytes},
+    {"lostFrames", kLostFrames},
+    {"tickHasMore", kTickHasMore},
+    {"gapCount", kGapCount},
+    {"encodeCount", kEncodeCount},
+    {"accepted", kAccepted},
+    {"sent", kSent},
+    {"played", kPlayed},
+    {"aheadMs", kAheadMs},
+    {"queuedMs", kQueuedMs},
+    {"scheduled", kScheduled},
+    {"nowMs", kNowMs},
+};
+static_assert(std::size(kInfoNames) == kInfoCount);
 
 /**
  * One engine with the JavaScript memory it writes to. The functions of the object that createEngine() returns

@@ -37,9 +37,6 @@ constexpr double kMessagesWorthAWait = 2;
 /** After a frame was answered as it came, nothing waits for this long. */
 constexpr double kPromptMs = 1000;
 
-// Layout of the view that gather() is given; native.ts has the same list.
-enum Place : size_t { kMessages, kAnsweredMs, kPlaces };
-
 /**
  * Makes an event loop look at its sockets once in `waitMs` rather than once a message. A message that finds
  * the loop asleep costs a wake-up, and thousands of them a second cost more than what is done with the

@@ -1,11 +1,15 @@
 #pragma once
+#include <array>
 #include <cstdint>
 
 namespace sidetone {
 
-/** The six encodings of the wire, in the order in which the TypeScript side numbers them. */
-enum class Encoding : uint8_t { Pcmu = 0, Pcma = 1, G722 = 2, Opus = 3, AmrWb = 4, L16 = 5 };
+/** The six encodings of the wire. */
+enum class Encoding : uint8_t { Pcmu, Pcma, G722, Opus, AmrWb, L16 };
 constexpr int kEncodingCount = 6;
+/** As the specification spells them. */
+constexpr std::array<const char*, kEncodingCount> kEncodingNames = {"PCMU", "PCMA",   "G722",
+                                                                    "OPUS", "AMR-WB", "L16"};
 
 /** Codecs whose cost would stall a reactor run in the worker pool, packet by packet. */
 constexpr bool runsInPool(Encoding encoding) {

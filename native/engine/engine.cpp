@@ -266,9 +266,9 @@ bool Engine::sendDue(Stream& stream, double nowMs) {
 
 void Engine::addSend(const Stream& stream, size_t length) {
   int32_t* const send = buffers_.sends + sendCount_ * kSendFields;
-  send[0] = stream.sendTimer.stream;
-  send[1] = static_cast<int32_t>(length);
-  send[2] = stream.followed || stream.outbound.queuedSamples() < stream.followedBelow ? 1 : 0;
+  send[kSendStream] = stream.sendTimer.stream;
+  send[kSendBytes] = static_cast<int32_t>(length);
+  send[kSendFollowed] = stream.followed || stream.outbound.queuedSamples() < stream.followedBelow ? 1 : 0;
   sendCount_++;
 }
 

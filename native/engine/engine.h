@@ -32,7 +32,7 @@ struct EngineConfig {
 struct EngineBuffers {
   uint8_t* slab = nullptr;     // Engine::kSendSlots messages of Engine::slotBytes(config) each
   uint8_t* payload = nullptr;  // Engine::payloadBytes(config): the payload that a Delivery points into
-  int32_t* sends = nullptr;    // kSendFields per slot: stream, bytes of the message, whether it is followed
+  int32_t* sends = nullptr;    // kSendFields per slot, see SendField
   int32_t* gaps = nullptr;     // kWakesMax: stream * 2 + track whose wait for a missing frame is over
   int32_t* encodes = nullptr;  // kWakesMax: streams that have PCM for their encoder in the pool
 };
@@ -45,6 +45,14 @@ struct StreamConfig {
   uint64_t startSequence = 1;
 };
 
+/** What stands in EngineBuffers::sends of one message. */
+enum SendField : size_t {
+  kSendStream,    // whose it is
+  kSendBytes,     // of the message
+  kSendFollowed,  // whether its stream is followed: see Engine::follow()
+  kSendFields,
+};
+
 /** Outcomes of receive() that are not a frame. */
 constexpr int kNothing = 0;         // held, dropped, empty or of a track nobody wants
 constexpr int kNotRecognised = -1;  // the full JSON parser must judge this message
@@ -52,25 +60,25 @@ constexpr int kBadBase64 = -2;      // receiveParsed() only
 constexpr int kForeignStream = -3;  // a stream_id that is not this stream's
 constexpr int kPoolPayload = -10;   // `delivery` says what the pool must decode
 constexpr int kPoolLoss = -11;
-constexpr int kNeedsRoom =
-    -12;  // the next frame is longer than the frame buffer: bring a longer one, call again
+constexpr int kNeedsRoom = -12;  // the next frame is longer than the frame buffer: bring a longer one
 
+// clang-format off
 /**
  * The media path of one reactor, all streams of it. It owns no thread, no socket and no clock.
  *
- *   receive()      one WebSocket message of one stream: scan ─▶ base64 ─▶ reorder ─▶ decode ─▶ resample ─▶
- * frame buffer play()         handler's PCM ─▶ resample ─▶ encode ─▶ queue, and what is due of it at once
- * into the send slab tick()         all streams that are due: queue ─▶ base64 ─▶ envelope ─▶ send slab; gaps
- * whose wait is over
+ *   receive()   one message of one stream:  scan ─▶ base64 ─▶ reorder ─▶ decode ─▶ resample ─▶ frame buffer
+ *   play()      a handler's PCM:            resample ─▶ queue, and what is due at once ─▶ send slab
+ *   tick()      all streams that are due:   queue ─▶ encode ─▶ base64 ─▶ envelope ─▶ send slab
+ *
+ * PCMU and PCMA are encoded before the queue (see Outbound). tick() also finds the gaps whose wait is over.
  *
  * What play() and tick() want sent lies in the slab, message i in slot i; EngineBuffers::sends says whose it
  * is.
  */
+// clang-format on
 class Engine {
  public:
   static constexpr size_t kSendSlots = 64;
-  static constexpr size_t kSendFields = 3;
-
   static constexpr size_t kWakesMax = 256;
 
   static size_t slotBytes(const EngineConfig& config);

@@ -8,8 +8,8 @@
  * be allocated wherever V8 does not inline.
  */
 import type { Clock } from '../clock.js';
-import { Engine, type EngineOptions, SEND_FIELDS } from '../engine.js';
-import { GATHER, INFO, NOT_RECOGNISED, NOTHING } from '../native.js';
+import { Engine, type EngineOptions } from '../engine.js';
+import { GATHER, INFO, NOT_RECOGNISED, NOTHING, SEND } from '../native.js';
 import type { AudioFrame } from '../plugin/stream.js';
 import { Ticker } from '../ticker.js';
 
@@ -143,10 +143,10 @@ export class MediaPath {
     if (this.#isHearing) this.gathering[GATHER.answeredMs] = this.nowMs;
     this.#sending = true;
     for (let i = 0; i < count; i++) {
-      const at = i * SEND_FIELDS;
-      const slot = sends[at]!;
-      const message = this.engine.message(i, sends[at + 1]!);
-      const isFollowed = sends[at + 2] === 1;
+      const at = i * SEND.fields;
+      const slot = sends[at + SEND.stream]!;
+      const message = this.engine.message(i, sends[at + SEND.bytes]!);
+      const isFollowed = sends[at + SEND.followed] === 1;
       const socket = isFollowed ? undefined : this.#socketAt[slot];
       followed ||= isFollowed;
       if (socket === undefined) this.#linkAt[slot]?.sendMedia(message, isFollowed);
@@ -160,9 +160,9 @@ export class MediaPath {
   #follow(count: number): void {
     const sends = this.#sends;
     let last = -1;
-    for (let at = 0; at < count * SEND_FIELDS; at += SEND_FIELDS) {
-      const slot = sends[at]!;
-      if (sends[at + 2] === 1 && slot !== last) this.#streamAt[slot]?.afterSend();
+    for (let at = 0; at < count * SEND.fields; at += SEND.fields) {
+      const slot = sends[at + SEND.stream]!;
+      if (sends[at + SEND.followed] === 1 && slot !== last) this.#streamAt[slot]?.afterSend();
       last = slot;
     }
   }

@@ -1,0 +1,53 @@
+#include "binding/layout.h"
+
+#include <span>
+
+#include "binding/engine_handle.h"
+#include "binding/gather.h"
+#include "codec/encoding.h"
+#include "stream/inbound.h"
+
+namespace sidetone::binding {
+namespace {
+
+constexpr Named kOutcomes[] = {
+    {"nothing", kNothing},         {"notRecognised", kNotRecognised},
+    {"badBase64", kBadBase64},     {"foreignStream", kForeignStream},
+    {"poolPayload", kPoolPayload}, {"poolLoss", kPoolLoss},
+    {"needsRoom", kNeedsRoom},
+};
+
+constexpr Named kSend[] = {
+    {"stream", kSendStream},
+    {"bytes", kSendBytes},
+    {"followed", kSendFollowed},
+    {"fields", kSendFields},
+};
+
+constexpr Named kSliceMs[] = {
+    {"opus", InboundTrack::kOpusSliceMs},
+    {"other", InboundTrack::kSliceMs},
+};
+
+Napi::Object object(Napi::Env env, std::span<const Named> entries) {
+  auto result = Napi::Object::New(env);
+  for (const Named& entry : entries) result.Set(entry.name, static_cast<double>(entry.value));
+  return result;
+}
+
+}  // namespace
+
+void exportLayout(Napi::Env env, Napi::Object exports) {
+  auto layout = Napi::Object::New(env);
+  layout.Set("info", object(env, kInfoNames));
+  layout.Set("gather", object(env, kGatherNames));
+  layout.Set("outcomes", object(env, kOutcomes));
+  layout.Set("send", object(env, kSend));
+  layout.Set("sliceMs", object(env, kSliceMs));
+  auto encodings = Napi::Object::New(env);
+  for (int i = 0; i < kEncodingCount; i++) encodings.Set(kEncodingNames[static_cast<size_t>(i)], i);
+  layout.Set("encodings", encodings);
+  exports.Set("layout", layout);
+}
+
+}  // namespace sidetone::binding
