@@ -10,6 +10,7 @@ import { Listener } from './listener.js';
 import type { Logger } from './log.js';
 import { native } from './native.js';
 import type { ResolvedOptions } from './options.js';
+import { tellPlugins } from './plugin/tell.js';
 import type { Plugin } from './plugin.js';
 import { Reactor } from './reactor.js';
 import type { SharedState } from './shared-state.js';
@@ -18,7 +19,6 @@ import { outboundOf, StreamExpectations, type StreamWishes } from './telnyx/expe
 import type { WebhookEvent } from './telnyx/webhooks.js';
 import type { UWebSockets } from './uws.js';
 import type { WebhookHeaders, WebhookJudge } from './webhook-route.js';
-import { tellPlugins } from './webhooks.js';
 
 export interface Lane {
   /** With up to `streamsMax` streams one by one. Of a lane that has ended: what it told last. */

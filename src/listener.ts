@@ -13,6 +13,7 @@ import { SidetoneError } from './errors.js';
 import type { Logger } from './log.js';
 import type { Socket } from './media/path.js';
 import type { ResolvedOptions } from './options.js';
+import { route } from './plugin/route.js';
 import { type AcceptResult, checkFormats, type Plugin, type StreamRequest } from './plugin.js';
 import type { Reactor } from './reactor.js';
 import type { ReactorCounter } from './reactor-counters.js';
@@ -383,14 +384,6 @@ function listenOn(
     // Without the option uWebSockets.js would share the port with any other process.
     (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, listening);
   });
-}
-
-/** A path's plugin: its own path; any path where there is one plugin only; `/` is the first one's. */
-export function route(plugins: readonly Plugin[], path: string): Plugin | undefined {
-  const exact = plugins.find(plugin => (plugin.path ?? `/${plugin.name}`) === path);
-  if (exact) return exact;
-  if (plugins.length === 1 && plugins[0]!.path === undefined) return plugins[0];
-  return path === '/' ? plugins[0] : undefined;
 }
 
 function streamRequest(

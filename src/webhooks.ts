@@ -5,11 +5,11 @@
 import type { Clock } from './clock.js';
 import { CODECS, type OutboundOptions } from './codec.js';
 import { SidetoneError } from './errors.js';
-import type { Lane } from './lane.js';
-import { route } from './listener.js';
 import type { Logger } from './log.js';
 import type { ResolvedOptions } from './options.js';
 import { queryOutbound } from './outbound-format.js';
+import { route } from './plugin/route.js';
+import { tellPlugins } from './plugin/tell.js';
 import type { Plugin } from './plugin.js';
 import type { ReactorCounter } from './reactor-counters.js';
 import { createAnswerer } from './telnyx/answer.js';
@@ -36,7 +36,7 @@ export interface WebhooksSetup {
   /** Whether a stream would be taken: a call that is answered without one hears nothing. */
   admits(): boolean;
   /** A lane by its number; a server's only one whatever the number. */
-  laneOf(index: number | undefined): Pick<Lane, 'tell'> | undefined;
+  laneOf(index: number | undefined): { tell(event: WebhookEvent): void } | undefined;
 }
 
 const COUNTERS: Readonly<Record<Exclude<WebhookOutcome, 'too_large'>, ReactorCounter>> = {
@@ -164,27 +164,6 @@ export class Webhooks {
     if (nowMs - this.#refusalLoggedMs < REFUSAL_LOG_MS) return;
     this.#refusalLoggedMs = nowMs;
     this.#setup.log.warn({ outcome, total: this.#handler.counts[outcome] }, 'webhook refused');
-  }
-}
-
-/** Tells each plugin; none of them can harm the others. `count` counts one that failed. */
-export function tellPlugins(
-  plugins: readonly Plugin[],
-  event: WebhookEvent,
-  log: Logger,
-  count: () => void,
-): void {
-  const failed = (plugin: Plugin, error: unknown): void => {
-    count();
-    log.error({ plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
-  };
-  for (const plugin of plugins) {
-    try {
-      const result = plugin.onWebhook?.(event);
-      if (result instanceof Promise) result.catch((error: unknown) => failed(plugin, error));
-    } catch (error) {
-      failed(plugin, error);
-    }
   }
 }
 

@@ -22,7 +22,7 @@ import { SidetoneError } from '../errors.js';
 import { JOB } from './jobs.js';
 import { RECORD_BYTES_MAX } from './ring.js';
 import { Shard, type ShardCounters, type ShardSettings } from './shard.js';
-import { DecoderStream, EncoderStream } from './streams.js';
+import { type DecoderSink, DecoderStream, type EncoderSink, EncoderStream } from './streams.js';
 
 export interface PoolDecoder {
   /** Of the PCM, in Hz. */
@@ -51,26 +51,6 @@ export interface PoolEncoder {
   encode(pcm: Int16Array): boolean;
   /** Nothing more reaches the sink. Safe to call again. */
   close(): void;
-}
-
-export interface DecoderSink {
-  /**
-   * The audio of one job, in the order of the jobs. `pcm` is valid during the call. `concealed` where it stands in
-   * for a payload that was lost, was bad, or went down with a worker.
-   */
-  onPcm(pcm: Int16Array, concealed: boolean): void;
-  /** Why the next `onPcm` is concealed: `SIDETONE_BAD_PAYLOAD` and other codes. The stream goes on. */
-  onError(error: SidetoneError): void;
-}
-
-export interface EncoderSink {
-  /** The packet of one job, in the order of the jobs. `packet` is valid during the call. */
-  onPacket(packet: Uint8Array): void;
-  /**
-   * `frames` frames have no packet: one that could not be encoded, or with `SIDETONE_WORKER_DIED` those that were
-   * pending. The stream goes on.
-   */
-  onError(error: SidetoneError, frames: number): void;
 }
 
 export interface CodecPoolOptions {

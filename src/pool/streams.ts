@@ -1,8 +1,27 @@
 /** What the reactor's side knows of one stream's codec in a worker. */
 import { type ErrorCode, SidetoneError } from '../errors.js';
 import { JOB, type JobError, type OpenJob, RESULT } from './jobs.js';
-import type { DecoderSink, EncoderSink } from './pool.js';
 import type { RingReader } from './ring.js';
+
+export interface DecoderSink {
+  /**
+   * The audio of one job, in the order of the jobs. `pcm` is valid during the call. `concealed` where it stands in
+   * for a payload that was lost, was bad, or went down with a worker.
+   */
+  onPcm(pcm: Int16Array, concealed: boolean): void;
+  /** Why the next `onPcm` is concealed: `SIDETONE_BAD_PAYLOAD` and other codes. The stream goes on. */
+  onError(error: SidetoneError): void;
+}
+
+export interface EncoderSink {
+  /** The packet of one job, in the order of the jobs. `packet` is valid during the call. */
+  onPacket(packet: Uint8Array): void;
+  /**
+   * `frames` frames have no packet: one that could not be encoded, or with `SIDETONE_WORKER_DIED` those that were
+   * pending. The stream goes on.
+   */
+  onError(error: SidetoneError, frames: number): void;
+}
 
 const text = new TextDecoder();
 
