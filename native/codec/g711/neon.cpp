@@ -2,6 +2,7 @@
 #include <arm_neon.h>
 
 #include "codec/g711/kernels.h"
+#include "codec/g711/steps.h"
 
 namespace sidetone::g711::neon {
 namespace {
@@ -73,34 +74,20 @@ void alawDecodeStep(const uint8_t* payload, int16_t* pcm) {
 
 }  // namespace
 
-// Each: whole steps, then one more that ends with the last sample and repeats some that are done.
-
 void ulawDecode(const uint8_t* payload, size_t samples, int16_t* pcm) {
-  if (samples < kStep) return scalar::ulawDecode(payload, samples, pcm);
-  size_t at = 0;
-  for (; at + kStep <= samples; at += kStep) ulawDecodeStep(payload + at, pcm + at);
-  if (at < samples) ulawDecodeStep(payload + samples - kStep, pcm + samples - kStep);
+  inSteps<kStep, ulawDecodeStep, scalar::ulawDecode>(payload, samples, pcm);
 }
 
 void ulawEncode(const int16_t* pcm, size_t samples, uint8_t* payload) {
-  if (samples < kStep) return scalar::ulawEncode(pcm, samples, payload);
-  size_t at = 0;
-  for (; at + kStep <= samples; at += kStep) ulawEncodeStep(pcm + at, payload + at);
-  if (at < samples) ulawEncodeStep(pcm + samples - kStep, payload + samples - kStep);
+  inSteps<kStep, ulawEncodeStep, scalar::ulawEncode>(pcm, samples, payload);
 }
 
 void alawDecode(const uint8_t* payload, size_t samples, int16_t* pcm) {
-  if (samples < kStep) return scalar::alawDecode(payload, samples, pcm);
-  size_t at = 0;
-  for (; at + kStep <= samples; at += kStep) alawDecodeStep(payload + at, pcm + at);
-  if (at < samples) alawDecodeStep(payload + samples - kStep, pcm + samples - kStep);
+  inSteps<kStep, alawDecodeStep, scalar::alawDecode>(payload, samples, pcm);
 }
 
 void alawEncode(const int16_t* pcm, size_t samples, uint8_t* payload) {
-  if (samples < kStep) return scalar::alawEncode(pcm, samples, payload);
-  size_t at = 0;
-  for (; at + kStep <= samples; at += kStep) alawEncodeStep(pcm + at, payload + at);
-  if (at < samples) alawEncodeStep(pcm + samples - kStep, payload + samples - kStep);
+  inSteps<kStep, alawEncodeStep, scalar::alawEncode>(pcm, samples, payload);
 }
 
 }  // namespace sidetone::g711::neon
