@@ -6,14 +6,12 @@
 #include <time.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cinttypes>
-#include <cstdio>
 #include <cstring>
 #include <queue>
 
 #include "base64/base64.h"
 #include "load/connections.h"
+#include "load/messages.h"
 #include "load/scan.h"
 
 namespace sidetone::load {
@@ -25,9 +23,6 @@ constexpr int64_t kTickUs = 250;
 constexpr int64_t kIdleTickUs = 1000;
 constexpr int64_t kDrainUs = 500'000;
 constexpr int64_t kCloseUs = 2'000'000;
-/** A stream that is silent for this long at the end of the window has stopped: its rate counts the silence.
- */
-constexpr int64_t kSilentUs = 500'000;
 constexpr size_t kMarkNameBytesMax = 4096;
 
 int64_t nowUs() {
@@ -42,29 +37,6 @@ void sleepUntil(int64_t untilUs) {
   until.tv_nsec = untilUs % 1'000'000 * 1000;
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
 }
-
-/** Writes text and numbers one behind another; the caller knows that they fit. */
-class Writer {
- public:
-  explicit Writer(uint8_t* out) : start_(out), at_(out) {}
-  Writer& operator<<(std::string_view text) {
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-    return *this;
-  }
-  Writer& operator<<(uint64_t number) {
-    char* const out = reinterpret_cast<char*>(at_);
-    at_ += std::to_chars(out, out + 20, number).ptr - out;
-    return *this;
-  }
-  uint8_t* at() { return at_; }
-  void advance(size_t count) { at_ += count; }
-  size_t count() const { return static_cast<size_t>(at_ - start_); }
-
- private:
-  uint8_t* start_;
-  uint8_t* at_;
-};
 
 struct DueMark {
   int64_t dueUs;
@@ -91,8 +63,6 @@ class Generator final : public Receiver {
   void step(int64_t now);
   void enter(Phase phase, int64_t untilUs);
   bool allReturned();
-  void takeRate(Stream& stream, int64_t ticks, int64_t arrivedUs);
-  double audioRate(const Stream& stream, int64_t now) const;
   void beginWindow(int64_t now);
   void endWindow(int64_t now);
   void sendDue(int64_t now);
@@ -226,15 +196,6 @@ bool Generator::allReturned() {
   return true;
 }
 
-double Generator::audioRate(const Stream& stream, int64_t now) const {
-  if (stream.firstUs == 0) return 0;
-  const bool silent = now - stream.lastUs > std::max(kSilentUs, ticksToUs(stream.lastTicks));
-  const bool whole = !silent && stream.early.latenessUs != INT64_MAX && stream.late.latenessUs != INT64_MAX;
-  const int64_t ticks = whole ? stream.late.ticksBefore - stream.early.ticksBefore : stream.windowTicks;
-  const int64_t spanUs = whole ? stream.late.arrivedUs - stream.early.arrivedUs : now - stream.firstUs;
-  return spanUs <= 0 ? 0 : static_cast<double>(ticks) * 125 / 6 / static_cast<double>(spanUs);
-}
-
 void Generator::beginWindow(int64_t now) {
   windowUs_ = now;
   measuring_ = true;
@@ -255,7 +216,7 @@ void Generator::endWindow(int64_t now) {
     const Stream& stream = connections_.stream(i);
     if (stream.underran) result_.streamsWithUnderrun++;
     if (stream.state != Stream::State::Open) continue;
-    result_.audioRates.push_back(audioRate(stream, now));
+    result_.audioRates.push_back(stream.rate.at(now));
   }
 }
 
@@ -273,32 +234,20 @@ void Generator::sendDue(int64_t now) {
 }
 
 void Generator::onOpen(Stream& stream, uint32_t index, int64_t) {
-  std::snprintf(stream.id.data(), stream.id.size(), "%08" PRIx32 "-51de-4000-8000-%012" PRIx32, runId_,
-                index);
-  Writer connected(connections_.textBuffer());
-  connected << options_.connectedMessage;
-  connections_.sendText(index, connected.count());
-  Writer start(connections_.textBuffer());
-  start << R"({"event":"start","sequence_number":")" << uint64_t{++stream.sequence} << R"(","stream_id":")"
-        << stream.id.data()
-        << R"(","start":{"user_id":"5107e000-0000-4000-8000-000000000000","call_control_id":"v3:load-)"
-        << uint64_t{runId_} << "-" << uint64_t{index}
-        << R"(","from":"+13125550100","to":"+13125550199","media_format":{"encoding":")" << options_.encoding
-        << R"(","sample_rate":)" << uint64_t{options_.clockRate} << R"(,"channels":1}}})";
-  connections_.sendText(index, start.count());
+  const CallName call{runId_, index};
+  nameStream(stream, call);
+  uint8_t* const out = connections_.textBuffer();
+  std::memcpy(out, options_.connectedMessage.data(), options_.connectedMessage.size());
+  connections_.sendText(index, options_.connectedMessage.size());
+  connections_.sendText(index, writeStart(out, stream, ++stream.sequence, call, options_));
 }
 
 void Generator::sendMedia(Stream& stream, uint32_t index, int64_t dueUs) {
   const uint32_t frame = stream.framesSent;
-  Writer writer(connections_.textBuffer());
-  writer << R"({"event":"media","sequence_number":")" << uint64_t{stream.sequence + 1} << R"(","stream_id":")"
-         << stream.id.data() << R"(","media":{"track":"inbound","chunk":")" << uint64_t{frame + 1}
-         << R"(","timestamp":")" << uint64_t{frame} * options_.ptimeMs * options_.clockRate / 1000
-         << R"(","payload":")";
-  writer.advance(pool_.writeText({index, frame}, writer.at()));
-  writer << R"("}})";
+  const size_t bytes =
+      writeMedia(connections_.textBuffer(), stream, stream.sequence + 1, {index, frame}, options_, pool_);
   const int64_t atUs = nowUs();
-  const size_t wireBytes = connections_.sendText(index, writer.count());
+  const size_t wireBytes = connections_.sendText(index, bytes);
   if (wireBytes == 0) {
     if (measuring_) result_.window.framesNotSent++;
     return;
@@ -314,19 +263,13 @@ void Generator::sendMedia(Stream& stream, uint32_t index, int64_t dueUs) {
 }
 
 void Generator::sendMark(Stream& stream, uint32_t index, std::string_view name) {
-  Writer writer(connections_.textBuffer());
-  writer << R"({"event":"mark","sequence_number":")" << uint64_t{++stream.sequence} << R"(","stream_id":")"
-         << stream.id.data() << R"(","mark":{"name":")" << name << R"("}})";
-  if (connections_.sendText(index, writer.count()) > 0) result_.run.marksReturned++;
+  const size_t bytes = writeMark(connections_.textBuffer(), stream, ++stream.sequence, name);
+  if (connections_.sendText(index, bytes) > 0) result_.run.marksReturned++;
 }
 
 void Generator::sendStop(Stream& stream, uint32_t index) {
-  Writer writer(connections_.textBuffer());
-  writer << R"({"event":"stop","sequence_number":")" << uint64_t{++stream.sequence} << R"(","stream_id":")"
-         << stream.id.data()
-         << R"(","stop":{"user_id":"5107e000-0000-4000-8000-000000000000","call_control_id":"v3:load-)"
-         << uint64_t{runId_} << "-" << uint64_t{index} << R"("}})";
-  connections_.sendText(index, writer.count());
+  const size_t bytes = writeStop(connections_.textBuffer(), stream, ++stream.sequence, {runId_, index});
+  connections_.sendText(index, bytes);
 }
 
 void Generator::onText(Stream& stream, uint32_t index, std::string_view text, int64_t arrivedUs) {
@@ -406,21 +349,7 @@ void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, i
     result_.underrunLength.record(arrival.gapUs);
     stream.underran = true;
   }
-  takeRate(stream, ticks, arrivedUs);
-}
-
-void Generator::takeRate(Stream& stream, int64_t ticks, int64_t arrivedUs) {
-  const int64_t quarterUs = int64_t{options_.measureMs} * 1000 / 4;
-  const Stream::RatePoint point{arrivedUs, stream.windowTicks, arrivedUs - ticksToUs(stream.windowTicks)};
-  if (arrivedUs < windowUs_ + quarterUs) {
-    if (point.latenessUs < stream.early.latenessUs) stream.early = point;
-  } else if (arrivedUs >= windowUs_ + 3 * quarterUs) {
-    if (point.latenessUs < stream.late.latenessUs) stream.late = point;
-  }
-  if (stream.firstUs == 0) stream.firstUs = arrivedUs;
-  stream.windowTicks += ticks;
-  stream.lastUs = arrivedUs;
-  stream.lastTicks = ticks;
+  stream.rate.take(ticks, arrivedUs, windowUs_, int64_t{options_.measureMs} * 1000 / 4);
 }
 
 void Generator::takeLatency(Stream& stream, uint32_t framesBack, int64_t arrivedUs) {
