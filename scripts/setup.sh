@@ -37,5 +37,5 @@ if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
   echo "$wanted" >"$stamp"
 fi
 
-npm run --silent build
+npm run --silent compile
 echo "setup: done"
