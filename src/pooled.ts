@@ -4,7 +4,9 @@ import type { OpusRate } from './codecs/opus.js';
 import type { PoolEncoding } from './codecs/types.js';
 import type { Format } from './engine.js';
 import { NEEDS_ROOM } from './native.js';
-import type { PoolDecoder, PoolEncoder } from './pool/pool.js';
+import type { ReactorOptions } from './options.js';
+import type { OutboundOptions, Plugin } from './plugin.js';
+import type { PoolCodec, PoolDecoder, PoolEncoder } from './pool/pool.js';
 import type { Reactor } from './reactor.js';
 
 export interface PooledStream {
@@ -39,7 +41,7 @@ export class PooledCodecs {
   readonly #encoder: PoolEncoder | undefined;
   readonly #pcm: Int16Array; // one frame on its way to the encoder
 
-  /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_QUEUE_FULL */
+  /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_POOL_FULL, SIDETONE_QUEUE_FULL */
   constructor(stream: PooledStream) {
     this.#stream = stream;
     try {
@@ -66,9 +68,7 @@ export class PooledCodecs {
   #openEncoder(): PoolEncoder | undefined {
     const { reactor, outbound, slot } = this.#stream;
     if (!inPool(outbound.encoding)) return undefined;
-    const { opus, amrwb } = reactor.options;
-    const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
-    return reactor.pool.openEncoder(outbound.encoding, options, {
+    return reactor.pool.openEncoder(outbound.encoding, encoderOptions(outbound, reactor.options), {
       onPacket: packet => {
         reactor.engine.native.enqueuePacket(slot, packet);
         reactor.wake();
@@ -125,6 +125,32 @@ export class PooledCodecs {
       if (samples > 0) this.#stream.hear(track, samples);
     }
   }
+}
+
+function encoderOptions(format: Format, { opus, amrwb }: ReactorOptions): PoolCodec['encoder'] {
+  return format.encoding === 'OPUS' ? { ...opus, ...decoderOptions(format) } : { ...amrwb };
+}
+
+/** The pool's codecs of which the configuration says that they will be used; with `poolWarm` at least OPUS at 16 kHz. */
+export function expectedCodecs(options: ReactorOptions, plugins: readonly Plugin[]): PoolCodec[] {
+  const wanted: OutboundOptions[] = plugins.map(plugin => ({
+    mode: options.outboundMode,
+    ...options.outboundCodec,
+    ...plugin.outbound,
+  }));
+  const formats = new Map<string, Format>();
+  for (const { mode, encoding, sampleRate } of wanted) {
+    if (mode === 'mp3' || encoding === undefined || !inPool(encoding)) continue;
+    const rates = CODECS[encoding].announcedRates;
+    const rate = sampleRate !== undefined && rates.includes(sampleRate) ? sampleRate : rates[0]!;
+    formats.set(`${encoding} ${rate}`, { encoding, sampleRate: rate });
+  }
+  if (options.poolWarm && formats.size === 0) formats.set('', { encoding: 'OPUS', sampleRate: 16000 });
+  return [...formats.values()].map(format => ({
+    encoding: format.encoding as PoolEncoding,
+    decoder: decoderOptions(format),
+    encoder: encoderOptions(format, options),
+  }));
 }
 
 function decoderOptions(format: Format): { sampleRate?: OpusRate } {

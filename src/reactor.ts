@@ -9,12 +9,14 @@ import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import type { Connection, Socket } from './connection.js';
+import { DroppedCalls } from './dropped-calls.js';
 import { Engine, type Format, nativeOutbound, SEND_FIELDS } from './engine.js';
+import { SidetoneError } from './errors.js';
 import type { Logger } from './log.js';
 import { GATHER, INFO, NOT_RECOGNISED, NOTHING } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { AudioFrame, OutboundMode, OutboundOptions, StopReason } from './plugin.js';
-import { CodecPool } from './pool/pool.js';
+import { CodecPool, type PoolCodec } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
 import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
@@ -73,6 +75,7 @@ export class Reactor {
   readonly #socketAt: (Socket | undefined)[] = [];
   readonly #links: (Connection | undefined)[] = [];
   readonly #calls = new Map<string, Connection>();
+  readonly #dropped = new DroppedCalls();
   readonly #counters: Record<ReactorCounter, number>;
   /**
    * When the message came, or the tick, that is being worked on. (Not an argument from function to function: what is
@@ -142,6 +145,19 @@ export class Reactor {
     return this.#pool;
   }
 
+  /**
+   * Starts the pool's workers and has them measure these codecs. Resolves when a stream need not wait for them, also
+   * where it could not be done: the log says so, and streams will too.
+   */
+  async warmPool(codecs: readonly PoolCodec[]): Promise<void> {
+    if (codecs.length === 0) return;
+    try {
+      await this.pool.warm(codecs);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the codec pool could not be prepared');
+    }
+  }
+
   /** `encodeMp3`, whose thread ends with this reactor. */
   encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array> {
     this.#mp3Used = true;
@@ -193,20 +209,39 @@ export class Reactor {
     if (before && before !== connection) {
       this.#counters.takeOvers++;
       before.end('replaced');
-    }
+    } else this.#resumed(callControlId);
     this.#onCall(callControlId);
   }
 
   /** A stream of this call has started on another reactor. */
   replace(callControlId: string): void {
     const before = this.#calls.get(callControlId);
-    if (!before) return;
+    if (!before) {
+      this.#resumed(callControlId);
+      return;
+    }
     this.#counters.takeOvers++;
     before.end('replaced');
   }
 
-  /** Undefined: the stream cannot be carried here, which the log says. */
-  openStream(open: OpenStream): Stream | undefined {
+  /**
+   * A stream of this call starts, here or on another reactor, and none is running. Where its last one was dropped here,
+   * it is the platform that has come back (TeXML's enableReconnect): no take-over, and no new call.
+   */
+  #resumed(callControlId: string): void {
+    const nowMs = this.clock.now();
+    const dropped = this.#dropped.take(callControlId, nowMs);
+    if (!dropped) return;
+    this.#counters.resumptions++;
+    const { streamId: stream, reason, atMs } = dropped;
+    this.#log.info(
+      { call: callControlId, stream, reason, gapMs: Math.round(nowMs - atMs) },
+      'a dropped call came back',
+    );
+  }
+
+  /** Where the stream cannot be carried here: why its connection ends. The log says more. */
+  openStream(open: OpenStream): Stream | StopReason {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
     const slot = this.engine.native.open({
@@ -227,9 +262,9 @@ export class Reactor {
       outbound: nativeOutbound(outbound, options),
     });
     const stream = this.#makeStream({ reactor: this, slot, ...open });
-    if (!stream) {
+    if (typeof stream === 'string') {
       this.engine.native.close(slot);
-      return undefined;
+      return stream;
     }
     this.#streamAt[slot] = stream;
     this.#socketAt[slot] = open.socket;
@@ -244,21 +279,28 @@ export class Reactor {
     return stream;
   }
 
-  /** Undefined where a codec's library is missing or its workers hold as many streams as they can. */
-  #makeStream(setup: StreamSetup): Stream | undefined {
+  /** Not where a codec's library is missing or its workers have as much to do as they can. */
+  #makeStream(setup: StreamSetup): Stream | StopReason {
     try {
       return new Stream(setup);
     } catch (error) {
       this.#counters.streamsNotOpened++;
-      this.#log.error({ stream: setup.start.stream_id, err: error }, 'a stream could not be opened');
-      return undefined;
+      const isFull = error instanceof SidetoneError && error.code === 'SIDETONE_POOL_FULL';
+      const { stream_id: stream } = setup.start;
+      if (isFull)
+        this.#log.warn({ stream, reason: error.message }, 'a stream was refused: the codec pool is full');
+      else this.#log.error({ stream, err: error }, 'a stream could not be opened');
+      return isFull ? 'overloaded' : 'server_closed';
     }
   }
 
   closeStream(stream: Stream, reason: StopReason): void {
     this.#log.debug({ stream: stream.id, reason }, 'stream ended');
     const connection = this.#links[stream.slot];
-    if (this.#calls.get(stream.callControlId) === connection) this.#calls.delete(stream.callControlId);
+    if (this.#calls.get(stream.callControlId) === connection) {
+      this.#calls.delete(stream.callControlId);
+      this.#dropped.ended(stream.callControlId, { streamId: stream.id, reason, atMs: this.clock.now() });
+    }
     this.engine.native.close(stream.slot);
     this.#streamAt[stream.slot] = undefined;
     this.#socketAt[stream.slot] = undefined;
