@@ -53,6 +53,7 @@ export const REACTOR_COUNTERS = [
   'webhooksUnfinished',
   'webhooksAborted',
   'webhooksOverflow',
+  'webhooksUnjudged',
   'webhookFailures',
 ] as const;
 export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];

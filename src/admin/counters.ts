@@ -73,6 +73,7 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   webhooksUnfinished: 'Webhooks refused with 408: not whole after ten seconds.',
   webhooksAborted: 'Webhooks whose sender went away before they were whole.',
   webhooksOverflow: 'Webhooks refused with 503: too many bytes were under way.',
+  webhooksUnjudged: 'Webhooks refused with 503: the main thread did not judge them within five seconds.',
   webhookFailures: 'Exceptions and rejections of plugins in onWebhook.',
 };
 

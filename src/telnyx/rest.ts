@@ -49,6 +49,18 @@ export interface CommandResult {
   attempts: number;
   /** What the checker finds unwise about the request. */
   warnings: Finding[];
+  /** How many requests are left, where the answer says so. */
+  rateLimit?: RateLimit;
+}
+
+/** What `x-ratelimit-limit`, `-remaining` and `-reset` of an answer say. */
+export interface RateLimit {
+  /** Requests that may be sent in a window. */
+  limit?: number;
+  /** Requests that may still be sent in this one. */
+  remaining?: number;
+  /** Until the next one begins, in ms. */
+  resetMs?: number;
 }
 
 interface TelnyxErrorFacts {
@@ -62,6 +74,10 @@ interface TelnyxErrorFacts {
   pointer: string | undefined;
   commandId: string;
   attempts: number;
+  /** Absent where the answer says nothing of it. */
+  rateLimit?: RateLimit;
+  /** After 429 and 503: how long to wait before sending again, in ms, as `Retry-After` or `x-ratelimit-reset` says. */
+  retryAfterMs?: number;
 }
 
 /** Telnyx refused a command, or could not be reached. `code` is SIDETONE_TELNYX_ERROR. */
@@ -75,8 +91,24 @@ export class TelnyxError extends SidetoneError {
 }
 /** 90018: the call has already ended. */
 export class CallEndedError extends TelnyxError {}
-/** 90045, 90046, 90048: the stream_url was refused. */
+/** 90046: streaming failed to start. The only code that has to do with the stream_url. */
 export class StreamUrlRefusedError extends TelnyxError {}
+/** 90045: the command cannot be issued while media streaming is used: a second stream, or what excludes one. */
+export class StreamingInUseError extends TelnyxError {}
+/** 90048: the command needs media streaming, and none is used. */
+export class StreamingNotInUseError extends TelnyxError {}
+/** 90015: there is no such call_control_id. */
+export class UnknownCallError extends TelnyxError {}
+/** 90017: client_state is not base64. */
+export class ClientStateRefusedError extends TelnyxError {}
+/** 90041, 90042, 90043: as many calls as the account, the outbound profile or the connection may have. */
+export class ChannelLimitError extends TelnyxError {
+  /** Whose limit it is. */
+  get limitOf(): 'account' | 'outbound_profile' | 'connection' {
+    const { telnyxCode } = this.facts;
+    return telnyxCode === '90041' ? 'account' : telnyxCode === '90042' ? 'outbound_profile' : 'connection';
+  }
+}
 /** 401 and 403: the API key is wrong, or may not do this. */
 export class ApiKeyRefusedError extends TelnyxError {}
 /** 429, after all retries. */
@@ -97,22 +129,47 @@ const kShownMax = 300;
 type ErrorClass = typeof TelnyxError;
 const kByCode: Readonly<Record<string, [ErrorClass, string]>> = {
   '90018': [CallEndedError, 'the call is over: no command reaches it'],
-  '90045': [StreamUrlRefusedError, 'correct stream_url'],
-  '90046': [StreamUrlRefusedError, 'correct stream_url'],
-  '90048': [StreamUrlRefusedError, 'correct stream_url'],
+  '90015': [UnknownCallError, 'copy the call_control_id from the webhook or from the answer to dial'],
+  '90017': [
+    ClientStateRefusedError,
+    "give client_state as base64 with padding: Buffer.from(text).toString('base64')",
+  ],
+  '90041': [
+    ChannelLimitError,
+    'the account has as many calls as it may: wait for one to end, or have the limit raised',
+  ],
+  '90042': [
+    ChannelLimitError,
+    "the outbound voice profile has as many calls as it may: wait for one to end, or raise the profile's channel limit",
+  ],
+  '90043': [
+    ChannelLimitError,
+    "the connection has as many calls as it may: wait for one to end, or raise the connection's channel limit",
+  ],
+  '90045': [
+    StreamingInUseError,
+    'this call is streamed already: send streaming_stop first, or keep the stream that runs',
+  ],
+  '90046': [
+    StreamUrlRefusedError,
+    'streaming failed to start: stream_url must be a wss:// address that the internet reaches, with a valid certificate, and whose server takes the upgrade',
+  ],
+  '90048': [StreamingNotInUseError, 'this call is not streamed: send streaming_start first'],
 };
 
 function classOf(
   status: number | undefined,
   code: string | undefined,
   commandId: string,
+  retryAfterMs: number | undefined,
 ): [ErrorClass, string] {
   const again = `send it again with command_id ${commandId}: Telnyx carries it out once`;
+  const wait = retryAfterMs === undefined ? 'wait' : `wait ${Math.ceil(retryAfterMs / 1000)} s`;
   const known = code !== undefined && Object.hasOwn(kByCode, code) ? kByCode[code] : undefined;
   if (known) return known;
   if (status === undefined) return [TelnyxUnreachableError, again];
   if (status === 401 || status === 403) return [ApiKeyRefusedError, 'check the API key and what it may do'];
-  if (status === 429) return [RateLimitedError, `wait, then ${again}`];
+  if (status === 429) return [RateLimitedError, `${wait}, then ${again}`];
   if (status >= 500) return [TelnyxUnavailableError, again];
   return [TelnyxError, 'correct the request'];
 }
@@ -194,6 +251,8 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
   const code = asText(String(first.code ?? ''), secrets) || undefined;
   const source = first.source as { pointer?: unknown } | undefined;
   const noAnswer = isTimeout ? 'no answer in time' : 'the connection failed';
+  const rateLimit = rateLimitOf(error.headers);
+  const retryAfterMs = status === 429 || status === 503 ? askedPauseMs(error.headers) : undefined;
   const facts: TelnyxErrorFacts = {
     status,
     telnyxCode: code,
@@ -202,8 +261,10 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
     pointer: asText(source?.pointer, secrets) || undefined,
     commandId,
     attempts,
+    ...(rateLimit && { rateLimit }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
   };
-  const [ErrorType, remedy] = classOf(status, code, commandId);
+  const [ErrorType, remedy] = classOf(status, code, commandId, retryAfterMs);
   const said = [status, code, facts.title].filter(part => part !== undefined).join(' ');
   const where = facts.pointer === undefined ? '' : ` at ${facts.pointer}`;
   const detail = facts.detail === '' ? '' : ` (${facts.detail})`;
@@ -213,14 +274,46 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
   return new ErrorType(message, facts);
 }
 
+/** A header that is a number from 0 on, or begins with one as RFC drafts of rate limits write them (`50, 50;w=1`). */
+function headerNumber(headers: Headers | undefined, name: string): number | undefined {
+  const digits = /^\s*([0-9]+(?:\.[0-9]+)?)(?:\s*[,;]|\s*$)/.exec(headers?.get(name) ?? '')?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+function rateLimitOf(headers: Headers | undefined): RateLimit | undefined {
+  const limit = headerNumber(headers, 'x-ratelimit-limit');
+  const remaining = headerNumber(headers, 'x-ratelimit-remaining');
+  const resetSeconds = headerNumber(headers, 'x-ratelimit-reset');
+  if (limit === undefined && remaining === undefined && resetSeconds === undefined) return undefined;
+  return {
+    ...(limit !== undefined && { limit }),
+    ...(remaining !== undefined && { remaining }),
+    ...(resetSeconds !== undefined && { resetMs: resetSeconds * 1000 }),
+  };
+}
+
+/** How long the other side asks to wait; undefined where it does not say. */
+function askedPauseMs(headers: Headers | undefined): number | undefined {
+  const seconds = headerNumber(headers, 'retry-after') ?? headerNumber(headers, 'x-ratelimit-reset');
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
 function backoffMs(error: APIError, attempt: number, random: () => number): number {
-  const asked = Number(error.headers?.get('retry-after') ?? Number.NaN);
-  if (asked >= 0) return Math.min(asked * 1000, kRetryAfterMaxMs);
+  // Elsewhere x-ratelimit-reset is only news of the window.
+  const isLimited = error.status === 429;
+  const askedMs = isLimited
+    ? askedPauseMs(error.headers)
+    : askedPauseMs(error.headers?.has('retry-after') ? error.headers : undefined);
+  if (askedMs !== undefined) return Math.min(askedMs, kRetryAfterMaxMs);
   return Math.min(kBackoffMs * 2 ** (attempt - 1), kBackoffMaxMs) * (0.75 + 0.25 * random());
 }
 
 /** Sends until it is answered: again after 429 and 5xx, with growing pauses; anything else is final. */
-async function send(sending: Sending, key: string, options: TelnyxOptions): Promise<number> {
+async function send(
+  sending: Sending,
+  key: string,
+  options: TelnyxOptions,
+): Promise<{ attempts: number; rateLimit?: RateLimit }> {
   const { APIConnectionTimeoutError, APIError, Telnyx } = await import('telnyx');
   const clock = options.clock ?? systemClock;
   const client = new Telnyx({
@@ -238,7 +331,8 @@ async function send(sending: Sending, key: string, options: TelnyxOptions): Prom
       const response = await sending.post(client);
       // Nothing in the answer is needed; reading it frees the connection.
       await response.arrayBuffer().catch(() => undefined);
-      return attempt;
+      const rateLimit = rateLimitOf(response.headers);
+      return { attempts: attempt, ...(rateLimit && { rateLimit }) };
     } catch (error) {
       if (!(error instanceof APIError)) throw error;
       const status = error.status as number | undefined;
@@ -307,9 +401,9 @@ export async function startStreaming(
     secrets: [key, body.stream_auth_token].filter((secret): secret is string => !!secret),
     post: client => client.calls.actions.startStreaming(callControlId, sent).asResponse(),
   };
-  const work = (): Promise<number> => send(sending, key, options);
-  const attempts = await expecting(callControlId, body, options.expectations, work);
-  return { callControlId, commandId, attempts, warnings: findings };
+  const work = () => send(sending, key, options);
+  const outcome = await expecting(callControlId, body, options.expectations, work);
+  return { callControlId, commandId, ...outcome, warnings: findings };
 }
 
 /**
@@ -334,7 +428,7 @@ export async function answerCall(
     secrets: [key],
     post: client => client.calls.actions.answer(callControlId, sent).asResponse(),
   };
-  const work = (): Promise<number> => send(sending, key, options);
-  const attempts = await expecting(callControlId, body, options.expectations, work);
-  return { callControlId, commandId, attempts, warnings: findings };
+  const work = () => send(sending, key, options);
+  const outcome = await expecting(callControlId, body, options.expectations, work);
+  return { callControlId, commandId, ...outcome, warnings: findings };
 }
