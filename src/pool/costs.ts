@@ -62,9 +62,9 @@ export function guessUs(direction: Direction, encoding: PoolEncoding, options: C
   if (encoding === 'AMR-WB') return AMRWB_US[direction];
   const rate = options.sampleRate ?? 16000;
   if (direction === 'decode') return OPUS_DECODE_US[rate] ?? OPUS_DECODE_US[48000]!;
-  // 0.35 at complexity 0, 1 at 5, 1.75 at 10.
+  // 0.35 at complexity 0, 1 at 5, 1.7 at 10.
   const { complexity = 5 } = options as PoolEncoderOptions;
-  const effort = 0.35 + 0.13 * complexity + 0.001 * complexity ** 2;
+  const effort = 0.35 + 0.125 * complexity + 0.001 * complexity ** 2;
   return (OPUS_ENCODE_US[rate] ?? OPUS_ENCODE_US[48000]!) * effort;
 }
 
