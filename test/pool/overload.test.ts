@@ -1,12 +1,15 @@
 /** What a call hears of a pool that is full, and what a server does before its first call. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { definePlugin, type ServerOptions } from '../../src/index.js';
+import { OpusPayloadEncoder } from '../../src/codecs/opus.js';
+import { definePlugin, type ServerOptions, Simulator } from '../../src/index.js';
 import { type ResolvedOptions, resolveOptions } from '../../src/options.js';
 import { guessUs } from '../../src/pool/costs.js';
 import { CodecPool } from '../../src/pool/pool.js';
 import { expectedCodecs } from '../../src/pooled.js';
-import { withServer } from '../helpers/servers.js';
+import { RawSocket } from '../helpers/raw-socket.js';
+import { counts, eventually, url, withServer } from '../helpers/servers.js';
+import { speechLike } from '../helpers/speech.js';
 import { VirtualReactor } from '../helpers/virtual-reactor.js';
 
 const start = (id: string, call: string) => ({
@@ -61,6 +64,64 @@ describe('a call that the codec pool cannot carry', () => {
     } finally {
       await virtual.close();
     }
+  });
+
+  test('is refused on the wire too, while the call that runs gets all of its audio', async () => {
+    await withServer([], { pool: 1, opus: { complexity: 10 } }, async server => {
+      const simulator = new Simulator();
+      const durationMs = Number.POSITIVE_INFINITY;
+      const encoder = new OpusPayloadEncoder({ sampleRate: 16000 });
+      const speech = speechLike(16000, 1);
+      const second = Array.from({ length: 50 }, (_, i) =>
+        encoder.encode(speech.subarray(i * 320, i * 320 + 320)).slice(),
+      );
+      encoder.close();
+      const inbound = Array.from({ length: 180 }, () => second).flat();
+      const running = simulator.call(url(server), {
+        encoding: 'OPUS',
+        sampleRate: 16000,
+        inbound,
+        durationMs,
+      });
+      await eventually(() => running.soFar().frames.mediaReceived > 0, 'the first audio', 60_000);
+      const sockets: RawSocket[] = [];
+      try {
+        // However fast the machine is: until some are refused.
+        for (let full = 0; full < 5; full = (await counts(server)).poolFull!) {
+          assert.ok(sockets.length < 2000);
+          for (let i = 0; i < 20; i++) {
+            const socket = await RawSocket.open(server.port, { path: '/echo' });
+            sockets.push(socket);
+            socket.send(JSON.stringify(start(`stream-${sockets.length}`, `call-${sockets.length}`)));
+          }
+          const judged = async (): Promise<boolean> => {
+            const { poolFull, streamsStarted } = await counts(server);
+            return poolFull! + streamsStarted! === sockets.length + 1;
+          };
+          await eventually(judged, 'the judgement of all', 60_000);
+        }
+        const { poolFull, closedBeforeStart } = await counts(server);
+        assert.equal(closedBeforeStart, 0);
+        await eventually(
+          () => sockets.filter(({ closeCode }) => closeCode === 1013).length === poolFull,
+          '1013',
+          60_000,
+        );
+        // Each frame that it has said by now, and a second more, comes back; two may be in the codec's delay.
+        const wanted = running.soFar().frames.mediaSent + 50;
+        await eventually(
+          () => running.soFar().frames.mediaReceived >= wanted - 2,
+          'all of its audio',
+          60_000,
+        );
+      } finally {
+        for (const socket of sockets) socket.destroy();
+        running.hangup();
+      }
+      const result = await running.result;
+      assert.equal(result.ended, 'by the caller');
+      assert.deepEqual(result.errors, []);
+    });
   });
 
   test('says so in the log, with what was asked for and the remedy', () => {
