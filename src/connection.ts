@@ -73,6 +73,7 @@ const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
   idle_timeout: 'idleTimeouts',
   protocol_error: 'protocolErrors',
   server_closed: 'closedByServer',
+  overloaded: 'poolFull',
 };
 
 /** Why the WebSocket layer closed a connection by itself. */
@@ -87,6 +88,8 @@ const CLOSE_CODES: Record<StopReason, number> = {
   handler_failed: 1011,
   protocol_error: 1008,
   server_closed: 1001,
+  // Try again later (RFC 6455's registry).
+  overloaded: 1013,
 };
 
 export class Connection implements ReactorLink {
@@ -340,8 +343,8 @@ export class Connection implements ReactorLink {
       plugin: this.setup.plugin.name,
       socket: this.#capture ? undefined : this.#socket,
     });
-    if (!opened) {
-      this.end('server_closed');
+    if (typeof opened === 'string') {
+      this.end(opened);
       return;
     }
     this.#capture?.streaming(this.setup.plugin.name, inbound, outbound, this.reactor.options.l16ByteOrder);
@@ -444,7 +447,7 @@ export class Connection implements ReactorLink {
 
   #finish(reason: StopReason): void {
     if (this.#state === 'closed') return;
-    if (this.#state === 'waiting') this.reactor.count('closedBeforeStart');
+    if (this.#state === 'waiting' && reason !== 'overloaded') this.reactor.count('closedBeforeStart');
     const counter = END_COUNTERS[reason];
     if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
     this.#closeStream(reason);

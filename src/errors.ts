@@ -28,6 +28,12 @@ export const ERRORS = {
     cause: 'A queue is at its maximum: audio of a stream, marks, sources, or streams of the codec pool.',
     remedy: 'Await playbacks, play an async iterable, or raise the limit that the message names.',
   },
+  SIDETONE_POOL_FULL: {
+    example: 'OPUS: its workers have as much to do as they can: …',
+    cause:
+      'The workers of the codec pool could not keep one more stream in time, so it was refused at its start.',
+    remedy: 'Raise `pool` where there are cores, or have fewer OPUS and AMR-WB streams on this server.',
+  },
   SIDETONE_BACKPRESSURE: {
     example:
       'the far end reads too slowly: audio is dropped while more than 262144 bytes wait to be sent to it',

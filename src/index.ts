@@ -50,20 +50,39 @@ export {
   type StreamingStartRequest,
 } from './telnyx/build.js';
 export { type CheckOptions, checkRequest, type Finding, type RequestKind } from './telnyx/check.js';
+export type {
+  CallAnsweredEvent,
+  CallBridgedEvent,
+  CallDtmfReceivedEvent,
+  CallHangupEvent,
+  CallInitiatedEvent,
+  CallMachineEvent,
+  CallQuality,
+  OtherEvent,
+  StreamingFailedEvent,
+  StreamingStartedEvent,
+  StreamingStoppedEvent,
+} from './telnyx/events.js';
 export { type StreamExpectation, StreamExpectations, type StreamWishes } from './telnyx/expectations.js';
 export type { AnswerBody, DialBody, StreamingStartBody } from './telnyx/requests.js';
 export {
   ApiKeyRefusedError,
   answerCall,
   CallEndedError,
+  ChannelLimitError,
+  ClientStateRefusedError,
   type CommandResult,
+  type RateLimit,
   RateLimitedError,
+  StreamingInUseError,
+  StreamingNotInUseError,
   StreamUrlRefusedError,
   startStreaming,
   TelnyxError,
   type TelnyxOptions,
   TelnyxUnavailableError,
   TelnyxUnreachableError,
+  UnknownCallError,
 } from './telnyx/rest.js';
 export { buildTexml, escapeXml, type TexmlDocument, type TexmlStream } from './telnyx/texml.js';
 export {

@@ -69,6 +69,7 @@ try {
         break;
     }
   });
+  await lane.warmed;
   post({ kind: 'ready', descriptor: lane.listener.descriptor() });
 } catch (error) {
   const code = error instanceof SidetoneError ? error.code : 'SIDETONE_PLUGIN_INVALID';

@@ -12,6 +12,7 @@ import { native } from './native.js';
 import type { ResolvedOptions } from './options.js';
 import { tellPlugins } from './plugin/tell.js';
 import type { Plugin } from './plugin.js';
+import { expectedCodecs } from './pooled.js';
 import { Reactor } from './reactor.js';
 import type { SharedState } from './shared-state.js';
 import type { ReactorSnapshot } from './snapshot.js';
@@ -50,6 +51,8 @@ export interface LaneSetup {
 export class LocalLane implements Lane {
   readonly reactor: Reactor;
   readonly listener: Listener;
+  /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
+  readonly warmed: Promise<void>;
   readonly #setup: LaneSetup;
   readonly #plugins: readonly Plugin[];
   /** The server's, as far as this lane has been told. */
@@ -79,6 +82,7 @@ export class LocalLane implements Lane {
       admits: () => state.admits(),
       webhook: setup.webhook,
     });
+    this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins));
     if (options.gatherMs > 0) {
       this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);
     }

@@ -41,6 +41,12 @@ export const serverOptionsSchema = z.strictObject({
     .max(256)
     .default(0)
     .describe('worker threads for OPUS and AMR-WB; 0: one a core'),
+  poolWarm: z
+    .boolean()
+    .default(false)
+    .describe(
+      'starts them with the server, even where the configuration does not say that they will be used',
+    ),
   authToken: z
     .union([
       token,
@@ -203,6 +209,7 @@ export type ReactorOptions = Pick<
   | 'outboundCodec'
   | 'outboundMode'
   | 'pool'
+  | 'poolWarm'
   | 'captureDir'
   | 'capturePersonal'
   | 'opus'

@@ -25,7 +25,9 @@ export type StopReason =
   /** The peer broke the protocol too often, or read too slowly. */
   | 'protocol_error'
   /** The server is shutting down. */
-  | 'server_closed';
+  | 'server_closed'
+  /** The codec pool could not have carried it in time. It never started, so no handler hears this. */
+  | 'overloaded';
 
 /**
  * One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. Whether

@@ -1,11 +1,13 @@
 /** The codecs of one stream that run in the pool, and the way of their audio there and back. */
 
-import { CODECS, type Encoding, type Format } from './codec.js';
+import { CODECS, type Encoding, type Format, type OutboundOptions } from './codec.js';
 import type { OpusRate } from './codecs/opus.js';
 import type { PoolEncoding } from './codecs/types.js';
 import type { StreamHost } from './media/host.js';
 import { NEEDS_ROOM, SLICE_MS } from './native.js';
-import type { PoolDecoder, PoolEncoder } from './pool/pool.js';
+import type { ReactorOptions } from './options.js';
+import type { Plugin } from './plugin.js';
+import type { PoolCodec, PoolDecoder, PoolEncoder } from './pool/pool.js';
 
 export interface PooledStream {
   host: StreamHost;
@@ -38,7 +40,7 @@ export class PooledCodecs {
   readonly #encoder: PoolEncoder | undefined;
   readonly #pcm: Int16Array; // one frame on its way to the encoder
 
-  /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_QUEUE_FULL */
+  /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_POOL_FULL, SIDETONE_QUEUE_FULL */
   constructor(stream: PooledStream) {
     this.#stream = stream;
     try {
@@ -65,9 +67,7 @@ export class PooledCodecs {
   #openEncoder(): PoolEncoder | undefined {
     const { host, outbound, slot } = this.#stream;
     if (!inPool(outbound.encoding)) return undefined;
-    const { opus, amrwb } = host.options;
-    const options = outbound.encoding === 'OPUS' ? { ...opus, ...decoderOptions(outbound) } : { ...amrwb };
-    return host.pool.openEncoder(outbound.encoding, options, {
+    return host.pool.openEncoder(outbound.encoding, encoderOptions(outbound, host.options), {
       onPacket: packet => {
         host.path.engine.native.enqueuePacket(slot, packet);
         host.path.wake();
@@ -124,6 +124,32 @@ export class PooledCodecs {
       if (samples > 0) this.#stream.hear(track, samples);
     }
   }
+}
+
+function encoderOptions(format: Format, { opus, amrwb }: ReactorOptions): PoolCodec['encoder'] {
+  return format.encoding === 'OPUS' ? { ...opus, ...decoderOptions(format) } : { ...amrwb };
+}
+
+/** The pool's codecs of which the configuration says that they will be used; with `poolWarm` at least OPUS at 16 kHz. */
+export function expectedCodecs(options: ReactorOptions, plugins: readonly Plugin[]): PoolCodec[] {
+  const wanted: OutboundOptions[] = plugins.map(plugin => ({
+    mode: options.outboundMode,
+    ...options.outboundCodec,
+    ...plugin.outbound,
+  }));
+  const formats = new Map<string, Format>();
+  for (const { mode, encoding, sampleRate } of wanted) {
+    if (mode === 'mp3' || encoding === undefined || !inPool(encoding)) continue;
+    const rates = CODECS[encoding].announcedRates;
+    const rate = sampleRate !== undefined && rates.includes(sampleRate) ? sampleRate : rates[0]!;
+    formats.set(`${encoding} ${rate}`, { encoding, sampleRate: rate });
+  }
+  if (options.poolWarm && formats.size === 0) formats.set('', { encoding: 'OPUS', sampleRate: 16000 });
+  return [...formats.values()].map(format => ({
+    encoding: format.encoding as PoolEncoding,
+    decoder: decoderOptions(format),
+    encoder: encoderOptions(format, options),
+  }));
 }
 
 function decoderOptions(format: Format): { sampleRate?: OpusRate } {

@@ -8,14 +8,16 @@ import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import type { OutboundOptions } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
+import { DroppedCalls } from './dropped-calls.js';
 import { nativeOutbound } from './engine.js';
+import { SidetoneError } from './errors.js';
 import type { Logger } from './log.js';
 import type { StreamHost, StreamLink } from './media/host.js';
 import { type MediaLink, MediaPath, type Socket } from './media/path.js';
 import { ENCODING_NUMBERS } from './native.js';
 import type { ReactorOptions } from './options.js';
 import type { StopReason } from './plugin.js';
-import { CodecPool } from './pool/pool.js';
+import { CodecPool, type PoolCodec } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
 import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
 import { CallStream, type StreamSetup } from './stream.js';
@@ -67,6 +69,7 @@ export class Reactor implements StreamHost {
   readonly #onStreams: (change: number) => void;
   readonly #connections = new Set<ReactorLink>();
   readonly #calls = new Map<string, ReactorLink>();
+  readonly #dropped = new DroppedCalls();
   readonly #counters: Record<ReactorCounter, number>;
   /** What went out past the engine: MP3 files. */
   readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
@@ -121,6 +124,19 @@ export class Reactor implements StreamHost {
     return this.#pool;
   }
 
+  /**
+   * Starts the pool's workers and has them measure these codecs. Resolves when a stream need not wait for them, also
+   * where it could not be done: the log says so, and streams will too.
+   */
+  async warmPool(codecs: readonly PoolCodec[]): Promise<void> {
+    if (codecs.length === 0) return;
+    try {
+      await this.pool.warm(codecs);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the codec pool could not be prepared');
+    }
+  }
+
   /** `encodeMp3`, whose thread ends with this reactor. */
   encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array> {
     this.#mp3Used = true;
@@ -172,20 +188,39 @@ export class Reactor implements StreamHost {
     if (before && before !== connection) {
       this.#counters.takeOvers++;
       before.end('replaced');
-    }
+    } else this.#resumed(callControlId);
     this.#onCall(callControlId);
   }
 
   /** A stream of this call has started on another reactor. */
   replace(callControlId: string): void {
     const before = this.#calls.get(callControlId);
-    if (!before) return;
+    if (!before) {
+      this.#resumed(callControlId);
+      return;
+    }
     this.#counters.takeOvers++;
     before.end('replaced');
   }
 
-  /** Undefined: the stream cannot be carried here, which the log says. */
-  openStream(open: OpenStream): CallStream | undefined {
+  /**
+   * A stream of this call starts, here or on another reactor, and none is running. Where its last one was dropped here,
+   * it is the platform that has come back (TeXML's enableReconnect): no take-over, and no new call.
+   */
+  #resumed(callControlId: string): void {
+    const nowMs = this.clock.now();
+    const dropped = this.#dropped.take(callControlId, nowMs);
+    if (!dropped) return;
+    this.#counters.resumptions++;
+    const { streamId: stream, reason, atMs } = dropped;
+    this.#log.info(
+      { call: callControlId, stream, reason, gapMs: Math.round(nowMs - atMs) },
+      'a dropped call came back',
+    );
+  }
+
+  /** Where the stream cannot be carried here: why its connection ends. The log says more. */
+  openStream(open: OpenStream): CallStream | StopReason {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
     const slot = this.path.engine.native.open({
@@ -206,9 +241,9 @@ export class Reactor implements StreamHost {
       outbound: nativeOutbound(outbound, options),
     });
     const stream = this.#makeStream({ host: this, slot, ...open });
-    if (!stream) {
+    if (typeof stream === 'string') {
       this.path.close(slot);
-      return undefined;
+      return stream;
     }
     this.path.open(slot, stream, open.link, open.socket);
     this.#streams++;
@@ -218,20 +253,27 @@ export class Reactor implements StreamHost {
     return stream;
   }
 
-  /** Undefined where a codec's library is missing or its workers hold as many streams as they can. */
-  #makeStream(setup: StreamSetup): CallStream | undefined {
+  /** Not where a codec's library is missing or its workers have as much to do as they can. */
+  #makeStream(setup: StreamSetup): CallStream | StopReason {
     try {
       return new CallStream(setup);
     } catch (error) {
       this.#counters.streamsNotOpened++;
-      this.#log.error({ stream: setup.start.stream_id, err: error }, 'a stream could not be opened');
-      return undefined;
+      const isFull = error instanceof SidetoneError && error.code === 'SIDETONE_POOL_FULL';
+      const { stream_id: stream } = setup.start;
+      if (isFull)
+        this.#log.warn({ stream, reason: error.message }, 'a stream was refused: the codec pool is full');
+      else this.#log.error({ stream, err: error }, 'a stream could not be opened');
+      return isFull ? 'overloaded' : 'server_closed';
     }
   }
 
   closeStream(stream: CallStream, reason: StopReason): void {
     this.#log.debug({ stream: stream.id, reason }, 'stream ended');
-    if (this.#calls.get(stream.callControlId)?.stream === stream) this.#calls.delete(stream.callControlId);
+    if (this.#calls.get(stream.callControlId)?.stream === stream) {
+      this.#calls.delete(stream.callControlId);
+      this.#dropped.ended(stream.callControlId, { streamId: stream.id, reason, atMs: this.clock.now() });
+    }
     this.path.close(stream.slot);
     this.#streams--;
     this.#onStreams(-1);

@@ -126,6 +126,7 @@ export class Server extends EventEmitter {
   async #listenHere(): Promise<void> {
     const lane = new LocalLane(this.#laneSetup(0), this.#plugins);
     this.#setLanes([lane]);
+    await lane.warmed;
     this.#port = await lane.listener.listen(this.options.host, this.options.port);
     this.#stopListening = () => lane.listener.stopListening();
   }

@@ -20,6 +20,8 @@ const BODY_BYTES_MAX = 262_144;
 const BODIES_BYTES_MAX = 64 * BODY_BYTES_MAX;
 /** From the headers to the last byte. Trickling bytes do not prolong it. */
 const BODY_MAX_MS = 10_000;
+/** From the last byte to the judgement. Only a main thread that is held by something else takes this long. */
+const JUDGE_MAX_MS = 5_000;
 
 export class WebhookRoute {
   /** Of all bodies under way. */
@@ -60,7 +62,8 @@ export class WebhookRoute {
       reactor.count(counter);
       answer(status, JSON.stringify({ error }));
     };
-    const cancel = reactor.clock.after(BODY_MAX_MS, () => refuse('webhooksUnfinished', 408, 'too_slow'));
+    let cancel = reactor.clock.after(BODY_MAX_MS, () => refuse('webhooksUnfinished', 408, 'too_slow'));
+    const unjudged = (): void => refuse('webhooksUnjudged', 503, 'not_now');
     response.onAborted(() => {
       if (over) return;
       reactor.count('webhooksAborted');
@@ -75,9 +78,15 @@ export class WebhookRoute {
       else parts.push(Buffer.from(part.slice(0)));
       if (!isLast || over) return;
       cancel();
-      const reply = this.judge(headers, Buffer.concat(parts));
-      if (reply instanceof Promise) void reply.then(({ status, body }) => answer(status, body));
-      else answer(reply.status, reply.body);
+      try {
+        const reply = this.judge(headers, Buffer.concat(parts));
+        if (reply instanceof Promise) {
+          cancel = reactor.clock.after(JUDGE_MAX_MS, unjudged);
+          reply.then(({ status, body }) => answer(status, body), unjudged);
+        } else answer(reply.status, reply.body);
+      } catch {
+        unjudged();
+      }
     });
   }
 }

@@ -48,6 +48,7 @@ const COUNTERS: Readonly<Record<Exclude<WebhookOutcome, 'too_large'>, ReactorCou
   bad_signature: 'webhooksBadSignature',
   replayed: 'webhooksReplayed',
   bad_body: 'webhooksBadBody',
+  not_now: 'webhooksNotNow',
 };
 /** Calls whose lane is known: those that run and those that ended lately, about 150 bytes each. The oldest goes. */
 const LANES_MAX = 50_000;
@@ -69,14 +70,26 @@ export class Webhooks {
   constructor(setup: WebhooksSetup, publicKey: string) {
     this.#setup = setup;
     this.#answer = this.#answerer();
-    this.#handler = createWebhookHandler({ publicKey, onEvent: event => this.#event(event) });
+    this.#handler = createWebhookHandler({
+      publicKey,
+      takes: event => this.#takes(event),
+      onEvent: event => this.#event(event),
+    });
   }
 
   /** Judges one delivery. */
   judge(headers: WebhookHeaders, body: Uint8Array): WebhookReply {
     const reply = this.#handler(headers, body);
-    if (reply.status !== 200) this.#logRefusal(reply.outcome);
+    if (reply.outcome === 'bad_body') this.#logRefusal(reply.outcome, 'a signed webhook cannot be read');
+    else if (reply.status !== 200) this.#logRefusal(reply.outcome, 'webhook refused');
     return reply;
+  }
+
+  /** A call that this server is to answer and cannot: it is told of it again, or another server is. */
+  #takes(event: WebhookEvent): boolean {
+    if (!this.#answer || !isRinging(event) || this.#setup.admits()) return true;
+    this.#leftRinging++;
+    return false;
   }
 
   /** A stream of this call has started on this lane. */
@@ -129,16 +142,10 @@ export class Webhooks {
 
   async #command(event: WebhookEvent): Promise<void> {
     if (!this.#answer) return;
-    const { admits, log } = this.#setup;
-    const rings = event.type === 'call.initiated' && event.direction === 'incoming';
-    if (rings && !admits()) {
-      this.#leftRinging++;
-      log.warn({ call: event.callControlId }, 'a call is not answered: the server is draining or full');
-      return;
-    }
+    const { log } = this.#setup;
     try {
       await this.#answer(event);
-      if (rings) this.#answered++;
+      if (isRinging(event)) this.#answered++;
     } catch (error) {
       this.#answersFailed++;
       log.error({ call: event.callControlId, err: error }, 'a call could not be answered or streamed');
@@ -159,12 +166,16 @@ export class Webhooks {
     });
   }
 
-  #logRefusal(outcome: WebhookOutcome): void {
+  #logRefusal(outcome: WebhookOutcome, message: string): void {
     const nowMs = this.#setup.clock.now();
     if (nowMs - this.#refusalLoggedMs < REFUSAL_LOG_MS) return;
     this.#refusalLoggedMs = nowMs;
-    this.#setup.log.warn({ outcome, total: this.#handler.counts[outcome] }, 'webhook refused');
+    this.#setup.log.warn({ outcome, total: this.#handler.counts[outcome] }, message);
   }
+}
+
+function isRinging(event: WebhookEvent): boolean {
+  return event.type === 'call.initiated' && event.direction === 'incoming';
 }
 
 /**

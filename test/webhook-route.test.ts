@@ -123,6 +123,24 @@ describe('WebhookRoute', () => {
     assert.deepEqual(counted, ['webhooksUnfinished']);
   });
 
+  it('answers 503 when nobody judges in time, or the judge fails', async () => {
+    const patient = new Request(makeRoute(() => new Promise(() => {}))).send('x', true);
+    clock.advance(4999);
+    assert.equal(patient.status, '');
+    clock.advance(1);
+    assert.deepEqual([patient.status, patient.body], ['503 Service Unavailable', '{"error":"not_now"}']);
+    const rejected = new Request(makeRoute(() => Promise.reject(new Error('gone')))).send('x', true);
+    await new Promise(resolve => setImmediate(resolve));
+    assert.equal(rejected.status, '503 Service Unavailable');
+    const thrown = new Request(
+      makeRoute(() => {
+        throw new Error('gone');
+      }),
+    ).send('x', true);
+    assert.equal(thrown.status, '503 Service Unavailable');
+    assert.deepEqual(counted, ['webhooksUnjudged', 'webhooksUnjudged', 'webhooksUnjudged']);
+  });
+
   it('leaves an aborted response alone, also when it is judged later', async () => {
     let decide!: (reply: { status: number; body: string }) => void;
     const route = makeRoute(() => new Promise(resolve => (decide = resolve)));

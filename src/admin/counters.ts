@@ -26,12 +26,14 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   streamsStarted: 'Streams that began with a start message.',
   streamsStopped: 'Streams that ended, for whatever reason.',
   streamsNotOpened: 'Streams that could not be carried: a codec is missing or its workers are full.',
+  poolFull: 'Streams refused at their start because the codec pool has as much to do as it can in time.',
   closedBeforeStart: 'WebSockets that closed before a start message came.',
   disconnected: 'Streams whose WebSocket broke without a stop message.',
   idleTimeouts: 'WebSockets closed because nothing came on them for idleTimeoutSeconds.',
   protocolErrors: 'WebSockets closed for what their peer did against the protocol or the limits.',
   closedByServer: 'WebSockets closed by this server because it shut down.',
   takeOvers: 'Streams replaced by a newer stream of the same call.',
+  resumptions: 'Streams that came back for a call whose last stream had ended without a stop message.',
   binaryMessages: 'Binary messages, which the protocol does not have; ignored.',
   unknownEvents: 'Messages with an event that the protocol does not have; ignored.',
   unknownKeys: 'Keys within messages that the protocol does not have; ignored.',
@@ -62,7 +64,8 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   webhooksStale: 'Webhooks refused with 401: signed more than 300 s before or after now.',
   webhooksBadSignature: 'Webhooks refused with 401: not signed with the public key.',
   webhooksReplayed: 'Webhooks refused with 409: the same signature had come before.',
-  webhooksBadBody: 'Webhooks refused with 400: signed, and no event.',
+  webhooksBadBody: 'Webhooks that are signed and cannot be read; answered with 200, for they are genuine.',
+  webhooksNotNow: 'Webhooks refused with 503: a call that cannot be taken now. They are sent again.',
   callsAnswered: 'Incoming calls that this server answered.',
   callsLeftRinging: 'Incoming calls not answered because the server was draining or full.',
   answersFailed: 'Commands to answer a call or to start its stream that failed.',
@@ -70,6 +73,7 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   webhooksUnfinished: 'Webhooks refused with 408: not whole after ten seconds.',
   webhooksAborted: 'Webhooks whose sender went away before they were whole.',
   webhooksOverflow: 'Webhooks refused with 503: too many bytes were under way.',
+  webhooksUnjudged: 'Webhooks refused with 503: the main thread did not judge them within five seconds.',
   webhookFailures: 'Exceptions and rejections of plugins in onWebhook.',
 };
 
@@ -93,6 +97,8 @@ export const REFUSAL_REASONS = [
 /** `refused` stands among the reactor's counters: poolRefused. */
 export const POOL_COUNTER_HELP = {
   jobs: 'Frames given to the codec pool.',
+  opened: 'Decoders and encoders that the codec pool admitted.',
+  openRefused: 'Decoders and encoders refused because the workers have as much to do as they can in time.',
   batches: 'Tasks run by the codec pool; jobs by batches is the size of a batch.',
   discarded: 'Results of the codec pool for streams that had ended.',
   restarts: 'Workers of the codec pool that were replaced.',
@@ -103,6 +109,8 @@ export const POOL_COUNTER_HELP = {
 
 export const POOL_GAUGE_HELP = {
   workers: 'Worker threads of the codec pool that run.',
+  load: 'What the open decoders and encoders take of the codec pool, in workers: 1 is one that is always busy.',
+  capacity: 'What they may take, in workers; beyond it streams are refused at their start.',
   streams: 'Decoders and encoders that are open in the codec pool.',
   jobsPending: 'Frames that wait for the codec pool or are being worked on.',
 } as const satisfies Partial<Record<keyof CodecPoolStats, string>>;

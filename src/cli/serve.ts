@@ -17,6 +17,7 @@ interface ServeFlags {
   plugin?: string[];
   reactors?: number;
   pool?: number;
+  poolWarm?: boolean;
   authToken?: string;
   tlsCert?: string;
   tlsKey?: string;
@@ -79,6 +80,7 @@ export function register(program: Command): void {
   );
   option('--reactors <n>', 'threads that carry streams (default: 1)', number);
   option('--pool <n>', 'worker threads for OPUS and AMR-WB (default: one a core)', number);
+  option('--pool-warm', 'start them with the server, whatever the configuration says about codecs');
   option('--auth-token <token>', 'token wanted in x-telnyx-streaming-auth-token');
   option('--tls-cert <file>', 'certificate chain, PEM');
   option('--tls-key <file>', 'private key, PEM');
@@ -170,6 +172,7 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     plugins: flags.plugin,
     reactors: flags.reactors,
     pool: flags.pool,
+    poolWarm: flags.poolWarm,
     authToken: flags.authToken,
     tls: flags.tlsCert === undefined ? undefined : { cert: flags.tlsCert, key: flags.tlsKey },
     outboundCodec: flags.outboundCodec,

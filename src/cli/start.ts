@@ -115,7 +115,7 @@ async function run(callControlId: string, options: StartArguments): Promise<void
     return;
   }
   try {
-    const { commandId, attempts } = await startStreaming(callControlId, body, {
+    const { commandId, attempts, rateLimit } = await startStreaming(callControlId, body, {
       apiBase: options.apiBase,
       apiKeyFile: options.apiKeyFile,
       retriesMax: options.retries,
@@ -123,7 +123,14 @@ async function run(callControlId: string, options: StartArguments): Promise<void
       announce: options.announce,
     });
     if (options.json) {
-      print({ ok: true, call_control_id: callControlId, command_id: commandId, attempts, findings });
+      print({
+        ok: true,
+        call_control_id: callControlId,
+        command_id: commandId,
+        attempts,
+        rateLimit,
+        findings,
+      });
     } else process.stdout.write(`streaming started on ${callControlId}, command_id ${commandId}\n`);
   } catch (error) {
     fail(error, options);

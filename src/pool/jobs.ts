@@ -37,6 +37,8 @@ export const RESULT = {
 export interface OpenJob<Options = PoolDecoderOptions | PoolEncoderOptions> {
   encoding: PoolEncoding;
   options: Options;
+  /** Its `CostClass.index`. */
+  cost: number;
 }
 
 export interface JobError {
@@ -48,6 +50,8 @@ export interface JobError {
 export interface WorkerRings {
   jobs: SharedArrayBuffer;
   results: SharedArrayBuffer;
+  /** Microseconds and frames of every cost class (costs.ts). */
+  costs: SharedArrayBuffer;
 }
 
 /** Characters of an error's message that travel: with its JSON at most 4 slots, were each a 3-byte one escaped. */

@@ -19,10 +19,12 @@ import {
 } from '../codecs/open.js';
 import type { PoolEncoding } from '../codecs/types.js';
 import { SidetoneError } from '../errors.js';
+import { type CostClass, Costs, FRAME_US } from './costs.js';
 import { JOB } from './jobs.js';
 import { RECORD_BYTES_MAX } from './ring.js';
 import { Shard, type ShardCounters, type ShardSettings } from './shard.js';
 import { type DecoderSink, DecoderStream, type EncoderSink, EncoderStream } from './streams.js';
+import { warmUp } from './warm.js';
 
 export interface PoolDecoder {
   /** Of the PCM, in Hz. */
@@ -73,6 +75,12 @@ export interface CodecPoolOptions {
   batchMs?: number;
   /** Heap of a worker, in MB, beyond which it is replaced. Default 96; codec state is outside of it. */
   workerHeapMb?: number;
+  /**
+   * How much of a worker's time its streams may take before no other is given to it, by what their frames are measured to
+   * take. Default 0.8: the rest is for what comes and goes between the threads, and for frames that cost more than the
+   * mean. Infinity lets everything in.
+   */
+  loadMax?: number;
   /** Hears of workers that died (`SIDETONE_WORKER_DIED`) and of sinks that threw. Default: a process warning. */
   onError?: (error: Error) => void;
   clock?: Clock;
@@ -84,6 +92,13 @@ export interface CodecPoolStats {
   /** Worker threads that were started and not given up. */
   workers: number;
   streams: number;
+  /** What they take, in workers: 1 is a worker that is busy all the time. */
+  load: number;
+  /** What they may take, in workers: `threads` × `loadMax`. */
+  capacity: number;
+  /** Decoders and encoders that were opened, in all, and those that were refused because the workers have enough to do. */
+  opened: number;
+  openRefused: number;
   /** Jobs that were taken, in all. */
   jobs: number;
   /** Jobs that are pending now. */
@@ -114,6 +129,13 @@ function within(field: string, value: number, min: number, max: number): number 
   );
 }
 
+/** A codec that a pool is to be ready for. */
+export interface PoolCodec {
+  encoding: PoolEncoding;
+  decoder: PoolDecoderOptions;
+  encoder: PoolEncoderOptions;
+}
+
 export class CodecPool {
   readonly #settings: ShardSettings;
   readonly #shards: Shard[] = [];
@@ -128,6 +150,12 @@ export class CodecPool {
     jobsLost: 0,
     sinkErrors: 0,
   };
+  readonly #costs = new Costs();
+  readonly #loadMax: number;
+  /** Ends the waiting for workers that are being warmed. */
+  readonly #warming = new Set<() => void>();
+  #opened = 0;
+  #openRefused = 0;
   #nextId = 1;
   #closed = false;
   #stopWatching: (() => void) | undefined;
@@ -142,6 +170,8 @@ export class CodecPool {
         `CodecPool ringSlots: ${ringSlots} is not a power of two`,
       );
     }
+    this.#loadMax = options.loadMax ?? 0.8;
+    if (!(this.#loadMax > 0)) within('loadMax', this.#loadMax, 0.01, Number.POSITIVE_INFINITY);
     this.#settings = {
       ringSlots,
       streamsMax: ringSlots * STREAMS_PER_SLOT,
@@ -151,24 +181,64 @@ export class CodecPool {
       workerHeapMb: within('workerHeapMb', options.workerHeapMb ?? 96, 8, 4096),
       workerFile: fileURLToPath(options.workerUrl ?? new URL('./worker.js', import.meta.url)),
       clock: options.clock ?? systemClock,
+      costs: this.#costs,
       onError: options.onError ?? (error => process.emitWarning(error)),
       onBusy: () => this.#watch(),
     };
   }
 
   /**
-   * A decoder of its own for one stream. Throws `SIDETONE_BAD_OPTION`, `SIDETONE_CODEC_UNAVAILABLE`, and
-   * `SIDETONE_QUEUE_FULL` where no shard takes another stream.
+   * A decoder of its own for one stream. Throws `SIDETONE_BAD_OPTION`, `SIDETONE_CODEC_UNAVAILABLE`,
+   * `SIDETONE_POOL_FULL` where the workers have as much to do as they can in time, and `SIDETONE_QUEUE_FULL` where no
+   * shard takes another stream.
    */
   openDecoder(encoding: PoolEncoding, options: PoolDecoderOptions, sink: DecoderSink): PoolDecoder {
+    return this.#openDecoder(encoding, options, sink, cost => this.#place(cost));
+  }
+
+  /** An encoder of its own for one stream. Throws as `openDecoder`. */
+  openEncoder(encoding: PoolEncoding, options: PoolEncoderOptions, sink: EncoderSink): PoolEncoder {
+    return this.#openEncoder(encoding, options, sink, cost => this.#place(cost));
+  }
+
+  /**
+   * Starts all workers and has each of them work a second of audio with these codecs: the libraries are loaded, the code
+   * is compiled and its cost is measured before the first stream comes. Resolves when that is done, or the pool closed.
+   * Throws `SIDETONE_BAD_OPTION`, `SIDETONE_CODEC_UNAVAILABLE`.
+   */
+  async warm(codecs: readonly PoolCodec[]): Promise<void> {
+    while (this.#shards.length < this.#threads) this.#addShard();
+    let closed = (): void => {};
+    const closing = new Promise<void>(resolve => {
+      closed = resolve;
+    });
+    this.#warming.add(closed);
+    try {
+      const done = this.#shards.flatMap(shard =>
+        codecs.map(({ encoding, decoder, encoder }) =>
+          warmUp(
+            sink => this.#openEncoder(encoding, encoder, sink, () => shard),
+            sink => this.#openDecoder(encoding, decoder, sink, () => shard),
+          ),
+        ),
+      );
+      await Promise.race([Promise.all(done), closing]);
+    } finally {
+      this.#warming.delete(closed);
+    }
+  }
+
+  #openDecoder(
+    encoding: PoolEncoding,
+    options: PoolDecoderOptions,
+    sink: DecoderSink,
+    place: (cost: CostClass) => Shard,
+  ): PoolDecoder {
     const settings = decoderSettings(encoding, options);
-    const stream = new DecoderStream(
-      this.#nextId++,
-      { encoding, options: settings.options },
-      settings.sampleRate,
-      sink,
-    );
-    const shard = this.#open(stream);
+    const cost = this.#costs.classOf('decode', encoding, settings.options);
+    const job = { encoding, options: settings.options };
+    const stream = new DecoderStream(this.#nextId++, job, cost, settings.sampleRate, sink);
+    const shard = this.#open(stream, place);
     return {
       sampleRate: settings.sampleRate,
       decode: payload =>
@@ -180,12 +250,18 @@ export class CodecPool {
     };
   }
 
-  /** An encoder of its own for one stream. Throws as `openDecoder`. */
-  openEncoder(encoding: PoolEncoding, options: PoolEncoderOptions, sink: EncoderSink): PoolEncoder {
+  #openEncoder(
+    encoding: PoolEncoding,
+    options: PoolEncoderOptions,
+    sink: EncoderSink,
+    place: (cost: CostClass) => Shard,
+  ): PoolEncoder {
     const settings = encoderSettings(encoding, options);
-    const stream = new EncoderStream(this.#nextId++, { encoding, options: settings.options }, sink);
+    const cost = this.#costs.classOf('encode', encoding, settings.options);
+    const job = { encoding, options: settings.options };
+    const stream = new EncoderStream(this.#nextId++, job, cost, sink);
     const frameSamples = settings.sampleRate / 50;
-    const shard = this.#open(stream);
+    const shard = this.#open(stream, place);
     return {
       sampleRate: settings.sampleRate,
       frameSamples,
@@ -205,11 +281,22 @@ export class CodecPool {
   get stats(): CodecPoolStats {
     let streams = 0;
     let jobsPending = 0;
+    let loadUs = 0;
     for (const shard of this.#shards) {
       streams += shard.streams.size;
       jobsPending += shard.jobsPending;
+      loadUs += shard.loadUs;
     }
-    return { workers: this.#shards.length, streams, jobsPending, ...this.#counters };
+    return {
+      workers: this.#shards.length,
+      streams,
+      load: loadUs / FRAME_US,
+      capacity: this.#threads * this.#loadMax,
+      opened: this.#opened,
+      openRefused: this.#openRefused,
+      jobsPending,
+      ...this.#counters,
+    };
   }
 
   /**
@@ -218,14 +305,15 @@ export class CodecPool {
    */
   async close(): Promise<void> {
     this.#closed = true;
+    for (const closed of this.#warming) closed();
     this.#stopWatching?.();
     this.#stopWatching = undefined;
     await Promise.all(this.#shards.splice(0).map(shard => shard.end()));
   }
 
-  #open(stream: DecoderStream | EncoderStream): Shard {
+  #open(stream: DecoderStream | EncoderStream, place: (cost: CostClass) => Shard): Shard {
     if (this.#closed) throw new SidetoneError('SIDETONE_SERVER_CLOSED', 'CodecPool: used after close()');
-    const shard = this.#leastLoaded();
+    const shard = place(stream.cost);
     if (!shard.open(stream)) {
       throw new SidetoneError(
         'SIDETONE_QUEUE_FULL',
@@ -235,12 +323,38 @@ export class CodecPool {
     return shard;
   }
 
-  #leastLoaded(): Shard {
-    let least: Shard | undefined;
-    for (const shard of this.#shards) {
-      if (!least || shard.streams.size < least.streams.size) least = shard;
+  /** The worker for another codec of this cost: the one with the least to do, if it can do it in time. */
+  #place(cost: CostClass): Shard {
+    const { shard, loadUs } = this.#leastLoaded();
+    if (loadUs + cost.us > this.#loadMax * FRAME_US) {
+      this.#openRefused++;
+      const ms = (us: number): string => (us / 1000).toFixed(2);
+      throw new SidetoneError(
+        'SIDETONE_POOL_FULL',
+        `CodecPool: ${cost.name}: its 20 ms of audio take ${ms(cost.us)} ms, and the freest of ${this.#threads} workers ` +
+          `has ${ms(loadUs)} of ${ms(this.#loadMax * FRAME_US)} ms to do already; raise the option pool, lower ` +
+          'opus.complexity or amrwb.mode, or take fewer calls here',
+      );
     }
-    if (least && (least.streams.size === 0 || this.#shards.length === this.#threads)) return least;
+    this.#opened++;
+    return shard;
+  }
+
+  #leastLoaded(): { shard: Shard; loadUs: number } {
+    let least: Shard | undefined;
+    let leastUs = Number.POSITIVE_INFINITY;
+    for (const shard of this.#shards) {
+      const us = shard.loadUs;
+      if (us >= leastUs) continue;
+      least = shard;
+      leastUs = us;
+    }
+    if (least && (leastUs === 0 || this.#shards.length === this.#threads))
+      return { shard: least, loadUs: leastUs };
+    return { shard: this.#addShard(), loadUs: 0 };
+  }
+
+  #addShard(): Shard {
     const shard = new Shard(this.#settings, this.#counters);
     this.#shards.push(shard);
     return shard;

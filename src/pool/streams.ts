@@ -1,5 +1,6 @@
 /** What the reactor's side knows of one stream's codec in a worker. */
 import { type ErrorCode, SidetoneError } from '../errors.js';
+import type { CostClass } from './costs.js';
 import { JOB, type JobError, type OpenJob, RESULT } from './jobs.js';
 import type { RingReader } from './ring.js';
 
@@ -30,12 +31,17 @@ function errorOf(record: RingReader): SidetoneError {
   return new SidetoneError(code as ErrorCode, message);
 }
 
+function openRecord(job: Omit<OpenJob, 'cost'>, cost: CostClass): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ ...job, cost: cost.index }));
+}
+
 /** A stream in a shard's eyes. */
 export interface PoolStream {
   readonly id: number;
   readonly openKind: number;
   /** JSON of `OpenJob`, for the worker that takes over as well. */
   readonly openRecord: Uint8Array;
+  readonly cost: CostClass;
   /** Jobs sent and not answered. */
   pending: number;
   closed: boolean;
@@ -55,11 +61,12 @@ export class DecoderStream implements PoolStream {
 
   constructor(
     readonly id: number,
-    job: OpenJob,
+    job: Omit<OpenJob, 'cost'>,
+    readonly cost: CostClass,
     sampleRate: number,
     readonly sink: DecoderSink,
   ) {
-    this.openRecord = new TextEncoder().encode(JSON.stringify(job));
+    this.openRecord = openRecord(job, cost);
     this.#silence = new Int16Array(sampleRate / 50);
   }
 
@@ -86,10 +93,11 @@ export class EncoderStream implements PoolStream {
 
   constructor(
     readonly id: number,
-    job: OpenJob,
+    job: Omit<OpenJob, 'cost'>,
+    readonly cost: CostClass,
     readonly sink: EncoderSink,
   ) {
-    this.openRecord = new TextEncoder().encode(JSON.stringify(job));
+    this.openRecord = openRecord(job, cost);
   }
 
   result(record: RingReader): boolean {

@@ -15,6 +15,30 @@ import { SidetoneError } from '../errors.js';
 import { checkRequest, describeFinding, type Finding } from './check.js';
 import { type StreamExpectations, WISHES_PARAMETER, wishesOf, wishesParameter } from './expectations.js';
 import type { AnswerBody, StreamingStartBody } from './requests.js';
+import {
+  askedPauseMs,
+  classOf,
+  type RateLimit,
+  rateLimitOf,
+  type TelnyxError,
+  type TelnyxErrorFacts,
+} from './rest-errors.js';
+
+export {
+  ApiKeyRefusedError,
+  CallEndedError,
+  ChannelLimitError,
+  ClientStateRefusedError,
+  type RateLimit,
+  RateLimitedError,
+  StreamingInUseError,
+  StreamingNotInUseError,
+  StreamUrlRefusedError,
+  TelnyxError,
+  TelnyxUnavailableError,
+  TelnyxUnreachableError,
+  UnknownCallError,
+} from './rest-errors.js';
 
 export const TELNYX_API_BASE = 'https://api.telnyx.com/v2';
 
@@ -49,42 +73,9 @@ export interface CommandResult {
   attempts: number;
   /** What the checker finds unwise about the request. */
   warnings: Finding[];
+  /** How many requests are left, where the answer says so. */
+  rateLimit?: RateLimit;
 }
-
-interface TelnyxErrorFacts {
-  /** HTTP status; undefined where no answer came. */
-  status: number | undefined;
-  /** Telnyx's own code, such as `90018`. */
-  telnyxCode: string | undefined;
-  title: string;
-  detail: string;
-  /** JSON pointer to the field that was refused. */
-  pointer: string | undefined;
-  commandId: string;
-  attempts: number;
-}
-
-/** Telnyx refused a command, or could not be reached. `code` is SIDETONE_TELNYX_ERROR. */
-export class TelnyxError extends SidetoneError {
-  constructor(
-    message: string,
-    readonly facts: Readonly<TelnyxErrorFacts>,
-  ) {
-    super('SIDETONE_TELNYX_ERROR', message);
-  }
-}
-/** 90018: the call has already ended. */
-export class CallEndedError extends TelnyxError {}
-/** 90045, 90046, 90048: the stream_url was refused. */
-export class StreamUrlRefusedError extends TelnyxError {}
-/** 401 and 403: the API key is wrong, or may not do this. */
-export class ApiKeyRefusedError extends TelnyxError {}
-/** 429, after all retries. */
-export class RateLimitedError extends TelnyxError {}
-/** 5xx, after all retries. */
-export class TelnyxUnavailableError extends TelnyxError {}
-/** No answer: the connection failed or took too long. Not sent again, for the command may have been carried out. */
-export class TelnyxUnreachableError extends TelnyxError {}
 
 const kRetriesMax = 3;
 const kTimeoutMs = 10_000;
@@ -93,29 +84,6 @@ const kBackoffMaxMs = 8_000;
 /** A server that asks for a longer pause than this is sent to again after this long. */
 const kRetryAfterMaxMs = 30_000;
 const kShownMax = 300;
-
-type ErrorClass = typeof TelnyxError;
-const kByCode: Readonly<Record<string, [ErrorClass, string]>> = {
-  '90018': [CallEndedError, 'the call is over: no command reaches it'],
-  '90045': [StreamUrlRefusedError, 'correct stream_url'],
-  '90046': [StreamUrlRefusedError, 'correct stream_url'],
-  '90048': [StreamUrlRefusedError, 'correct stream_url'],
-};
-
-function classOf(
-  status: number | undefined,
-  code: string | undefined,
-  commandId: string,
-): [ErrorClass, string] {
-  const again = `send it again with command_id ${commandId}: Telnyx carries it out once`;
-  const known = code !== undefined && Object.hasOwn(kByCode, code) ? kByCode[code] : undefined;
-  if (known) return known;
-  if (status === undefined) return [TelnyxUnreachableError, again];
-  if (status === 401 || status === 403) return [ApiKeyRefusedError, 'check the API key and what it may do'];
-  if (status === 429) return [RateLimitedError, `wait, then ${again}`];
-  if (status >= 500) return [TelnyxUnavailableError, again];
-  return [TelnyxError, 'correct the request'];
-}
 
 /** The key: given, out of a file, or from the environment. Errors never show it. */
 export function readApiKey(options: Pick<TelnyxOptions, 'apiKey' | 'apiKeyFile'>): string {
@@ -194,6 +162,8 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
   const code = asText(String(first.code ?? ''), secrets) || undefined;
   const source = first.source as { pointer?: unknown } | undefined;
   const noAnswer = isTimeout ? 'no answer in time' : 'the connection failed';
+  const rateLimit = rateLimitOf(error.headers);
+  const retryAfterMs = status === 429 || status === 503 ? askedPauseMs(error.headers) : undefined;
   const facts: TelnyxErrorFacts = {
     status,
     telnyxCode: code,
@@ -202,8 +172,10 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
     pointer: asText(source?.pointer, secrets) || undefined,
     commandId,
     attempts,
+    ...(rateLimit && { rateLimit }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
   };
-  const [ErrorType, remedy] = classOf(status, code, commandId);
+  const [ErrorType, remedy] = classOf(status, code, commandId, retryAfterMs);
   const said = [status, code, facts.title].filter(part => part !== undefined).join(' ');
   const where = facts.pointer === undefined ? '' : ` at ${facts.pointer}`;
   const detail = facts.detail === '' ? '' : ` (${facts.detail})`;
@@ -214,13 +186,21 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
 }
 
 function backoffMs(error: APIError, attempt: number, random: () => number): number {
-  const asked = Number(error.headers?.get('retry-after') ?? Number.NaN);
-  if (asked >= 0) return Math.min(asked * 1000, kRetryAfterMaxMs);
+  // Elsewhere x-ratelimit-reset is only news of the window.
+  const isLimited = error.status === 429;
+  const askedMs = isLimited
+    ? askedPauseMs(error.headers)
+    : askedPauseMs(error.headers?.has('retry-after') ? error.headers : undefined);
+  if (askedMs !== undefined) return Math.min(askedMs, kRetryAfterMaxMs);
   return Math.min(kBackoffMs * 2 ** (attempt - 1), kBackoffMaxMs) * (0.75 + 0.25 * random());
 }
 
 /** Sends until it is answered: again after 429 and 5xx, with growing pauses; anything else is final. */
-async function send(sending: Sending, key: string, options: TelnyxOptions): Promise<number> {
+async function send(
+  sending: Sending,
+  key: string,
+  options: TelnyxOptions,
+): Promise<{ attempts: number; rateLimit?: RateLimit }> {
   const { APIConnectionTimeoutError, APIError, Telnyx } = await import('telnyx');
   const clock = options.clock ?? systemClock;
   const client = new Telnyx({
@@ -238,7 +218,8 @@ async function send(sending: Sending, key: string, options: TelnyxOptions): Prom
       const response = await sending.post(client);
       // Nothing in the answer is needed; reading it frees the connection.
       await response.arrayBuffer().catch(() => undefined);
-      return attempt;
+      const rateLimit = rateLimitOf(response.headers);
+      return { attempts: attempt, ...(rateLimit && { rateLimit }) };
     } catch (error) {
       if (!(error instanceof APIError)) throw error;
       const status = error.status as number | undefined;
@@ -307,9 +288,9 @@ export async function startStreaming(
     secrets: [key, body.stream_auth_token].filter((secret): secret is string => !!secret),
     post: client => client.calls.actions.startStreaming(callControlId, sent).asResponse(),
   };
-  const work = (): Promise<number> => send(sending, key, options);
-  const attempts = await expecting(callControlId, body, options.expectations, work);
-  return { callControlId, commandId, attempts, warnings: findings };
+  const work = () => send(sending, key, options);
+  const outcome = await expecting(callControlId, body, options.expectations, work);
+  return { callControlId, commandId, ...outcome, warnings: findings };
 }
 
 /**
@@ -334,7 +315,7 @@ export async function answerCall(
     secrets: [key],
     post: client => client.calls.actions.answer(callControlId, sent).asResponse(),
   };
-  const work = (): Promise<number> => send(sending, key, options);
-  const attempts = await expecting(callControlId, body, options.expectations, work);
-  return { callControlId, commandId, attempts, warnings: findings };
+  const work = () => send(sending, key, options);
+  const outcome = await expecting(callControlId, body, options.expectations, work);
+  return { callControlId, commandId, ...outcome, warnings: findings };
 }

@@ -3,7 +3,7 @@
  * `<Start><Stream>` (it goes on at once). Output is well-formed XML 1.0 for every value; the mistakes of docs/mistakes.md
  * cannot be written down.
  */
-import { SidetoneError } from '../errors.js';
+import { SidetoneError, shown } from '../errors.js';
 import { type Address, type Mp3, refuseFindings } from './build.js';
 import { WISHES_PARAMETER, wishesParameter } from './expectations.js';
 
@@ -27,16 +27,34 @@ export type TexmlStream = Address & {
   parameters?: Readonly<Record<string, string>>;
   /** Tells the server by a parameter what it is to send (`sidetone_outbound`). Default true. */
   announce?: boolean;
-  /** Where Telnyx reports started, stopped and failed. */
+  /** Where Telnyx reports started, stopped and failed: form-encoded. The webhook route of a server takes them. */
   statusCallback?: `https://${string}` | `http://${string}`;
-  /** Default POST. */
+  /** Default POST. What a GET tells stands in its query, which the signature does not cover: the webhook route takes none. */
   statusCallbackMethod?: 'GET' | 'POST';
+  /**
+   * Whether Telnyx opens the WebSocket again when it drops, also when this server closed it. Default true, Telnyx's own;
+   * false with `after: 'hangup'`, where the end of the stream is meant to be the end of the call.
+   */
+  enableReconnect?: boolean;
 };
 
+/**
+ * What follows `<Connect>`, once its stream has ended. The call ends with the document: whoever was transferred out of the
+ * stream is hung up too, unless the document goes on.
+ */
+export type TexmlAfter =
+  /** The call ends with its stream. */
+  | 'hangup'
+  /** The call stays up: whole seconds, 1 to 14,400. For callers who are transferred by Call Control meanwhile. */
+  | { pauseSeconds: number }
+  /** Another document says how it goes on. */
+  | { redirect: `https://${string}` | `http://${string}`; method?: 'GET' | 'POST' };
+
 export type TexmlDocument =
-  | { connect: TexmlStream; start?: never }
+  /** Without `after` the document, and with it the call, ends with the stream; one that drops is opened again. */
+  | { connect: TexmlStream; after?: TexmlAfter; start?: never }
   /** `<Start>` does not wait, so a pause keeps the call up: whole seconds, 1 to 14,400. */
-  | { start: TexmlStream; pauseSeconds: number; connect?: never };
+  | { start: TexmlStream; pauseSeconds: number; connect?: never; after?: never };
 
 const kEscapes: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -106,8 +124,32 @@ function streamElement(stream: TexmlStream): string {
     bidirectionalSamplingRate: rate?.toString(),
     statusCallback: stream.statusCallback,
     statusCallbackMethod: stream.statusCallbackMethod,
+    enableReconnect: stream.enableReconnect?.toString(),
   };
   return element('Stream', attributes, inner.join(''));
+}
+
+function pauseElement(field: string, seconds: number, why: string): string {
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 14_400) {
+    return element('Pause', { length: String(seconds) });
+  }
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    `${field} = ${seconds}: ${why} needs 1 to 14400 whole seconds`,
+  );
+}
+
+function afterElement(after: TexmlAfter): string {
+  if (after === 'hangup') return element('Hangup', {});
+  if ('pauseSeconds' in after) {
+    return pauseElement('after.pauseSeconds', after.pauseSeconds, 'a call that outlives its stream');
+  }
+  const { redirect, method } = after;
+  if (!/^https?:\/\//i.test(redirect) || !URL.canParse(redirect)) {
+    const message = `after.redirect = ${shown(redirect)}: give the http or https address of another document`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', message);
+  }
+  return element('Redirect', { method }, escapeXml(redirect));
 }
 
 /**
@@ -117,14 +159,13 @@ function streamElement(stream: TexmlStream): string {
 export function buildTexml(document: TexmlDocument): string {
   let verbs: string;
   if (document.start) {
-    const pause = document.pauseSeconds;
-    if (!Number.isInteger(pause) || pause < 1 || pause > 14_400) {
-      const message = `pauseSeconds = ${pause}: <Start> does not wait, so the call needs 1 to 14400 whole seconds`;
-      throw new SidetoneError('SIDETONE_BAD_OPTION', message);
-    }
-    verbs = `<Start>${streamElement(document.start)}</Start><Pause length="${pause}"/>`;
+    const pause = pauseElement('pauseSeconds', document.pauseSeconds, '<Start> does not wait, so the call');
+    verbs = `<Start>${streamElement(document.start)}</Start>${pause}`;
   } else {
-    verbs = `<Connect>${streamElement(document.connect)}</Connect>`;
+    const { connect, after } = document;
+    const { enableReconnect = after === 'hangup' ? false : undefined } = connect;
+    const stream = streamElement({ ...connect, enableReconnect });
+    verbs = `<Connect>${stream}</Connect>${after === undefined ? '' : afterElement(after)}`;
   }
   const text = `<?xml version="1.0" encoding="UTF-8"?><Response>${verbs}</Response>`;
   refuseFindings(text, 'texml', (document.start ?? document.connect).local === true);

@@ -4,74 +4,9 @@
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { SidetoneError } from '../errors.js';
+import { readEvent, type WebhookEvent } from './events.js';
 
-interface EventBase {
-  /** Telnyx's id of the event: the same in every delivery of it. */
-  id: string;
-  /** ISO 8601. */
-  occurredAt?: string;
-  /** As it came, snake_case; everything that is not spelt out below. */
-  payload: Readonly<Record<string, unknown>>;
-}
-interface CallEventBase extends EventBase {
-  callControlId: string;
-  callLegId?: string;
-  callSessionId?: string;
-  connectionId?: string;
-  /** Base64. */
-  clientState?: string;
-}
-export interface CallInitiatedEvent extends CallEventBase {
-  type: 'call.initiated';
-  /** `incoming` is somebody calling a Telnyx number: it rings until it is answered. */
-  direction?: 'incoming' | 'outgoing';
-  from?: string;
-  to?: string;
-}
-export interface CallAnsweredEvent extends CallEventBase {
-  type: 'call.answered';
-  from?: string;
-  to?: string;
-}
-export interface CallHangupEvent extends CallEventBase {
-  type: 'call.hangup';
-  hangupCause?: string;
-  hangupSource?: string;
-}
-export interface StreamingStartedEvent extends CallEventBase {
-  type: 'streaming.started';
-  streamId?: string;
-  streamUrl?: string;
-}
-export interface StreamingStoppedEvent extends CallEventBase {
-  type: 'streaming.stopped';
-  streamId?: string;
-  streamUrl?: string;
-}
-export interface StreamingFailedEvent extends CallEventBase {
-  type: 'streaming.failed';
-  /** Such as `connection_failed`. */
-  failureReason?: string;
-  streamId?: string;
-  streamType?: 'websocket' | 'dialogflow';
-  /** What was asked for. */
-  streamUrl?: string;
-  streamTrack?: string;
-}
-/** Any other event; `eventType` is Telnyx's name for it. */
-export interface OtherEvent extends EventBase {
-  type: 'other';
-  eventType: string;
-  callControlId?: string;
-}
-export type WebhookEvent =
-  | CallInitiatedEvent
-  | CallAnsweredEvent
-  | CallHangupEvent
-  | StreamingStartedEvent
-  | StreamingStoppedEvent
-  | StreamingFailedEvent
-  | OtherEvent;
+export type * from './events.js';
 
 /** What became of a delivery; stable, fit for a metric's label. */
 export const WEBHOOK_OUTCOMES = [
@@ -84,7 +19,10 @@ export const WEBHOOK_OUTCOMES = [
   'stale',
   'bad_signature',
   'replayed',
+  /** Signed, and neither JSON nor a form: answered with 200, for it is genuine, and would not be sent again anyway. */
   'bad_body',
+  /** `takes` said no: answered with 503, so that it is sent again. */
+  'not_now',
 ] as const;
 export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
 
@@ -104,6 +42,8 @@ export interface WebhookOptions {
   onEvent: (event: WebhookEvent) => void | Promise<void>;
   /** Answers calls: made by `createAnswerer()`. Runs before `onEvent`. */
   answer?: (event: WebhookEvent) => void | Promise<void>;
+  /** Whether the event can be taken now. Telnyx sends again what is answered with 503; a 4xx it takes as final. */
+  takes?: (event: WebhookEvent) => boolean;
   /** Told when `onEvent` or `answer` throws or rejects. */
   onError?: (error: unknown, event: WebhookEvent) => void;
   /** How far a timestamp may be from now, either way. Default 300, Telnyx's own. */
@@ -144,7 +84,8 @@ const kStatus: Readonly<Record<WebhookOutcome, number>> = {
   stale: 401,
   bad_signature: 401,
   replayed: 409,
-  bad_body: 400,
+  bad_body: 200,
+  not_now: 503,
 };
 
 /** Keys seen within the last `keptMs`; bounded. */
@@ -177,86 +118,6 @@ function readPublicKey(base64: string): KeyObject {
   }
   const x = bytes.toString('base64url');
   return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const text = (fields: Fields, key: string): string | undefined =>
-  typeof fields[key] === 'string' ? fields[key] : undefined;
-
-/** Copies what is there: wire name to property. */
-function pick<T extends string>(fields: Fields, names: Readonly<Record<string, T>>): { [K in T]?: string } {
-  const picked: { [K in T]?: string } = {};
-  for (const [wire, name] of Object.entries(names) as [string, T][]) {
-    const value = text(fields, wire);
-    if (value !== undefined) picked[name] = value;
-  }
-  return picked;
-}
-
-const kCall = {
-  call_leg_id: 'callLegId',
-  call_session_id: 'callSessionId',
-  connection_id: 'connectionId',
-  client_state: 'clientState',
-} as const;
-const kParties = { from: 'from', to: 'to' } as const;
-const kStream = { stream_id: 'streamId', stream_url: 'streamUrl' } as const;
-
-/** Reads a body that is known to be Telnyx's; undefined where it is no event. */
-function readEvent(body: Uint8Array): WebhookEvent | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'));
-  } catch {
-    return undefined;
-  }
-  const data = isObject(parsed) ? parsed.data : undefined;
-  if (!isObject(data)) return undefined;
-  const id = text(data, 'id');
-  const type = text(data, 'event_type');
-  if (id === undefined || type === undefined || !isObject(data.payload)) return undefined;
-  const payload = data.payload;
-  const occurredAt = text(data, 'occurred_at');
-  const base = { id, payload, ...(occurredAt !== undefined && { occurredAt }) };
-  const callControlId = text(payload, 'call_control_id');
-  if (callControlId === undefined) return { ...base, type: 'other', eventType: type };
-  const call = { ...base, callControlId, ...pick(payload, kCall) };
-  switch (type) {
-    case 'call.initiated': {
-      const direction = text(payload, 'direction');
-      const known = direction === 'incoming' || direction === 'outgoing';
-      return { ...call, type, ...pick(payload, kParties), ...(known && { direction }) };
-    }
-    case 'call.answered':
-      return { ...call, type, ...pick(payload, kParties) };
-    case 'call.hangup':
-      return {
-        ...call,
-        type,
-        ...pick(payload, { hangup_cause: 'hangupCause', hangup_source: 'hangupSource' }),
-      };
-    case 'streaming.started':
-    case 'streaming.stopped':
-      return { ...call, type, ...pick(payload, kStream) };
-    case 'streaming.failed': {
-      const params = isObject(payload.stream_params) ? payload.stream_params : {};
-      const streamType = text(payload, 'stream_type');
-      const known = streamType === 'websocket' || streamType === 'dialogflow';
-      return {
-        ...call,
-        type,
-        ...pick(payload, { failure_reason: 'failureReason', stream_id: 'streamId' }),
-        // The SDK's types call the second one `track`, the page's example `stream_track`.
-        ...pick(params, { stream_url: 'streamUrl', track: 'streamTrack' }),
-        ...pick(params, { stream_track: 'streamTrack' }),
-        ...(known && { streamType }),
-      };
-    }
-    default:
-      return { ...base, type: 'other', eventType: type, callControlId };
-  }
 }
 
 /**
@@ -308,10 +169,13 @@ export function createWebhookHandler(options: WebhookOptions): WebhookHandler {
     // The bytes, not the text: the last letter of base64 can be written in more than one way.
     const seenAs = signature.toString('latin1');
     if (signatures.has(seenAs, nowMs)) return 'replayed';
-    signatures.add(seenAs, nowMs);
     const event = readEvent(body);
+    const isKnown = event !== undefined && ids.has(event.id, nowMs);
+    // Neither the signature nor the event counts as seen: this very delivery may come again.
+    if (event && !isKnown && options.takes?.(event) === false) return 'not_now';
+    signatures.add(seenAs, nowMs);
     if (!event) return 'bad_body';
-    if (ids.has(event.id, nowMs)) return 'duplicate';
+    if (isKnown) return 'duplicate';
     ids.add(event.id, nowMs);
     setImmediate(() => void tell(event));
     return 'accepted';

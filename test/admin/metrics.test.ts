@@ -147,6 +147,10 @@ test('a second scrape shows the new figures only: nothing adds up, what is gone 
   const pool = {
     workers: 2,
     streams: 3,
+    load: 0.5,
+    capacity: 0.8,
+    opened: 4,
+    openRefused: 2,
     jobs: 40,
     jobsPending: 5,
     batches: 6,
@@ -162,6 +166,9 @@ test('a second scrape shows the new figures only: nothing adds up, what is gone 
   assert.equal(first.get('sidetone_streams')!.samples.length, 1);
   assert.equal(sampleValue(first, 'sidetone_pool_jobs_total'), 40);
   assert.equal(sampleValue(first, 'sidetone_pool_jobs_pending'), 5);
+  assert.equal(sampleValue(first, 'sidetone_pool_load'), 0.5);
+  assert.equal(sampleValue(first, 'sidetone_pool_capacity'), 0.8);
+  assert.equal(sampleValue(first, 'sidetone_pool_open_refused_total'), 2);
   source.answer = async () => [fakeSnapshot(0, 2)];
   const second = await scrape(source, metrics);
   assert.equal(sampleValue(second, 'sidetone_media_received_total'), 2);

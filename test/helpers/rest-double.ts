@@ -36,6 +36,22 @@ const oneOf =
 const exactly = (value: unknown, keys: Record<string, Judge>): boolean =>
   thing(value) && Object.entries(value as object).every(([key, inner]) => keys[key]?.(inner) === true);
 
+/** Telnyx's table of error codes, as far as calls and streams go (2026-04): titles and what they are about. */
+const CODES: Readonly<Record<string, [title: string, detail: string, pointer?: string]>> = {
+  '90015': ['Invalid Call Control ID', 'The call_control_id provided was not valid.', '/call_control_id'],
+  '90017': ['Invalid value for client_state', 'The client_state must be Base-64 encoded.', '/client_state'],
+  '90018': ['Call has already ended', 'This call is no longer active and can not receive commands.'],
+  '90041': ['Account channel limit exceeded', 'The account has reached its limit of concurrent calls.'],
+  '90042': [
+    'Outbound profile channel limit exceeded',
+    'The profile has reached its limit of concurrent calls.',
+  ],
+  '90043': ['Connection channel limit exceeded', 'The connection has reached its limit of concurrent calls.'],
+  '90045': ['Media streaming in use', 'This command cannot be issued while media streaming is used.'],
+  '90046': ['Media streaming failed', 'Media streaming failed to start.', '/stream_url'],
+  '90048': ['Media streaming not used', 'This command can be issued only when media streaming is used.'],
+};
+
 const base64: Judge = value =>
   typeof value === 'string' &&
   Buffer.from(value, 'base64').toString('base64').length === value.length &&
@@ -144,6 +160,11 @@ interface Refusal {
   pointer?: string;
 }
 
+function refusalOf(code: string): Refusal {
+  const [title, detail, pointer] = CODES[code]!;
+  return { status: 422, code, title, detail, ...(pointer !== undefined && { pointer }) };
+}
+
 function judge(command: string, body: Record<string, unknown>): Refusal | undefined {
   const fields = spec[command] as Record<string, Judge>;
   const refuse = (code: string, title: string, field: string): Refusal => ({
@@ -156,9 +177,8 @@ function judge(command: string, body: Record<string, unknown>): Refusal | undefi
   for (const [field, value] of Object.entries(body)) {
     if (!Object.hasOwn(fields, field)) return refuse('10015', 'Bad Request', field);
     if (fields[field]?.(value)) continue;
-    return field === 'stream_url'
-      ? refuse('90046', 'Invalid stream_url', field)
-      : refuse('10015', 'Bad Request', field);
+    if (field === 'stream_url') return refuse('90046', 'Invalid stream_url', field);
+    return field === 'client_state' ? refusalOf('90017') : refuse('10015', 'Bad Request', field);
   }
   const required = command === 'dial' ? ['connection_id', 'from', 'to'] : [];
   const wantsStream =
@@ -175,6 +195,10 @@ export interface RestDouble {
   requests: DoubleRequest[];
   /** Calls that have ended: commands for them are refused with 90018. */
   ended: Set<string>;
+  /** Calls whose commands are refused with one of Telnyx's codes. */
+  refusing: Map<string, string>;
+  /** Sent with every answer: `x-ratelimit-limit` and the like. */
+  answerHeaders: Record<string, string>;
   /** The next requests fail like this, whatever they hold. */
   failNext(failure: Failure): void;
   /** Called for every command that was carried out. */
@@ -195,7 +219,8 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
 
   function answer(response: ServerResponse, status: number, body: unknown, headers = {}): void {
     const bytes = typeof body === 'string' ? body : JSON.stringify(body);
-    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(bytes);
+    const all = { 'content-type': 'application/json', ...double.answerHeaders, ...headers };
+    response.writeHead(status, all).end(bytes);
   }
   function refuse(
     response: ServerResponse,
@@ -262,13 +287,10 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
         detail: 'The request is not well-formed.',
       });
     }
-    if (record.callControlId !== undefined && double.ended.has(record.callControlId))
-      return no({
-        status: 422,
-        code: '90018',
-        title: 'Call has already ended',
-        detail: 'This call is no longer active and can not receive commands.',
-      });
+    const code = double.ended.has(record.callControlId ?? '')
+      ? '90018'
+      : double.refusing.get(record.callControlId ?? '');
+    if (code !== undefined) return no(refusalOf(code));
     const refusal = judge(record.command, record.body);
     if (refusal) return no(refusal);
     const id = record.body.command_id;
@@ -287,6 +309,8 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
     base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`,
     requests: [],
     ended: new Set(),
+    refusing: new Map(),
+    answerHeaders: {},
     failNext: failure => void failures.push({ ...failure }),
     onCommand: undefined,
     close: () =>

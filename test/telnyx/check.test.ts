@@ -170,6 +170,7 @@ const kCases: Record<MistakeCode, Case[]> = {
     ['texml', stream(`url="${kUrl}" bidirectionalMode="wav"`), 'Stream.bidirectionalMode'],
     ['texml', stream(`${goodStream} bidirectionalSamplingRate="48000"`), 'Stream.bidirectionalSamplingRate'],
     ['texml', stream(`${goodStream} statusCallbackMethod="PUT"`), 'Stream.statusCallbackMethod'],
+    ['texml', stream(`${goodStream} enableReconnect="no"`), 'Stream.enableReconnect'],
   ],
   wrong_case: [
     ['streaming_start', start({ stream_bidirectional_codec: 'pcmu' }), 'stream_bidirectional_codec'],
@@ -182,6 +183,7 @@ const kCases: Record<MistakeCode, Case[]> = {
       'stream_bidirectional_target_legs',
     ],
     ['texml', stream(`url="${kUrl}" bidirectionalMode="Rtp"`), 'Stream.bidirectionalMode'],
+    ['texml', stream(`${goodStream} enableReconnect="False"`), 'Stream.enableReconnect'],
   ],
   client_state_base64: ['have a nice day', 'aGF2ZQ', 'aGF2ZSBh_-==', '=', 'a', 'aGF2ZQ==\n'].map(
     (client_state): Case => ['streaming_start', start({ client_state }), 'client_state'],
@@ -266,6 +268,29 @@ const kCases: Record<MistakeCode, Case[]> = {
       'streaming_start',
       start({ stream_bidirectional_codec: 'AMR-WB', stream_bidirectional_sampling_rate: 24000 }),
       'stream_bidirectional_sampling_rate',
+    ],
+  ],
+  rate_outside_guide: [
+    ...[22050, 24000, 48000].map(
+      (rate): Case => [
+        'streaming_start',
+        start({ stream_bidirectional_sampling_rate: rate }),
+        'stream_bidirectional_sampling_rate',
+      ],
+    ),
+    ...[24000, 48000].map(
+      (rate): Case => [
+        'dial',
+        { ...good.dial, stream_bidirectional_codec: 'OPUS', stream_bidirectional_sampling_rate: rate },
+        'stream_bidirectional_sampling_rate',
+      ],
+    ),
+    [
+      'texml',
+      stream(
+        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="OPUS" bidirectionalSamplingRate="24000"`,
+      ),
+      'Stream.bidirectionalSamplingRate',
     ],
   ],
   track_without_caller: [
@@ -420,6 +445,17 @@ describe('checkRequest', () => {
     );
     const documents = [
       stream(goodStream),
+      stream(`${goodStream} enableReconnect="true"`),
+      stream(`${goodStream} enableReconnect="false" statusCallbackMethod="POST"`),
+      stream(
+        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="OPUS" bidirectionalSamplingRate="16000"`,
+      ),
+      stream(
+        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="AMR-WB" bidirectionalSamplingRate="8000"`,
+      ),
+      stream(
+        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="L16" bidirectionalSamplingRate="16000"`,
+      ),
       stream(
         `${goodStream} name="n" codec="PCMU" statusCallback="https://x.example/a" statusCallbackMethod="GET"`,
         '<Parameter name="a" value=""/><Parameter name="b" value="1"/>',

@@ -188,12 +188,13 @@ describe('what is no webhook of Telnyx', () => {
       assert.deepEqual([...twice, await status(replayed, headers)], [200, 409, 409]);
       const again = signer.headers(replayed, nowMs - 1000);
       assert.equal(await status(replayed, again), 200, 'the same event, delivered again');
-      const noEvent = Buffer.from('{"data":7}');
-      assert.equal(await status(noEvent, signer.headers(noEvent, nowMs)), 400);
+      // Signed, so genuine, and nothing that can be read: counted, and not sent again.
+      const noEvent = Buffer.from('[7]');
+      assert.equal(await status(noEvent, signer.headers(noEvent, nowMs)), 200);
       const large = Buffer.alloc(262_145, 32);
       assert.equal(await status(large, signer.headers(large, nowMs)), 413);
       const largest = Buffer.alloc(262_144, 32);
-      assert.equal(await status(largest, signer.headers(largest, nowMs)), 400);
+      assert.equal(await status(largest, signer.headers(largest, nowMs)), 200);
       const path = `http://127.0.0.1:${server.port}`;
       assert.equal((await fetch(`${path}/telnyx/webhooks`)).status, 426);
       assert.equal((await fetch(`${path}/elsewhere`, { method: 'POST', body: replayed })).status, 426);
@@ -272,6 +273,40 @@ describe('what plugins are told', () => {
     });
   }
 
+  it('is what TeXML tells in a form, as the same events, and what nobody knows yet', async () => {
+    const events: WebhookEvent[] = [];
+    const plugin = definePlugin({
+      name: 'listener',
+      onStart: () => undefined,
+      onWebhook: event => void events.push(event),
+    });
+    const { telnyx, server } = await scene({ plugins: [plugin] });
+    const post = async (text: string, type: string): Promise<number> => {
+      const body = Buffer.from(text);
+      const headers = { ...telnyx.signer.headers(body, Date.now()), 'content-type': type };
+      return (await telnyx.post(body, headers)).status;
+    };
+    const form = 'application/x-www-form-urlencoded';
+    const failed =
+      'AccountSid=a&CallSid=v3%3Atexml&StreamEvent=stream-error&StreamSid=s&StreamError=no+route';
+    assert.equal(await post(failed, form), 200);
+    assert.equal(
+      await post('{"data":{"id":"n","event_type":"call.of.2030","payload":{}}}', 'text/plain'),
+      200,
+    );
+    await eventually(() => events.length === 2, 'the events', 30_000);
+    const [first, second] = events;
+    assert.ok(first?.type === 'streaming.failed');
+    assert.deepEqual(
+      [first.callControlId, first.streamId, first.failureReason],
+      ['v3:texml', 's', 'no route'],
+    );
+    assert.ok(second?.type === 'other');
+    assert.equal(second.eventType, 'call.of.2030');
+    const { webhooksAccepted, webhooksBadBody } = await counts(server);
+    assert.deepEqual([webhooksAccepted, webhooksBadBody], [2, 0]);
+  });
+
   it('is that a stream failed, and why', async () => {
     const events: WebhookEvent[] = [];
     const closed = definePlugin({
@@ -301,6 +336,11 @@ describe('calls that cannot be answered', () => {
     await eventually(() => server.connections === 1, 'the first stream');
     void telnyx.ring('v3:second');
     await eventually(async () => (await counts(server)).callsLeftRinging === 1, 'the second call');
+    // Not an end: Telnyx sends it again.
+    const turned = (): boolean =>
+      telnyx.deliveries.some(({ event, status }) => event === 'call.initiated' && status === 503);
+    await eventually(turned, 'the 503', 30_000);
+    assert.equal((await counts(server)).webhooksNotNow, 1);
     assertHeard(telnyx, await first.result, spoken, 0.99);
     assert.deepEqual(telnyx.commands, ['answer']);
   });

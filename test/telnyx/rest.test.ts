@@ -13,15 +13,20 @@ import {
   ApiKeyRefusedError,
   answerCall,
   CallEndedError,
+  ChannelLimitError,
+  ClientStateRefusedError,
   RateLimitedError,
   readApiBase,
   readApiKey,
+  StreamingInUseError,
+  StreamingNotInUseError,
   StreamUrlRefusedError,
   startStreaming,
   TelnyxError,
   type TelnyxOptions,
   TelnyxUnavailableError,
   TelnyxUnreachableError,
+  UnknownCallError,
 } from '../../src/telnyx/rest.js';
 import type { CallAnsweredEvent, CallInitiatedEvent } from '../../src/telnyx/webhooks.js';
 import { type RestDouble, startRestDouble } from '../helpers/rest-double.js';
@@ -57,6 +62,8 @@ after(() => double.close());
 beforeEach(() => {
   double.requests.length = 0;
   double.ended.clear();
+  double.refusing.clear();
+  double.answerHeaders = {};
   clock = new VirtualClock();
   pauses = [];
   // Pauses pass at once, and are written down.
@@ -170,21 +177,90 @@ describe('startStreaming', () => {
     assert.equal(ended.facts.telnyxCode, '90018');
     assert.match(ended.message, /422 90018 Call has already ended/);
     double.ended.clear();
-    for (const code of ['90045', '90046', '90048']) {
-      const body = JSON.stringify({
-        errors: [{ code, title: 'Invalid', detail: 'x', source: { pointer: '/stream_url' } }],
-      });
-      double.failNext({ status: 422, times: 1, body });
-      const refused = await failure(startStreaming(kCall, kBody, options));
-      assert.ok(refused instanceof StreamUrlRefusedError, code);
-      assert.equal(refused.facts.pointer, '/stream_url');
-    }
     const key = await failure(startStreaming(kCall, kBody, { ...options, apiKey: 'wrong' }));
     assert.ok(key instanceof ApiKeyRefusedError);
     double.failNext({ status: 422, times: 1, body: '{"errors":[{"code":12345,"title":7}]}' });
     const other = await failure(startStreaming(kCall, kBody, options));
     assert.equal(other.constructor, TelnyxError);
     assert.equal(other.facts.telnyxCode, '12345');
+  });
+
+  it('tells each of the codes of calls and streams apart, with its own remedy', async () => {
+    const codes: [string, new (...args: never[]) => TelnyxError, RegExp, string?][] = [
+      ['90015', UnknownCallError, /copy the call_control_id from the webhook/, '/call_control_id'],
+      ['90017', ClientStateRefusedError, /client_state as base64 with padding/, '/client_state'],
+      ['90018', CallEndedError, /the call is over/],
+      ['90041', ChannelLimitError, /the account has as many calls/],
+      ['90042', ChannelLimitError, /the outbound voice profile has as many calls/],
+      ['90043', ChannelLimitError, /the connection has as many calls/],
+      ['90045', StreamingInUseError, /streamed already: send streaming_stop first/],
+      [
+        '90046',
+        StreamUrlRefusedError,
+        /stream_url must be a wss:\/\/ address that the internet reaches/,
+        '/stream_url',
+      ],
+      ['90048', StreamingNotInUseError, /not streamed: send streaming_start first/],
+    ];
+    const remedies = new Set<string>();
+    for (const [code, type, remedy, pointer] of codes) {
+      double.requests.length = 0;
+      double.refusing.set(kCall, code);
+      const error = await failure(startStreaming(kCall, kBody, options));
+      assert.equal(error.constructor, type, code);
+      assert.equal(error.facts.telnyxCode, code);
+      assert.equal(error.facts.status, 422);
+      assert.equal(error.facts.pointer, pointer);
+      assert.match(error.message, remedy);
+      // Only one of them is about the address.
+      assert.equal(/stream_url/.test(error.message), code === '90046', error.message);
+      assert.equal(double.requests.length, 1, 'a refusal is final');
+      remedies.add(error.message.split('; ').at(-1)!);
+    }
+    assert.equal(remedies.size, codes.length);
+    const limits: string[] = [];
+    for (const code of ['90041', '90042', '90043']) {
+      double.refusing.set(kCall, code);
+      const error = await failure(startStreaming(kCall, kBody, options));
+      assert.ok(error instanceof ChannelLimitError);
+      limits.push(error.limitOf);
+    }
+    assert.deepEqual(limits, ['account', 'outbound_profile', 'connection']);
+  });
+
+  it('tells of the rate limit, in the result and in the error', async () => {
+    double.answerHeaders = {
+      'x-ratelimit-limit': '50, 50;w=1',
+      'x-ratelimit-remaining': '49',
+      'x-ratelimit-reset': '1',
+    };
+    const { rateLimit } = await startStreaming(kCall, { ...kBody, command_id: 'l1' }, options);
+    assert.deepEqual(rateLimit, { limit: 50, remaining: 49, resetMs: 1000 });
+    double.refusing.set(kCall, '90045');
+    const inUse = await failure(startStreaming(kCall, kBody, options));
+    assert.deepEqual(inUse.facts.rateLimit, { limit: 50, remaining: 49, resetMs: 1000 });
+    assert.equal(inUse.facts.retryAfterMs, undefined);
+    double.refusing.clear();
+    double.answerHeaders = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '7' };
+    double.failNext({ status: 429, times: 2 });
+    const limited = await failure(startStreaming(kCall, kBody, { ...options, retriesMax: 1 }));
+    assert.ok(limited instanceof RateLimitedError);
+    assert.deepEqual(limited.facts.rateLimit, { remaining: 0, resetMs: 7000 });
+    assert.equal(limited.facts.retryAfterMs, 7000);
+    assert.match(limited.message, /wait 7 s, then send it again with command_id/);
+    assert.deepEqual(pauses, [7000]);
+    // Retry-After comes first; and the window's end is no reason to wait where the limit is not.
+    double.failNext({ status: 429, times: 1, headers: { 'retry-after': '2' } });
+    double.failNext({ status: 500, times: 1 });
+    await startStreaming(kCall, { ...kBody, command_id: 'l2' }, options);
+    assert.deepEqual(pauses, [7000, 2000, 1000]);
+    double.answerHeaders = {
+      'x-ratelimit-limit': 'many',
+      'x-ratelimit-remaining': '-1',
+      'x-ratelimit-reset': '',
+    };
+    const { rateLimit: none } = await startStreaming(kCall, { ...kBody, command_id: 'l3' }, options);
+    assert.equal(none, undefined);
   });
 
   it('survives any answer', async () => {

@@ -235,25 +235,188 @@ describe('webhooks', () => {
     assert.equal(handler({}, body).outcome, 'too_large');
   });
 
-  it('refuses signed bodies that are no event', async () => {
+  it('types the events of machines, keys, bridges and the quality of a call', async () => {
     const { handler, events } = make();
-    const bodies = [
-      '',
-      'x',
-      '[]',
-      'null',
-      '{}',
-      '{"data":1}',
-      '{"data":{"id":"x"}}',
-      '{"data":{"id":"x","event_type":"y"}}',
-      '{"data":{"id":1,"event_type":"y","payload":{}}}',
+    const parties = { from: '+1', to: '+2' };
+    const machine = (type: string, result: string): [string, object, object] => [
+      `call.machine.${type}.ended`,
+      { ...parties, result },
+      { ...parties, result },
     ];
-    for (const text of bodies) {
+    const deliveries: [string, object, object][] = [
+      machine('detection', 'not_sure'),
+      machine('greeting', 'beep_detected'),
+      machine('premium.detection', 'human_residence'),
+      machine('premium.greeting', 'a result of next year'),
+      ['call.machine.detection.ended', { result: 7 }, {}],
+      ['call.bridged', { ...parties, something: { new: [1] } }, parties],
+      ['call.dtmf.received', { ...parties, digit: '#' }, { ...parties, digit: '#' }],
+      ['call.answered', { start_time: '2026-02-02T22:25:27Z' }, { startTime: '2026-02-02T22:25:27Z' }],
+      [
+        'call.hangup',
+        {
+          ...parties,
+          hangup_cause: 'normal_clearing',
+          sip_hangup_cause: '200',
+          start_time: '2026-02-02T22:25:27Z',
+          call_quality_stats: {
+            inbound: {
+              mos: '4.50',
+              jitter_max_variance: '12.5',
+              jitter_packet_count: '0',
+              packet_count: '1500',
+              skip_packet_count: '3',
+              of_next_year: '1',
+            },
+            outbound: { packet_count: 1499, skip_packet_count: '', mos: 'none' },
+          },
+        },
+        {
+          ...parties,
+          hangupCause: 'normal_clearing',
+          sipHangupCause: '200',
+          startTime: '2026-02-02T22:25:27Z',
+          callQualityStats: {
+            inbound: {
+              mos: 4.5,
+              jitterMaxVariance: 12.5,
+              jitterPacketCount: 0,
+              packetCount: 1500,
+              skipPacketCount: 3,
+            },
+            outbound: { packetCount: 1499 },
+          },
+        },
+      ],
+      ['call.hangup', { call_quality_stats: null }, {}],
+      ['call.hangup', { call_quality_stats: { inbound: 7 } }, { callQualityStats: {} }],
+    ];
+    for (const [index, [type, payload, wanted]] of deliveries.entries()) {
+      const body = webhookBody(type, `e${index}`, { call_control_id: kCall, ...payload });
+      assert.equal(handler(signer.headers(body, kNow), body).outcome, 'accepted');
+      await setImmediate();
+      const { payload: told, occurredAt: _, ...event } = events.at(-1)!;
+      assert.deepEqual(event, { id: `e${index}`, type, callControlId: kCall, ...wanted });
+      assert.deepEqual(told, { call_control_id: kCall, ...payload });
+    }
+  });
+
+  it('reads the form of TeXML callbacks as the same events, once each', async () => {
+    const { handler, events } = make();
+    const form = (StreamEvent: string, more: Record<string, string> = {}): Uint8Array =>
+      Buffer.from(
+        new URLSearchParams({
+          AccountSid: 'account',
+          CallSid: kCall,
+          CallSidLegacy: 'legacy',
+          StreamEvent,
+          StreamName: 'Müller & Söhne',
+          StreamSid: 'stream',
+          Timestamp: '2026-02-02T22:25:27.521992Z',
+          ...more,
+        }).toString(),
+      );
+    const cases: [string, Record<string, string>, object][] = [
+      ['stream-started', {}, { type: 'streaming.started' }],
+      ['stream-stopped', {}, { type: 'streaming.stopped' }],
+      ['stream-failed', { StreamError: 'no route' }, { type: 'streaming.failed', failureReason: 'no route' }],
+      ['stream-error', { StreamError: '31920' }, { type: 'streaming.failed', failureReason: '31920' }],
+      ['stream-paused', {}, { type: 'other', eventType: 'stream-paused' }],
+    ];
+    for (const [name, more, wanted] of cases) {
+      const body = form(name, more);
+      assert.equal(handler(signer.headers(body, kNow), body).status, 200, name);
+      await setImmediate();
+      const { id, payload, ...event } = events.at(-1)!;
+      assert.match(id, /^body:/);
+      assert.equal(payload.StreamName, 'Müller & Söhne');
+      const stream = {
+        callLegId: 'legacy',
+        streamId: 'stream',
+        streamName: 'Müller & Söhne',
+        accountSid: 'account',
+      };
+      assert.deepEqual(event, {
+        occurredAt: '2026-02-02T22:25:27.521992Z',
+        callControlId: kCall,
+        ...(name === 'stream-paused' ? {} : stream),
+        ...wanted,
+      });
+    }
+    // The same body with a new signature is the same event.
+    const again = form('stream-started');
+    assert.equal(handler(signer.headers(again, kNow + 1000), again).outcome, 'duplicate');
+    assert.equal(events.length, cases.length);
+    // Signed like the others.
+    const forged = form('stream-started', { StreamSid: 'other' });
+    assert.equal(handler(signer.headers(again, kNow + 2000), forged).outcome, 'bad_signature');
+    // Callbacks of other things come the same way.
+    const status = Buffer.from('CallSid=v3%3Acall&CallStatus=completed&__proto__=x&CallStatus=twice');
+    assert.equal(handler(signer.headers(status, kNow), status).outcome, 'accepted');
+    await setImmediate();
+    const last = events.at(-1)!;
+    assert.deepEqual([last.type, last.type === 'other' && last.eventType], ['other', 'completed']);
+    assert.equal(last.callControlId, kCall);
+  });
+
+  it('passes on whatever is genuine, and never answers it with a 4xx', async () => {
+    const { handler, events } = make();
+    const passed: [string, string][] = [
+      ['{}', 'unknown'],
+      ['{"data":1}', 'unknown'],
+      ['{"data":{"id":"x"}}', 'unknown'],
+      ['{"data":{"id":"y","event_type":"call.new.thing"}}', 'call.new.thing'],
+      ['{"data":{"id":1,"event_type":"z","payload":{}}}', 'z'],
+      ['{"event_type":"flat","call_control_id":"c"}', 'flat'],
+      ['a=b', 'unknown'],
+    ];
+    for (const [text, eventType] of passed) {
       const body = Buffer.from(text);
-      assert.equal(handler(signer.headers(body, kNow), body).status, 400, text);
+      assert.deepEqual(handler(signer.headers(body, kNow), body).outcome, 'accepted', text);
+      await setImmediate();
+      const event = events.at(-1)!;
+      assert.deepEqual([event.type, event.type === 'other' && event.eventType], ['other', eventType], text);
+    }
+    const told = events.length;
+    for (const text of ['', 'x', '[]', 'null', '{"data":', 'a=b c', '\u0000=\u0000', '<x y="z"/>']) {
+      const body = Buffer.from(text);
+      const reply = handler(signer.headers(body, kNow), body);
+      assert.deepEqual([reply.status, reply.outcome], [200, 'bad_body'], text);
     }
     await setImmediate();
-    assert.deepEqual(events, []);
+    assert.equal(events.length, told);
+    // Any bytes at all.
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.uint8Array(), fc.json().map(Buffer.from), fc.string().map(Buffer.from)),
+        body => {
+          assert.ok([200, 409].includes(handler(signer.headers(body, kNow), body).status));
+        },
+      ),
+      { numRuns: propertyRuns(300) },
+    );
+  });
+
+  it('answers 503 to what cannot be taken now, and takes the same delivery later', async () => {
+    let takes = false;
+    const { handler, events } = make({ takes: event => takes || event.type !== 'call.initiated' });
+    const body = initiated();
+    const headers = signer.headers(body, kNow);
+    for (let i = 0; i < 2; i++) {
+      const reply = handler(headers, body);
+      assert.deepEqual([reply.status, reply.outcome], [503, 'not_now']);
+    }
+    const other = webhookBody('call.answered', 'e2', { call_control_id: kCall });
+    assert.equal(handler(signer.headers(other, kNow), other).status, 200);
+    takes = true;
+    assert.equal(handler(headers, body).outcome, 'accepted');
+    assert.equal(handler(headers, body).outcome, 'replayed');
+    await setImmediate();
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['call.answered', 'call.initiated'],
+    );
+    assert.equal(handler.counts.not_now, 2);
   });
 
   it('survives listeners that throw or reject, and reports them', async () => {

@@ -260,6 +260,13 @@ export interface Playback {
   hasRate: boolean;
 }
 
+/** Rates, in Hz, that Telnyx's guide allows for the bidirectional codec; its SDK's types allow all to every codec. */
+const kGuideRates: Readonly<Partial<Record<string, readonly number[]>>> = {
+  OPUS: [8000, 16000],
+  'AMR-WB': [8000, 16000],
+  L16: [16000],
+};
+
 /** What mode, codec and rate of the audio that is played into a call mean together. */
 export function checkPlayback(findings: Findings, { mode, codec, rate, hasRate }: Playback): void {
   for (const [field, value] of [codec, rate]) {
@@ -284,5 +291,18 @@ export function checkPlayback(findings: Findings, { mode, codec, rate, hasRate }
   if (rates && typeof rate[1] === 'number' && !rates.includes(rate[1])) {
     const problem = `${codec[1]} has no such rate`;
     findings.add('rate_not_of_codec', rate[0], rate[1], problem, `${rates.join(', ')}; or leave it out`);
+    return;
+  }
+  const guide = kGuideRates[String(codec[1])];
+  // An L16 of 8000 has been told of already, for what it sounds like.
+  if (guide && typeof rate[1] === 'number' && !guide.includes(rate[1]) && rate[1] !== 8000) {
+    const problem = `Telnyx's SDK knows this rate of ${codec[1]}, its guide does not: nobody promises that it is heard`;
+    findings.add(
+      'rate_outside_guide',
+      rate[0],
+      rate[1],
+      problem,
+      `${guide.join(' or ')}, or a test call first`,
+    );
   }
 }

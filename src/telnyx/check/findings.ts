@@ -27,6 +27,7 @@ export const MISTAKES = {
   legs_opposite: 'warning',
   l16_narrowband: 'warning',
   rate_not_of_codec: 'warning',
+  rate_outside_guide: 'warning',
   track_without_caller: 'warning',
   url_plaintext: 'warning',
   url_unreachable: 'warning',

@@ -10,6 +10,7 @@ import { checkStreamUrl } from './url.js';
 /** In Hz; TeXML lists fewer than the REST commands. */
 export const TEXML_RATES = ['8000', '16000', '24000'] as const;
 export const CALLBACK_METHODS = ['GET', 'POST'] as const;
+const kFlags = ['true', 'false'] as const;
 
 const kStreamAttributes = [
   'url',
@@ -21,6 +22,7 @@ const kStreamAttributes = [
   'bidirectionalSamplingRate',
   'statusCallback',
   'statusCallbackMethod',
+  'enableReconnect',
 ] as const;
 const kElements = ['Response', 'Start', 'Stop', 'Connect', 'Stream', 'Parameter'] as const;
 /** Nesting that no document needs; the parser keeps a list of open elements. */
@@ -186,6 +188,7 @@ function checkStream(
     hasRate: true,
   });
   choice('statusCallbackMethod', CALLBACK_METHODS);
+  choice('enableReconnect', kFlags);
   const callback = get(attributes, 'statusCallback');
   if (callback !== undefined && !(/^https?:\/\//i.test(callback) && URL.canParse(callback))) {
     const problem = 'this is no http or https address';

@@ -1,0 +1,293 @@
+/** Telnyx's webhook events: their types, and how the bytes of a genuine delivery become one. Unknown fields stay in `payload`. */
+import { createHash } from 'node:crypto';
+
+interface EventBase {
+  /**
+   * Telnyx's id of the event: the same in every delivery of it. Form-encoded callbacks have none; theirs is made of the
+   * body, and begins with `body:`.
+   */
+  id: string;
+  /** ISO 8601. */
+  occurredAt?: string;
+  /** As it came, in Telnyx's names; everything that is not spelt out below. */
+  payload: Readonly<Record<string, unknown>>;
+}
+interface CallEventBase extends EventBase {
+  callControlId: string;
+  callLegId?: string;
+  callSessionId?: string;
+  connectionId?: string;
+  /** Base64. */
+  clientState?: string;
+}
+export interface CallInitiatedEvent extends CallEventBase {
+  type: 'call.initiated';
+  /** `incoming` is somebody calling a Telnyx number: it rings until it is answered. */
+  direction?: 'incoming' | 'outgoing';
+  from?: string;
+  to?: string;
+}
+export interface CallAnsweredEvent extends CallEventBase {
+  type: 'call.answered';
+  from?: string;
+  to?: string;
+  /** ISO 8601. */
+  startTime?: string;
+}
+export interface CallBridgedEvent extends CallEventBase {
+  type: 'call.bridged';
+  from?: string;
+  to?: string;
+}
+/** What one direction of a call was like on the network; Telnyx sends the figures as text. */
+export interface CallQuality {
+  /** Mean opinion score, 1 to 5. */
+  mos?: number;
+  packetCount?: number;
+  /** Packets that never came. */
+  skipPacketCount?: number;
+  jitterMaxVariance?: number;
+  jitterPacketCount?: number;
+}
+export interface CallHangupEvent extends CallEventBase {
+  type: 'call.hangup';
+  /** Such as `normal_clearing`, `user_busy`, `time_limit`. */
+  hangupCause?: string;
+  hangupSource?: string;
+  /** SIP response code, such as `404`. */
+  sipHangupCause?: string;
+  from?: string;
+  to?: string;
+  /** ISO 8601. */
+  startTime?: string;
+  /** `inbound` is what Telnyx received, `outbound` what it sent. */
+  callQualityStats?: { inbound?: CallQuality; outbound?: CallQuality };
+}
+export interface CallDtmfReceivedEvent extends CallEventBase {
+  type: 'call.dtmf.received';
+  /** One of 0 to 9, A to D, * and #. */
+  digit?: string;
+  from?: string;
+  to?: string;
+}
+/** Answering machine detection. */
+export interface CallMachineEvent extends CallEventBase {
+  type:
+    | 'call.machine.detection.ended'
+    | 'call.machine.greeting.ended'
+    | 'call.machine.premium.detection.ended'
+    | 'call.machine.premium.greeting.ended';
+  /**
+   * Of a detection: `human`, `machine`, `not_sure`; of a premium one `human_residence`, `human_business`, `machine`,
+   * `silence`, `fax_detected`, `not_sure`. Of a greeting: `beep_detected`, `ended`, `not_sure`; premium `beep_detected`,
+   * `no_beep_detected`. A new one comes as it is.
+   */
+  result?: string;
+  from?: string;
+  to?: string;
+}
+/** What streams of TeXML tell beside: their callbacks come form-encoded. */
+interface StreamEventBase extends CallEventBase {
+  streamId?: string;
+  streamUrl?: string;
+  /** TeXML's `name` of the stream. */
+  streamName?: string;
+  /** TeXML only. */
+  accountSid?: string;
+}
+export interface StreamingStartedEvent extends StreamEventBase {
+  type: 'streaming.started';
+}
+export interface StreamingStoppedEvent extends StreamEventBase {
+  type: 'streaming.stopped';
+}
+export interface StreamingFailedEvent extends StreamEventBase {
+  type: 'streaming.failed';
+  /** Such as `connection_failed`; TeXML's `StreamError`. */
+  failureReason?: string;
+  streamType?: 'websocket' | 'dialogflow';
+  streamTrack?: string;
+}
+/** Any other event; `eventType` is Telnyx's name for it, or `unknown`. */
+export interface OtherEvent extends EventBase {
+  type: 'other';
+  eventType: string;
+  callControlId?: string;
+}
+export type WebhookEvent =
+  | CallInitiatedEvent
+  | CallAnsweredEvent
+  | CallBridgedEvent
+  | CallHangupEvent
+  | CallDtmfReceivedEvent
+  | CallMachineEvent
+  | StreamingStartedEvent
+  | StreamingStoppedEvent
+  | StreamingFailedEvent
+  | OtherEvent;
+
+type Fields = Readonly<Record<string, unknown>>;
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const text = (fields: Fields, key: string): string | undefined =>
+  typeof fields[key] === 'string' ? fields[key] : undefined;
+
+/** Copies what is there: wire name to property. */
+function pick<T extends string>(fields: Fields, names: Readonly<Record<string, T>>): { [K in T]?: string } {
+  const picked: { [K in T]?: string } = {};
+  for (const [wire, name] of Object.entries(names) as [string, T][]) {
+    const value = text(fields, wire);
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}
+
+const CALL = {
+  call_leg_id: 'callLegId',
+  call_session_id: 'callSessionId',
+  connection_id: 'connectionId',
+  client_state: 'clientState',
+} as const;
+const PARTIES = { from: 'from', to: 'to' } as const;
+const STREAM = { stream_id: 'streamId', stream_url: 'streamUrl' } as const;
+const QUALITY = {
+  mos: 'mos',
+  packet_count: 'packetCount',
+  skip_packet_count: 'skipPacketCount',
+  jitter_max_variance: 'jitterMaxVariance',
+  jitter_packet_count: 'jitterPacketCount',
+} as const;
+
+/** Numbers, written as such or as text; what is neither is left out. */
+function quality(fields: unknown): CallQuality | undefined {
+  if (!isObject(fields)) return undefined;
+  const figures: CallQuality = {};
+  for (const [wire, name] of Object.entries(QUALITY)) {
+    const value = fields[wire];
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    if (typeof number === 'number' && Number.isFinite(number)) figures[name] = number;
+  }
+  return figures;
+}
+
+function qualityStats(stats: unknown): CallHangupEvent['callQualityStats'] {
+  if (!isObject(stats)) return undefined;
+  const inbound = quality(stats.inbound);
+  const outbound = quality(stats.outbound);
+  return { ...(inbound && { inbound }), ...(outbound && { outbound }) };
+}
+
+/** The same for the same bytes, and for no others. */
+function idOf(body: Uint8Array): string {
+  return `body:${createHash('sha256').update(body).digest('base64url')}`;
+}
+
+/**
+ * Reads a body that is known to be Telnyx's, whatever it is: JSON, or the form of TeXML's callbacks, told apart by what
+ * they look like. An event that is not known is `other`; undefined where the bytes are neither JSON nor a form.
+ */
+export function readEvent(body: Uint8Array): WebhookEvent | undefined {
+  const written = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(written);
+  } catch {
+    return readForm(written, body);
+  }
+  return isObject(parsed) ? readJson(parsed, body) : undefined;
+}
+
+function readJson(parsed: Fields, body: Uint8Array): WebhookEvent {
+  const data = isObject(parsed.data) ? parsed.data : parsed;
+  const id = text(data, 'id') ?? idOf(body);
+  const payload = isObject(data.payload) ? data.payload : data;
+  const type = text(data, 'event_type') ?? 'unknown';
+  const occurredAt = text(data, 'occurred_at');
+  const base = { id, payload, ...(occurredAt !== undefined && { occurredAt }) };
+  const callControlId = text(payload, 'call_control_id');
+  if (callControlId === undefined) return { ...base, type: 'other', eventType: type };
+  const call = { ...base, callControlId, ...pick(payload, CALL) };
+  switch (type) {
+    case 'call.initiated': {
+      const direction = text(payload, 'direction');
+      const known = direction === 'incoming' || direction === 'outgoing';
+      return { ...call, type, ...pick(payload, PARTIES), ...(known && { direction }) };
+    }
+    case 'call.answered':
+      return { ...call, type, ...pick(payload, { ...PARTIES, start_time: 'startTime' }) };
+    case 'call.bridged':
+      return { ...call, type, ...pick(payload, PARTIES) };
+    case 'call.dtmf.received':
+      return { ...call, type, ...pick(payload, { ...PARTIES, digit: 'digit' }) };
+    case 'call.machine.detection.ended':
+    case 'call.machine.greeting.ended':
+    case 'call.machine.premium.detection.ended':
+    case 'call.machine.premium.greeting.ended':
+      return { ...call, type, ...pick(payload, { ...PARTIES, result: 'result' }) };
+    case 'call.hangup': {
+      const names = {
+        ...PARTIES,
+        hangup_cause: 'hangupCause',
+        hangup_source: 'hangupSource',
+        sip_hangup_cause: 'sipHangupCause',
+        start_time: 'startTime',
+      } as const;
+      const callQualityStats = qualityStats(payload.call_quality_stats);
+      return { ...call, type, ...pick(payload, names), ...(callQualityStats && { callQualityStats }) };
+    }
+    case 'streaming.started':
+    case 'streaming.stopped':
+      return { ...call, type, ...pick(payload, STREAM) };
+    case 'streaming.failed': {
+      const params = isObject(payload.stream_params) ? payload.stream_params : {};
+      const streamType = text(payload, 'stream_type');
+      const known = streamType === 'websocket' || streamType === 'dialogflow';
+      return {
+        ...call,
+        type,
+        ...pick(payload, { failure_reason: 'failureReason', stream_id: 'streamId' }),
+        // The SDK's types call the second one `track`, the page's example `stream_track`.
+        ...pick(params, { stream_url: 'streamUrl', track: 'streamTrack' }),
+        ...pick(params, { stream_track: 'streamTrack' }),
+        ...(known && { streamType }),
+      };
+    }
+    default:
+      return { ...base, type: 'other', eventType: type, callControlId };
+  }
+}
+
+/** TeXML's names of stream events. One page of Telnyx's calls the failure `stream-error`. */
+const STREAM_EVENTS = new Map([
+  ['stream-started', 'streaming.started'],
+  ['stream-stopped', 'streaming.stopped'],
+  ['stream-failed', 'streaming.failed'],
+  ['stream-error', 'streaming.failed'],
+] as const);
+const FORM = {
+  CallSidLegacy: 'callLegId',
+  CallSessionId: 'callSessionId',
+  StreamSid: 'streamId',
+  StreamName: 'streamName',
+  AccountSid: 'accountSid',
+} as const;
+
+function readForm(written: string, body: Uint8Array): WebhookEvent | undefined {
+  // A name, and only what urlencoded text holds.
+  if (!/^[\w.%+*\-[\]]+=[^\s<>"{}\\^`]*$/.test(written)) return undefined;
+  // Names are the sender's: a prototype would take __proto__ for one of its own.
+  const payload: Record<string, string> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(written)) payload[name] ??= value;
+  const occurredAt = payload.Timestamp;
+  const base = { id: idOf(body), payload, ...(occurredAt !== undefined && { occurredAt }) };
+  const callControlId = payload.CallSid || undefined;
+  const named = payload.StreamEvent;
+  const type = STREAM_EVENTS.get(named as 'stream-started');
+  if (type === undefined || callControlId === undefined) {
+    const eventType = named || payload.CallbackSource || payload.CallStatus || 'unknown';
+    return { ...base, type: 'other', eventType, ...(callControlId !== undefined && { callControlId }) };
+  }
+  const stream = { ...base, callControlId, ...pick(payload, FORM) };
+  if (type !== 'streaming.failed') return { ...stream, type };
+  return { ...stream, type, ...pick(payload, { StreamError: 'failureReason' }) };
+}
