@@ -9,7 +9,7 @@ export interface Format {
 }
 
 export interface EngineOptions {
-  maxMessageBytes: number;
+  messageBytesMax: number;
   /** Memory for held and queued audio of all streams, in bytes. */
   queueBytesMax: number;
   leadMs: number;
@@ -46,7 +46,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     const config = {
-      messageBytesMax: options.maxMessageBytes,
+      messageBytesMax: options.messageBytesMax,
       queueBytesMax: options.queueBytesMax,
       largestOutbound: nativeOutbound({ encoding: 'L16', sampleRate: 48000 }, options),
     };

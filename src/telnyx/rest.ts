@@ -15,6 +15,7 @@ import { SidetoneError } from '../errors.js';
 import { checkRequest, describeFinding, type Finding } from './check.js';
 import { type StreamExpectations, WISHES_PARAMETER, wishesOf, wishesParameter } from './expectations.js';
 import type { AnswerBody, StreamingStartBody } from './requests.js';
+import { unreachable } from './unreachable.js';
 
 export const TELNYX_API_BASE = 'https://api.telnyx.com/v2';
 
@@ -174,6 +175,8 @@ interface Sending {
   command: string;
   callControlId: string;
   commandId: string;
+  /** Where it goes, with the port where it is an unusual one. */
+  host: string;
   /** Texts that must not come out again, whatever the other side writes into its answer. */
   secrets: string[];
   post(client: Telnyx): Promise<Response>;
@@ -193,7 +196,7 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
   const status = error.status as number | undefined;
   const code = asText(String(first.code ?? ''), secrets) || undefined;
   const source = first.source as { pointer?: unknown } | undefined;
-  const noAnswer = isTimeout ? 'no answer in time' : 'the connection failed';
+  const noAnswer = isTimeout ? `no answer from ${sending.host} in time` : unreachable(sending.host, error);
   const facts: TelnyxErrorFacts = {
     status,
     telnyxCode: code,
@@ -304,6 +307,7 @@ export async function startStreaming(
     command: 'streaming_start',
     callControlId,
     commandId,
+    host: new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE)).host,
     secrets: [key, body.stream_auth_token].filter((secret): secret is string => !!secret),
     post: client => client.calls.actions.startStreaming(callControlId, sent).asResponse(),
   };
@@ -331,6 +335,7 @@ export async function answerCall(
     command: 'answer',
     callControlId,
     commandId,
+    host: new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE)).host,
     secrets: [key],
     post: client => client.calls.actions.answer(callControlId, sent).asResponse(),
   };
