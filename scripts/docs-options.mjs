@@ -8,7 +8,7 @@ const END = '<!-- end of the options -->';
 const readme = new URL('../README.md', import.meta.url);
 
 function row(leaf) {
-  const { text, defaultText, formerly, flag, flagAlias, flagUnit } = leaf.entry;
+  const { text, defaultText, formerly, flagAlias, flagUnit } = leaf.entry;
   const { default: fallback, kind } = valueFacts(leaf.entry.type);
   const byDefault = defaultText ?? (fallback === undefined ? 'none' : `\`${fallback}\``);
   const name = flagName(leaf);

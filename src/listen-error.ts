@@ -50,8 +50,8 @@ export function listenError(
   const another = `choose another with ${names.portFlag}`;
   switch (cause?.code) {
     case 'EADDRINUSE': {
-      const who = `\`ss -ltnp 'sport = :${port}'\` shows which`;
-      return portError(`${at}: another process listens there, ${who}: end it, or ${another}`, cause);
+      const who = `in use by another process (\`ss -ltnp 'sport = :${port}'\` shows which)`;
+      return portError(`${at}: ${who}: end it, or ${another}`, cause);
     }
     case 'EACCES': {
       const low = `a port below ${FREE_FOR_ALL} needs root or CAP_NET_BIND_SERVICE: give the process one, or ${another}`;

@@ -47,7 +47,10 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     const { data } = result;
     return { ...data, adminPort: data.adminPort ?? (data.port === 0 ? 0 : ADMIN_PORT) };
   }
-  throw new SidetoneError('SIDETONE_BAD_OPTION', describeIssues(result.error, renamed));
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    result.error.issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; '),
+  );
 }
 
 const FORMER_NAMES: ReadonlyMap<string, string> = new Map(
@@ -87,31 +90,28 @@ function unknownKey(holder: readonly PropertyKey[], key: string): string {
   const near = group && nearest(key, Object.keys(group));
   const meant =
     near === undefined ? MEANT.get(nearest(key, [...MEANT.keys()]) ?? '') : `${String(holder[0])}.${near}`;
-  const remedy = meant === undefined ? 'leave it out; README lists the options' : `did you mean ${meant}?`;
+  const remedy = meant === undefined ? '' : `: did you mean ${meant}?`;
   // The name of an unknown key is shown whole where it is one, and cut where it is a mistake.
   const field = [...holder, key.slice(0, 60)].join('.');
-  return `${field}: no such option: ${remedy}`;
+  return `${field}: no such option${remedy}`;
 }
 
 /** Unknown keys beyond this are only counted: an array given by mistake has many. */
 const UNKNOWN_SHOWN_MAX = 10;
 
 /** What is wrong in options that others may still complete; undefined where nothing is. */
-export function problemsOf(options: unknown): string | undefined {
-  const result = serverOptionsSchema.safeParse(options);
-  const issues = result.error?.issues.filter(
-    ({ path }) => path.length < 2 || valueAt(options, path) !== undefined,
-  );
-  if (issues === undefined || issues.length === 0) return undefined;
-  return issues.flatMap(issue => describeIssue(issue, options)).join('; ');
+export function problemsOf(options: object): string | undefined {
+  const renamed = underNewNames(options);
+  const { error } = serverOptionsSchema.safeParse(renamed);
+  const isThere = ({ path }: z.core.$ZodIssue): boolean =>
+    path.length < 2 || valueAt(renamed, path) !== undefined;
+  const issues = error?.issues.filter(isThere) ?? [];
+  if (issues.length === 0) return undefined;
+  return issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; ');
 }
 
-/** All that is wrong in `input`, with the field, its value unless it may hold a secret, and what would do. */
-function describeIssues(error: z.ZodError, input: unknown): string {
-  return error.issues.flatMap(issue => describeIssue(issue, input)).join('; ');
-}
-
-function describeIssue(issue: z.core.$ZodIssue, input: unknown): string[] {
+/** What is wrong with one option: its name as `given` has it, its value unless that may be secret, and what would do. */
+function describeIssue(issue: z.core.$ZodIssue, input: unknown, given: unknown): string[] {
   const { path } = issue;
   if (path.length === 0 && issue.code === 'invalid_type') {
     return [`(options): ${shown(input)}: give an object`];
@@ -121,9 +121,12 @@ function describeIssue(issue: z.core.$ZodIssue, input: unknown): string[] {
     const named = issue.keys.slice(0, UNKNOWN_SHOWN_MAX).map(key => unknownKey(path, key));
     const more = issue.keys.length - named.length;
     const where = path.length === 0 ? '(options): ' : '';
-    return [where + named.join('; '), ...(more > 0 ? [`${more} more unknown options`] : [])];
+    const rest = more > 0 ? [`${more} more unknown options`] : [];
+    return [where + [...named, ...rest].join('; '), 'leave out what README does not list'];
   }
-  const field = path.map(String).join('.');
+  const former = leaf?.entry.formerly;
+  const isFormer = former !== undefined && Object.hasOwn(given as object, former);
+  const field = isFormer ? former : path.map(String).join('.');
   const value = valueAt(input, path);
   if (leaf === undefined) return [`${field}: ${shown(value)}: give an object of options`];
   if (value === undefined && path.length > 1) return [missing(leaf, input)];

@@ -99,8 +99,8 @@ function fromText(leaf: Leaf, text: string, name: string, source: 'flag' | 'envi
   const { entry } = leaf;
   const value = text.trim() === '' ? undefined : parse(leaf, text);
   if (value !== undefined && entry.type.safeParse(value).success) return value;
-  const isNoNumber = valueFacts(entry.type).kind === 'number' && Number.isNaN(parseNumber(text));
-  const given = isNoNumber ? `${text} is not a number` : shown(text);
+  const isNumber = valueFacts(entry.type).kind === 'number';
+  const given = !isNumber ? shown(text) : Number.isNaN(parseNumber(text)) ? `${text} is not a number` : text;
   const problem = text.trim() === '' ? 'it is empty' : given;
   const leaveOut = source === 'environment' ? ', or unset the variable' : '';
   const wrong = entry.secret && text.trim() !== '' ? '' : `${problem}: `;
@@ -184,10 +184,9 @@ export function readConfigFile(path: string): Record<string, unknown> {
     const kind = Array.isArray(options) ? 'an array' : options === null ? 'null' : `a ${typeof options}`;
     throw wrong(`holds ${kind}: write one object with options, such as { "port": 8080 }`);
   }
-  const renamed = underNewNames(options) as Record<string, unknown>;
-  const problems = problemsOf(renamed);
+  const problems = problemsOf(options);
   if (problems !== undefined) throw wrong(problems);
-  return renamed;
+  return underNewNames(options) as Record<string, unknown>;
 }
 
 function whereOf(error: Error, text: string): string {
