@@ -144,7 +144,8 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
 /** A group is given in part: says what goes with what. */
 function missing(leaf: Leaf, input: unknown): string {
   const [group = ''] = leaf.path;
-  const given = Object.keys((input as Record<string, object>)[group] ?? {});
+  const fields = Object.keys((OPTION_TABLE as Fields)[group]?.fields ?? {});
+  const given = fields.filter(name => valueAt(input, [group, name]) !== undefined);
   const goesWith = given.length === 0 ? group : given.map(name => `${group}.${name}`).join(' and ');
   const flag = flagName(leaf);
   const name = flag === undefined ? leaf.name : `${leaf.name}, ${flag}`;

@@ -12,11 +12,12 @@ const REASONS: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
 };
 
-/** `HOST cannot be reached: REASON (CODE)`. */
+/** `HOST: the connection failed: REASON (CODE)`. */
 export function unreachable(host: string, error: unknown): string {
   const code = codeOf(error);
-  if (code === undefined) return `${host} cannot be reached: the connection failed`;
-  return `${host} cannot be reached: ${REASONS[code] ?? 'the connection failed'} (${code})`;
+  const reason = code === undefined ? undefined : REASONS[code];
+  const words = [`${host}: the connection failed`, reason].filter(word => word !== undefined).join(': ');
+  return code === undefined ? words : `${words} (${code})`;
 }
 
 /** The code of the innermost error; of several attempts, the first one's. */

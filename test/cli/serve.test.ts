@@ -202,7 +202,7 @@ test('demo --out that cannot be made, start without an API: one line with what a
   });
   assert.deepEqual(await start.exit, { code: 1, signal: null }, start.output());
   const said = new RegExp(
-    `^sidetone start: .*127\\.0\\.0\\.1:${port} cannot be reached: nobody listens there \\(ECONNREFUSED\\).*\\n$`,
+    `^sidetone start: .*127\\.0\\.0\\.1:${port}: the connection failed: nobody listens there \\(ECONNREFUSED\\).*\\n$`,
     'm',
   );
   assert.match(start.output(), said);
