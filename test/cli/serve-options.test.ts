@@ -92,7 +92,7 @@ for (const leaf of LEAVES.filter(({ entry }) => entry.flag !== undefined)) {
         }
         assert.deepEqual(read(['--config', file(JSON.stringify(wanted))]), wanted);
       }),
-      { numRuns: 20 },
+      { numRuns: 10 },
     );
   });
 }

@@ -18,7 +18,7 @@ afterEach(() => RawSocket.destroyAll());
 
 const pem = (name: string): string => join(root, 'test/fixtures/tls', name);
 const HEADER = 'x-telnyx-streaming-auth-token';
-const WAIT = { timeout: 60_000 };
+const WAIT = { timeout: 240_000 };
 
 type Line = Record<string, unknown>;
 
