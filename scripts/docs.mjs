@@ -1,6 +1,7 @@
 // Writes the pages that are made of tables in the code. `--check`: writes nothing, exits 1 where a page differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ERRORS } from '../dist/src/errors.js';
+import { flagName, LEAVES, limitsText, valueFacts } from '../dist/src/option-facts.js';
 
 const cell = text => text.replaceAll('|', '\\|');
 
@@ -22,13 +23,39 @@ This page is made from \`src/errors.ts\` by \`npm run docs\`.
 `;
 }
 
-const pages = { 'docs/errors.md': errorsPage() };
+const read = path => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+
+function optionRow(leaf) {
+  const { text, defaultText, formerly, flagAlias, flagUnit } = leaf.entry;
+  const { default: fallback, kind } = valueFacts(leaf.entry.type);
+  const byDefault = defaultText ?? (fallback === undefined ? 'none' : `\`${fallback}\``);
+  const name = flagName(leaf);
+  const shown = kind === 'boolean' && fallback === true ? name.replace('--', '--no-') : name;
+  const flags = [shown, flagAlias].filter(each => each !== undefined).map(each => `\`${each}\``);
+  const inFlag = flagUnit && `in the flag ${limitsText(leaf, true)}`;
+  const notes = [limitsText(leaf), inFlag, formerly && `formerly \`${formerly}\``].filter(Boolean);
+  const what = notes.length === 0 ? text : `${text} (${notes.join('; ')})`;
+  return `| \`${leaf.name}\` | ${byDefault} | ${flags.join(', ')} | ${what.replaceAll('|', '\\|')} |`;
+}
+
+/** README with its table of options as src/option-table.ts has it. */
+function readme() {
+  const begin = '<!-- made by `npm run docs` of src/option-table.ts -->';
+  const end = '<!-- end of the options -->';
+  const before = read('README.md');
+  const from = before.indexOf(begin);
+  const to = before.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`README.md: the markers ${begin} and ${end} are missing`);
+  const table = ['| option | default | flag | what |', '| --- | --- | --- | --- |', ...LEAVES.map(optionRow)];
+  return `${before.slice(0, from + begin.length)}\n${table.join('\n')}\n${before.slice(to)}`;
+}
+
+const pages = { 'docs/errors.md': errorsPage(), 'README.md': readme() };
 let differs = false;
 for (const [path, text] of Object.entries(pages)) {
-  const url = new URL(`../${path}`, import.meta.url);
-  if (!process.argv.includes('--check')) writeFileSync(url, text);
-  else if (readFileSync(url, 'utf8') !== text) {
-    console.error(`${path} is not what its table says: run npm run docs`);
+  if (!process.argv.includes('--check')) writeFileSync(new URL(`../${path}`, import.meta.url), text);
+  else if (read(path) !== text) {
+    console.error(`${path} is not what its table in the code says: run npm run docs`);
     differs = true;
   }
 }

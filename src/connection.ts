@@ -56,6 +56,8 @@ export interface ConnectionSetup {
   knownToken: ((token: string) => KnownToken | undefined) | undefined;
   /** The call that the upgrade's token is bound to. */
   boundCall: string | undefined;
+  /** Told when a token of this connection is not good for its call; absent when the server wants none. */
+  onBadToken?: (() => void) | undefined;
 }
 
 /** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network … */
@@ -179,7 +181,7 @@ export class Connection implements ReactorLink {
 
   get backlogged(): boolean {
     const waiting = this.#socket?.getBufferedAmount() ?? 0;
-    return waiting > this.reactor.options.maxBackpressureBytes;
+    return waiting > this.reactor.options.backpressureBytesMax;
   }
 
   end(reason: StopReason): void {
@@ -233,7 +235,7 @@ export class Connection implements ReactorLink {
       'onError',
       new SidetoneError(
         'SIDETONE_BACKPRESSURE',
-        `the far end reads too slowly: audio is dropped while more than ${this.reactor.options.maxBackpressureBytes} ` +
+        `the far end reads too slowly: audio is dropped while more than ${this.reactor.options.backpressureBytesMax} ` +
           'bytes wait to be sent to it',
       ),
     );
@@ -310,6 +312,7 @@ export class Connection implements ReactorLink {
 
   #unauthorized(): void {
     this.reactor.count('unauthorized');
+    this.setup.onBadToken?.();
     this.end('protocol_error');
   }
 

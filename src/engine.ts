@@ -10,7 +10,7 @@ import {
 } from './native.js';
 
 export interface EngineOptions {
-  maxMessageBytes: number;
+  messageBytesMax: number;
   /** Memory for held and queued audio of all streams, in bytes. */
   queueBytesMax: number;
   leadMs: number;
@@ -47,7 +47,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     const config = {
-      messageBytesMax: options.maxMessageBytes,
+      messageBytesMax: options.messageBytesMax,
       queueBytesMax: options.queueBytesMax,
       largestOutbound: nativeOutbound({ encoding: 'L16', sampleRate: 48000 }, options),
     };

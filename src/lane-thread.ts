@@ -26,7 +26,7 @@ try {
     {
       index,
       options,
-      state: new SharedState(options.maxStreams, state),
+      state: new SharedState(options.streamsMax, state),
       log: createLog(options.logLevel).child({ reactor: index }),
       onCall: callControlId => post({ kind: 'call', callControlId }),
       webhook,

@@ -10,6 +10,7 @@ import {
   type WireFault,
 } from './connection.js';
 import { SidetoneError } from './errors.js';
+import { listenError, probeListen, SERVER_NAMES } from './listen-error.js';
 import type { Logger } from './log.js';
 import type { Socket } from './media/path.js';
 import type { ResolvedOptions } from './options.js';
@@ -17,6 +18,7 @@ import { route } from './plugin/route.js';
 import { type AcceptResult, checkFormats, type Plugin, type StreamRequest } from './plugin.js';
 import type { Reactor } from './reactor.js';
 import type { ReactorCounter } from './reactor-counters.js';
+import { RefusedTokens } from './refused-tokens.js';
 import { AUTH_TOKEN_HEADER } from './telnyx/frames.js';
 import { type UWebSockets, uWS } from './uws.js';
 import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
@@ -72,6 +74,7 @@ export class Listener {
   readonly #app: UWebSockets.TemplatedApp;
   readonly #tokens: readonly TokenDigest[];
   readonly #environment: ListenerOptions;
+  readonly #refusedTokens: RefusedTokens;
   #socket: UWebSockets.us_listen_socket | undefined;
   /** Connections with a whole request that did not become WebSockets (yet). */
   #requests = 0;
@@ -81,11 +84,12 @@ export class Listener {
     const { options, reactor } = environment;
     const { path } = reactor;
     this.#tokens = tokenDigests(options.authToken);
+    this.#refusedTokens = new RefusedTokens(reactor.clock, environment.log);
     this.#app = makeApp(options);
     this.#app.ws<UserData>('/*', {
       compression: uWS.DISABLED,
-      maxPayloadLength: options.maxMessageBytes,
-      maxBackpressure: options.maxBackpressureBytes,
+      maxPayloadLength: options.messageBytesMax,
+      maxBackpressure: options.backpressureBytesMax,
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
@@ -128,7 +132,7 @@ export class Listener {
 
   /**
    * Listens; resolves with the port.
-   * @throws SidetoneError SIDETONE_PORT_IN_USE
+   * @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's
    */
   async listen(host: string, port: number): Promise<number> {
     this.#socket = await listenOn(this.#app, host, port);
@@ -178,9 +182,13 @@ export class Listener {
     }
 
     let boundCall: string | undefined;
+    let onBadToken: (() => void) | undefined;
     if (this.#tokens.length > 0) {
+      const address = Buffer.from(response.getRemoteAddressAsText()).toString();
+      onBadToken = () => this.#refusedTokens.refused(address);
       const known = this.#known(request.getHeader(AUTH_TOKEN_HEADER));
       if (!known) {
+        onBadToken();
         refuse('unauthorized', '401 Unauthorized', `${AUTH_TOKEN_HEADER} is missing or wrong`);
         return;
       }
@@ -206,6 +214,7 @@ export class Listener {
       query,
       boundCall,
       knownToken: this.#tokens.length > 0 ? token => this.#known(token) : undefined,
+      onBadToken,
     });
     const proceed = (judgement: boolean | AcceptResult): void => {
       const refusal = `plugin ${plugin.name} refused this stream`;
@@ -330,7 +339,7 @@ export class Acceptor {
     this.#rounds = options.webhooks ? SHUFFLED_ROUNDS : 1;
   }
 
-  /** @throws SidetoneError SIDETONE_PORT_IN_USE */
+  /** @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's */
   async listen(listeners: UWebSockets.AppDescriptor[], host: string, port: number): Promise<number> {
     const order = dealingOrder(listeners.length, this.#rounds);
     for (const index of order) this.#app.addChildAppDescriptor(listeners[index]!);
@@ -367,23 +376,17 @@ function makeApp({ tls }: ResolvedOptions): UWebSockets.TemplatedApp {
   return tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App();
 }
 
-function listenOn(
+async function listenOn(
   app: UWebSockets.TemplatedApp,
   host: string,
   port: number,
 ): Promise<UWebSockets.us_listen_socket> {
-  return new Promise((resolve, reject) => {
-    const listening = (socket: UWebSockets.us_listen_socket | false): void => {
-      if (socket) {
-        resolve(socket);
-        return;
-      }
-      const why = `cannot listen on ${host}: in use or not allowed; choose another with --port`;
-      reject(new SidetoneError('SIDETONE_PORT_IN_USE', `port: ${port}: ${why}`));
-    };
+  const socket = await new Promise<UWebSockets.us_listen_socket | false>(resolve => {
     // Without the option uWebSockets.js would share the port with any other process.
-    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, listening);
+    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, resolve);
   });
+  if (socket) return socket;
+  throw listenError(host, port, SERVER_NAMES, await probeListen(host, port));
 }
 
 function streamRequest(

@@ -1,199 +1,20 @@
-/** Every option of a server, with its default, its limits and what it means. The command line builds on the same list. */
-import { z } from 'zod';
-import { CODECS, ENCODINGS } from './codec.js';
+/** The options of a server: defaults filled in, wrong ones refused. The options themselves stand in option-table.ts. */
+import type { z } from 'zod';
 import { SidetoneError, shown } from './errors.js';
-import { STREAM_CODECS } from './telnyx/requests.js';
+import { nearest } from './nearest.js';
+import { flagName, LEAVES, type Leaf, remedyOf } from './option-facts.js';
+import { type Fields, OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './option-table.js';
 
-const port = z.number().int().min(0).max(65535);
-const ms = (min: number, max: number) => z.number().min(min).max(max);
-
-const outboundCodec = z
-  .object({
-    encoding: z.enum(ENCODINGS),
-    sampleRate: z.number().int().optional(),
-  })
-  .refine(
-    ({ encoding, sampleRate }) =>
-      sampleRate === undefined || CODECS[encoding].announcedRates.includes(sampleRate),
-    { message: 'this encoding does not come at this sampleRate' },
-  );
-
-const token = z.string().min(1).max(4000);
+export { type ServerOptions, serverOptionsSchema } from './option-table.js';
 
 const ADMIN_PORT = 9090;
 
-export const serverOptionsSchema = z.strictObject({
-  host: z.string().default('127.0.0.1').describe('address to listen on'),
-  port: port.default(8080).describe('port to listen on; 0 picks a free one'),
-  adminHost: z.string().default('127.0.0.1').describe('address of the admin port'),
-  adminPort: port
-    .optional()
-    .describe(
-      'port for health, metrics and dashboard; 0 picks a free one. Default: 9090, or 0 where `port` is 0',
-    ),
-  admin: z.boolean().default(true).describe('whether there is an admin port'),
-  plugins: z.array(z.any()).default([]).describe('plugins: definitions, names of built-in ones, or files'),
-  reactors: z.number().int().min(1).max(256).default(1).describe('threads that carry streams'),
-  pool: z
-    .number()
-    .int()
-    .min(0)
-    .max(256)
-    .default(0)
-    .describe('worker threads for OPUS and AMR-WB; 0: one a core'),
-  poolWarm: z
-    .boolean()
-    .default(false)
-    .describe(
-      'starts them with the server, even where the configuration does not say that they will be used',
-    ),
-  authToken: z
-    .union([
-      token,
-      z.array(z.union([token, z.strictObject({ token, callControlId: z.string().min(1) })])).min(1),
-    ])
-    .optional()
-    .describe(
-      'token wanted in x-telnyx-streaming-auth-token; several are possible, each bound to a call or not',
-    ),
-  tls: z
-    .strictObject({ cert: z.string(), key: z.string() })
-    .optional()
-    .describe('files of certificate and key'),
-  outboundCodec: outboundCodec.optional().describe('what Telnyx was told as stream_bidirectional_codec'),
-  outboundMode: z
-    .enum(['rtp', 'mp3'])
-    .default('rtp')
-    .describe('what Telnyx was told as stream_bidirectional_mode'),
-  webhooks: z
-    .strictObject({
-      publicKey: z.string().min(1),
-      path: z
-        .string()
-        .regex(/^\/[\w./-]*$/, 'write it as /telnyx/webhooks')
-        .default('/telnyx/webhooks'),
-    })
-    .optional()
-    .describe("takes Telnyx's webhooks by POST, signed with this public key of the account (base64)"),
-  answer: z
-    .strictObject({
-      streamUrl: z.string().min(1),
-      track: z.enum(['inbound', 'both']).optional(),
-      inboundEncoding: z.enum(STREAM_CODECS).optional(),
-      customParameters: z.record(z.string(), z.string()).optional(),
-      apiKey: z.string().min(1).optional(),
-      apiKeyFile: z.string().min(1).optional(),
-      apiBase: z.string().min(1).optional(),
-    })
-    .optional()
-    .describe('answers every incoming call that a webhook tells of, with a stream to streamUrl'),
-  maxStreams: z.number().int().min(1).max(1e6).default(10_000).describe('more are refused with 503'),
-  drainTimeoutMs: ms(0, 24 * 3600e3)
-    .default(30_000)
-    .describe('how long running calls may go on after SIGTERM'),
-  // uWebSockets.js ends the process for more than 960; below 8 its timer is too coarse.
-  idleTimeoutSeconds: z
-    .number()
-    .int()
-    .min(8)
-    .max(960)
-    .default(120)
-    .describe('a connection on which no whole message comes for this long is closed (8 to 960)'),
-  maxMessageBytes: z
-    .number()
-    .int()
-    .min(1024)
-    .max(16e6)
-    .default(65_536)
-    .describe('longer messages close the stream'),
-  maxBackpressureBytes: z
-    .number()
-    .int()
-    .min(4096)
-    .max(64e6)
-    .default(262_144)
-    .describe('bytes that may wait to be sent to one peer'),
-  slowReader: z
-    .enum(['drop', 'close'])
-    .default('drop')
-    .describe('beyond that: drop audio, or close the stream'),
-  malformedMax: z
-    .number()
-    .int()
-    .min(1)
-    .default(100)
-    .describe('refused messages after which a stream is closed'),
-  handlerErrors: z
-    .enum(['end', 'bypass'])
-    .default('end')
-    .describe("a failing handler's stream ends or goes on without it"),
-  reorderWaitMs: ms(0, 1000).default(60).describe('how long a gap waits for the missing frame'),
-  gapFillMaxMs: ms(0, 10_000).default(1000).describe('longest loss that is filled with concealed frames'),
-  gatherMs: ms(0, 20)
-    .default(1)
-    .describe(
-      'how long incoming messages may wait to be read together while no handler answers frames at once; 0: never',
-    ),
-  leadMs: ms(20, 5000).default(200).describe('how far ahead Telnyx is kept while audio is queued'),
-  chunkMs: ms(20, 1000).default(100).describe('longest audio of one message'),
-  queueMaxMs: ms(100, 3600e3).default(60_000).describe('longest audio that may wait in one stream'),
-  // 1 GiB: 10,000 streams with 12 s of PCMU each, or all of them at 100 ms of L16 48 kHz with plenty left.
-  queueBytesMax: z
-    .number()
-    .int()
-    .min(1 << 20)
-    .max(64e9)
-    .default(1 << 30)
-    .describe('memory for all queued audio'),
-  l16ByteOrder: z
-    .enum(['le', 'be', 'auto'])
-    .default('le')
-    .describe('byte order of L16 on the wire; auto: found by listening'),
-  concealment: z
-    .enum(['on', 'silence'])
-    .default('on')
-    .describe('what stands in for lost audio: something made of what was heard, or silence'),
-  opus: z
-    .strictObject({
-      bitrateBps: z.number().int().min(6000).max(128_000).optional(),
-      complexity: z.number().int().min(0).max(10).optional(),
-      dtx: z.boolean().optional(),
-      fec: z.boolean().optional(),
-      packetLossPercent: z.number().int().min(0).max(100).optional(),
-    })
-    .default({})
-    .describe('how OPUS is encoded'),
-  amrwb: z
-    .strictObject({
-      form: z.enum(['bandwidth-efficient', 'octet-aligned']).optional(),
-      mode: z.number().int().min(0).max(8).optional(),
-      dtx: z.boolean().optional(),
-    })
-    .default({})
-    .describe('how AMR-WB is encoded'),
-  captureDir: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("directory for captures: each stream's messages, both ways, with times; for finding faults"),
-  capturePersonal: z
-    .boolean()
-    .default(false)
-    .describe('captures keep numbers, client_state and custom_parameters; auth tokens they never do'),
-  logLevel: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
-    .default('info')
-    .describe('least level that is logged'),
-});
-
-/** What `createServer` takes; everything has a default. */
-export type ServerOptions = z.input<typeof serverOptionsSchema>;
 export type ResolvedOptions = z.output<typeof serverOptionsSchema> & { adminPort: number };
 /** The options that a reactor reads. */
 export type ReactorOptions = Pick<
   ResolvedOptions,
-  | 'maxMessageBytes'
-  | 'maxBackpressureBytes'
+  | 'messageBytesMax'
+  | 'backpressureBytesMax'
   | 'slowReader'
   | 'malformedMax'
   | 'handlerErrors'
@@ -221,28 +42,113 @@ export type ReactorOptions = Pick<
  * @throws SidetoneError SIDETONE_BAD_OPTION naming each field, its value and what would do
  */
 export function resolveOptions(options: ServerOptions): ResolvedOptions {
-  const result = serverOptionsSchema.safeParse(options);
+  const renamed = underNewNames(options);
+  const result = serverOptionsSchema.safeParse(renamed);
   if (result.success) {
     const { data } = result;
     return { ...data, adminPort: data.adminPort ?? (data.port === 0 ? 0 : ADMIN_PORT) };
   }
-  throw new SidetoneError('SIDETONE_BAD_OPTION', describeIssues(result.error, options));
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    result.error.issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; '),
+  );
 }
 
-const SECRET = /token|apiKey$/i;
+const FORMER_NAMES: ReadonlyMap<string, string> = new Map(
+  LEAVES.flatMap(({ name, entry }) => (entry.formerly === undefined ? [] : [[entry.formerly, name]])),
+);
 
-function describeIssues(error: z.ZodError, input: unknown): string {
-  // An unknown key is told with the object that holds it, which may hold a secret too.
-  const hide = (key: string, value: unknown): unknown =>
-    SECRET.test(key) && value !== undefined ? '(hidden)' : value;
-  return error.issues
-    .map(issue => {
-      const field = issue.path.join('.') || '(options)';
-      if (SECRET.test(field)) return `${field}: ${issue.message}`;
-      let value: unknown = input;
-      for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-      // Unknown keys are listed there, and an array given by mistake has many.
-      return `${field}: ${shown(value, hide)}: ${issue.message.slice(0, 200)}`;
-    })
-    .join('; ');
+/** The options with every older name replaced by today's. What is no object comes back as it is. */
+export function underNewNames(options: unknown): unknown {
+  if (typeof options !== 'object' || options === null) return options;
+  const old = [...FORMER_NAMES.keys()].filter(name => Object.hasOwn(options, name));
+  if (old.length === 0) return options;
+  const renamed: Record<string, unknown> = { ...options };
+  for (const name of old) {
+    const today = FORMER_NAMES.get(name)!;
+    if (renamed[today] !== undefined && renamed[name] !== undefined) {
+      const problem = `${name}: ${shown(renamed[name])}: this is the older name of ${today}, which is given too: leave one out`;
+      throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+    }
+    renamed[today] ??= renamed[name];
+    delete renamed[name];
+  }
+  return renamed;
+}
+
+/** What somebody may have meant by an unknown key: options, their older names and their flags. */
+const MEANT: ReadonlyMap<string, string> = new Map(
+  LEAVES.flatMap(leaf => {
+    const flags = [flagName(leaf), leaf.entry.flagAlias].flatMap(flag => (flag ? [flag.slice(2)] : []));
+    const camelCase = flags.map(flag => flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()));
+    const names = [leaf.path.at(-1)!, leaf.path[0]!, leaf.name, leaf.entry.formerly ?? [], flags, camelCase];
+    return names.flat().map((name): [string, string] => [name, name === leaf.path[0] ? name : leaf.name]);
+  }).reverse(),
+);
+
+function unknownKey(holder: readonly PropertyKey[], key: string): string {
+  const group = holder.length === 1 ? (OPTION_TABLE as Fields)[String(holder[0])]?.fields : undefined;
+  const near = group && nearest(key, Object.keys(group));
+  const meant =
+    near === undefined ? MEANT.get(nearest(key, [...MEANT.keys()]) ?? '') : `${String(holder[0])}.${near}`;
+  const remedy = meant === undefined ? '' : `: did you mean ${meant}?`;
+  // The name of an unknown key is shown whole where it is one, and cut where it is a mistake.
+  const field = [...holder, key.slice(0, 60)].join('.');
+  return `${field}: no such option${remedy}`;
+}
+
+/** Unknown keys beyond this are only counted: an array given by mistake has many. */
+const UNKNOWN_SHOWN_MAX = 10;
+
+/** What is wrong in options that others may still complete; undefined where nothing is. */
+export function problemsOf(options: object): string | undefined {
+  const renamed = underNewNames(options);
+  const { error } = serverOptionsSchema.safeParse(renamed);
+  const isThere = ({ path }: z.core.$ZodIssue): boolean =>
+    path.length < 2 || valueAt(renamed, path) !== undefined;
+  const issues = error?.issues.filter(isThere) ?? [];
+  if (issues.length === 0) return undefined;
+  return issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; ');
+}
+
+/** What is wrong with one option: its name as `given` has it, its value unless that may be secret, and what would do. */
+function describeIssue(issue: z.core.$ZodIssue, input: unknown, given: unknown): string[] {
+  const { path } = issue;
+  if (path.length === 0 && issue.code === 'invalid_type') {
+    return [`(options): ${shown(input)}: give an object`];
+  }
+  const leaf = LEAVES.find(each => each.path.every((key, at) => key === path[at]));
+  if (issue.code === 'unrecognized_keys' && leaf === undefined) {
+    const named = issue.keys.slice(0, UNKNOWN_SHOWN_MAX).map(key => unknownKey(path, key));
+    const more = issue.keys.length - named.length;
+    const where = path.length === 0 ? '(options): ' : '';
+    const rest = more > 0 ? [`${more} more unknown options`] : [];
+    return [where + [...named, ...rest].join('; '), 'leave out what README does not list'];
+  }
+  const former = leaf?.entry.formerly;
+  const isFormer = former !== undefined && Object.hasOwn(given as object, former);
+  const field = isFormer ? former : path.map(String).join('.');
+  const value = valueAt(input, path);
+  if (leaf === undefined) return [`${field}: ${shown(value)}: give an object of options`];
+  if (value === undefined && path.length > 1) return [missing(leaf, input)];
+  const remedy =
+    issue.code === 'custom' ? `${issue.message}; ${remedyOf(leaf, 'value')}` : remedyOf(leaf, 'value');
+  return [leaf.entry.secret ? `${field}: ${remedy}` : `${field}: ${shown(value)}: ${remedy}`];
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  return value;
+}
+
+/** A group is given in part: says what goes with what. */
+function missing(leaf: Leaf, input: unknown): string {
+  const [group = ''] = leaf.path;
+  const fields = Object.keys((OPTION_TABLE as Fields)[group]?.fields ?? {});
+  const given = fields.filter(name => valueAt(input, [group, name]) !== undefined);
+  const goesWith = given.length === 0 ? group : given.map(name => `${group}.${name}`).join(' and ');
+  const flag = flagName(leaf);
+  const name = flag === undefined ? leaf.name : `${leaf.name}, ${flag}`;
+  return `${name}: missing: ${goesWith} goes with it: give both, or neither`;
 }

@@ -13,6 +13,7 @@ import { loadPlugins } from './plugin-loader.js';
 import { SharedState } from './shared-state.js';
 import type { ReactorSnapshot } from './snapshot.js';
 import { StreamExpectations } from './telnyx/expectations.js';
+import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
 
 export class Server extends EventEmitter {
@@ -42,7 +43,7 @@ export class Server extends EventEmitter {
     this.options = options;
     this.log = log;
     this.#plugins = plugins;
-    this.#streamsMax = Math.min(options.maxStreams, streamsByDescriptors());
+    this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
     this.#state = new SharedState(this.#streamsMax);
     this.#webhooks = this.#makeWebhooks();
   }
@@ -67,7 +68,7 @@ export class Server extends EventEmitter {
     return this.#state.streamCount;
   }
 
-  /** Streams beyond which upgrades are refused: `maxStreams`, or fewer where there are not as many descriptors. */
+  /** Streams beyond which upgrades are refused: `options.streamsMax`, or fewer where there are not as many descriptors. */
   get streamsMax(): number {
     return this.#streamsMax;
   }
@@ -95,8 +96,9 @@ export class Server extends EventEmitter {
 
   /**
    * Listens on `options.adminPort` and `options.port`; neither stays open when the other cannot be had.
-   * @throws SidetoneError SIDETONE_PORT_IN_USE; SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too
-   *   late; with several reactors also what createServer throws
+   * @throws SidetoneError SIDETONE_PORT_IN_USE; SIDETONE_BAD_OPTION for an address that is not this machine's;
+   *   SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too late; with several reactors also what
+   *   createServer throws
    */
   async listen(): Promise<this> {
     if (this.#closed) {
@@ -116,9 +118,9 @@ export class Server extends EventEmitter {
       this.#listening = false;
       throw error;
     }
-    if (this.#streamsMax < this.options.maxStreams) {
-      const problem = 'the file descriptors allow fewer streams than maxStreams: raise `ulimit -n`';
-      this.log.warn({ streams: this.#streamsMax, maxStreams: this.options.maxStreams }, problem);
+    if (this.#streamsMax < this.options.streamsMax) {
+      const problem = 'the file descriptors allow fewer streams than streamsMax: raise `ulimit -n`';
+      this.log.warn({ streams: this.#streamsMax, streamsMax: this.options.streamsMax }, problem);
     }
     return this;
   }
@@ -234,6 +236,7 @@ export class Server extends EventEmitter {
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
+  if (resolved.tls) checkTlsFiles(resolved.tls);
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   const byName = resolved.plugins.every(plugin => typeof plugin === 'string');
   if (resolved.reactors > 1 && !byName) {

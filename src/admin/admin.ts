@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SidetoneError } from '../errors.js';
+import { ADMIN_NAMES, listenError } from '../listen-error.js';
 import { Metrics } from './metrics.js';
 import { dashboardPage } from './page.js';
 import { type AdminSource, Figures, serverState } from './source.js';
@@ -172,22 +172,8 @@ function isLoopback(address: string): boolean {
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (error: NodeJS.ErrnoException): void => {
-      reject(
-        error.code === 'EADDRINUSE' || error.code === 'EACCES'
-          ? new SidetoneError(
-              'SIDETONE_PORT_IN_USE',
-              `adminPort: ${port}: cannot listen on ${host}: ${error.code === 'EACCES' ? 'not allowed' : 'in use'}; ` +
-                'choose another with --admin-port, or none with --no-admin',
-              { cause: error },
-            )
-          : new SidetoneError(
-              'SIDETONE_BAD_OPTION',
-              `adminHost: ${host}: cannot listen on it (${error.code}); give an address of this machine with --admin-host`,
-              { cause: error },
-            ),
-      );
-    };
+    const failed = (error: NodeJS.ErrnoException): void =>
+      reject(listenError(host, port, ADMIN_NAMES, error));
     server.once('error', failed);
     server.listen({ host, port, exclusive: true }, () => {
       server.off('error', failed);

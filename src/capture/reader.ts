@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { SidetoneError } from '../errors.js';
 import { CAPTURE_VERSION, type CaptureHeader, type CaptureRecord } from './format.js';
 
-/** Four times the longest message that a server takes (`maxMessageBytes`). */
+/** Four times the longest message that a server takes (`messageBytesMax`). */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface Capture {

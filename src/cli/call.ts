@@ -9,6 +9,7 @@ import type { CallResult } from '../simulator/result.js';
 import { Simulator } from '../simulator/simulator.js';
 import type { SocketOptions } from '../simulator/socket.js';
 import type { Pcm } from '../simulator/speech.js';
+import { counted, numberRemedy, numberWithin } from './values.js';
 
 /** What the caller says without `--in`. */
 const SPEECH = fileURLToPath(new URL('../../../assets/speech.wav', import.meta.url));
@@ -170,8 +171,8 @@ function optionalNumber(
   max: number,
 ): number | undefined {
   if (text === undefined) return undefined;
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!(value >= min && value <= max)) throw usage(option, text, `give a number from ${min} to ${max}`);
+  const value = numberWithin(text, { min, max });
+  if (value === undefined) throw usage(option, text, numberRemedy({ min, max }));
   return value;
 }
 
@@ -300,7 +301,9 @@ function judge(result: CallResult, allowSilence: boolean): string[] {
   }
   const first = errors[0];
   if (first)
-    problems.push(`${errorsSent} error frames; the first: ${first.code} ${first.title}: ${first.detail}`);
+    problems.push(
+      `${counted(errorsSent, 'error frame')}; the first: ${first.code} ${first.title}: ${first.detail}`,
+    );
   if (heardMs === 0 && ended !== 'failed' && ended !== 'unanswered' && !allowSilence) {
     problems.push('the caller heard nothing (if that is right: --allow-silence)');
   }

@@ -9,6 +9,7 @@ import {
   type RequestKind,
 } from '../telnyx/check.js';
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from './exit.js';
+import { counted } from './values.js';
 
 interface CheckArguments {
   for?: RequestKind;
@@ -41,7 +42,9 @@ function run(file: string, options: CheckArguments): void {
   else {
     for (const finding of findings) process.stdout.write(`${describeFinding(finding)}\n`);
     const errors = findings.filter(finding => finding.severity === 'error').length;
-    process.stdout.write(`${kind}: ${errors} errors, ${findings.length - errors} warnings\n`);
+    process.stdout.write(
+      `${kind}: ${counted(errors, 'error')}, ${counted(findings.length - errors, 'warning')}\n`,
+    );
   }
   process.exitCode = hasErrors(findings) ? EXIT_FAILED : EXIT_OK;
 }

@@ -1,18 +1,22 @@
 /** `sidetone demo`: a server, sixty callers, live progress, a report; exit 0 only if every caller heard what it should. */
 import { randomInt } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { Listr } from 'listr2';
 import { Demo, type DemoOutcome, isRight } from '../demo/demo.js';
 import type { Kind } from '../demo/plan.js';
 import { writeReport } from '../demo/report.js';
 import { summary } from '../demo/summary.js';
+import { SidetoneError } from '../errors.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
+import { numberArgument } from './values.js';
 
 const LIVE_MS = 250;
 const PLAIN_MS = 5000;
 const BAR = 24;
+const SEEDS = { min: 0, max: 2 ** 32 - 1, whole: true };
 
 interface DemoFlags {
   out: string;
@@ -28,7 +32,7 @@ export function register(program: Command): void {
       'start a server with example plugins, place 60 simulated calls, judge what every caller heard',
     )
     .option('--out <directory>', 'where the WAV files and the report go', 'demo-out')
-    .option('--seed <n>', 'repeat the calls of an earlier demo', seed)
+    .option('--seed <n>', 'repeat the calls of an earlier demo', numberArgument(SEEDS))
     .option('--only <text>', 'only the calls whose name holds this, such as agent, G722 or 07')
     .addOption(
       // For trying the judgement: a server that is wrong must be found wrong.
@@ -43,15 +47,27 @@ function append(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 
-function seed(value: string): number {
-  const parsed = Number(value);
-  if (!Number.isInteger(parsed) || parsed < 0 || parsed >= 2 ** 32 || value.trim() === '')
-    throw new InvalidArgumentError(`${value} is not a whole number below 2^32.`);
-  return parsed;
+/**
+ * Makes the directory for the results, level by level: mkdir's own recursion never ends below /proc.
+ * @throws SidetoneError SIDETONE_BAD_OPTION where that cannot be done
+ */
+function makeDirectory(directory: string): void {
+  try {
+    const missing: string[] = [];
+    for (let path = directory; !existsSync(path); path = dirname(path)) missing.unshift(path);
+    for (const path of missing) mkdirSync(path);
+    // What stands there may be a file, or somebody else's.
+    accessSync(`${directory}/.`, constants.W_OK);
+  } catch (cause) {
+    const { code = 'unknown' } = cause as NodeJS.ErrnoException;
+    const problem = `--out: ${directory}: cannot be made or written to (${code}): give a directory of yours`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem, { cause });
+  }
 }
 
 async function runDemo(flags: DemoFlags): Promise<number> {
   const directory = resolve(flags.out);
+  makeDirectory(directory);
   const demo = new Demo({
     directory,
     seed: flags.seed ?? randomInt(2 ** 32),

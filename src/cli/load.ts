@@ -1,6 +1,6 @@
 /** `sidetone load`: load against any Telnyx media server. */
 import { writeFile } from 'node:fs/promises';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { ENCODINGS, type Encoding } from '../codec.js';
 import { SidetoneError } from '../errors.js';
 import type { LoadProgress } from '../load/native.js';
@@ -8,6 +8,7 @@ import { type LoadOptions, STREAMS_MAX } from '../load/options.js';
 import { htmlReport, rampHtml, rampText, textReport } from '../load/report.js';
 import { p99Of, rampLoad, runLoad } from '../load/run.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
+import { numberArgument } from './values.js';
 
 interface LoadFlags {
   streams?: number;
@@ -33,12 +34,6 @@ interface LoadFlags {
 
 const STREAMS_DEFAULT = 100;
 
-function number(text: string): number {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (Number.isNaN(value)) throw new InvalidArgumentError('it is not a number.');
-  return value;
-}
-
 /** Adds `sidetone load` to the program. */
 export function register(program: Command): void {
   program
@@ -48,32 +43,45 @@ export function register(program: Command): void {
     .option(
       '--streams <n>',
       `simultaneous streams, 1 to ${STREAMS_MAX} (default ${STREAMS_DEFAULT}); with --ramp-to-p99: the most to try`,
-      number,
+      numberArgument(),
     )
-    .option('--seconds <s>', 'length of the measurement; with --ramp-to-p99: of each step', number, 10)
+    .option(
+      '--seconds <s>',
+      'length of the measurement; with --ramp-to-p99: of each step',
+      numberArgument(),
+      10,
+    )
     .addOption(new Option('--codec <encoding>', 'what the callers speak').choices(ENCODINGS).default('PCMU'))
-    .option('--rate <hz>', 'sample rate that start announces (default: as usual for the codec)', number)
+    .option(
+      '--rate <hz>',
+      'sample rate that start announces (default: as usual for the codec)',
+      numberArgument(),
+    )
     .addOption(
       new Option('--reply-codec <encoding>', 'what the application speaks (default: --codec)').choices(
         ENCODINGS,
       ),
     )
-    .option('--reply-rate <hz>', 'its sample rate, for L16', number)
+    .option('--reply-rate <hz>', 'its sample rate, for L16', numberArgument())
     .addOption(
       new Option('--mode <mode>', 'echo: the application sends back what it hears; listen: it speaks')
         .choices(['echo', 'listen'])
         .default('echo'),
     )
-    .option('--ptime <ms>', 'length of a media frame (default 20)', number)
+    .option('--ptime <ms>', 'length of a media frame (default 20)', numberArgument())
     .option('--verify', 'check every byte that comes back (echo of PCMU, PCMA or L16)')
-    .option('--ramp-to-p99 <ms>', 'find the most streams that keep p99 under this', number)
+    .option('--ramp-to-p99 <ms>', 'find the most streams that keep p99 under this', numberArgument())
     .option('--token <token>', 'x-telnyx-streaming-auth-token')
-    .option('--server-pid <pid>', "read this local process' processor time and memory: the server's", number)
-    .option('--connects-per-second <n>', 'pace of the connects (default 500)', number)
-    .option('--warmup <s>', 'before the measurement begins (default 2)', number)
-    .option('--connect-timeout <ms>', 'for a stream to open (default 5000)', number)
-    .option('--playout <ms>', "jitter buffer of the callers' end (default 40)", number)
-    .option('--utterance-gap <ms>', 'silence that is a pause, not a gap (default 1000)', number)
+    .option(
+      '--server-pid <pid>',
+      "read this local process' processor time and memory: the server's",
+      numberArgument(),
+    )
+    .option('--connects-per-second <n>', 'pace of the connects (default 500)', numberArgument())
+    .option('--warmup <s>', 'before the measurement begins (default 2)', numberArgument())
+    .option('--connect-timeout <ms>', 'for a stream to open (default 5000)', numberArgument())
+    .option('--playout <ms>', "jitter buffer of the callers' end (default 40)", numberArgument())
+    .option('--utterance-gap <ms>', 'silence that is a pause, not a gap (default 1000)', numberArgument())
     .option('--report <file.html>', 'write a report with plots')
     .option('--json', 'print one JSON object')
     .action(run);

@@ -1,8 +1,9 @@
 /** `sidetone replay`: Telnyx's side of a capture, once more. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { ServerSide } from '../capture/outcome.js';
 import { type ReplayResult, replay } from '../capture/replay.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
+import { numberArgument } from './values.js';
 
 interface ReplayFlags {
   speed?: number;
@@ -18,7 +19,11 @@ export function register(program: Command): void {
     .description("send Telnyx's side of a capture to a server again, and compare what comes back")
     .argument('<capture>', 'a file of sidetone serve --capture')
     .argument('<url>', 'where the server listens, ws:// or wss://')
-    .option('--speed <x>', 'faster (2: in half the time) or slower than it was (default: 1)', number)
+    .option(
+      '--speed <x>',
+      'faster (2: in half the time) or slower than it was (default: 1)',
+      numberArgument(),
+    )
     .option('--token <token>', 'x-telnyx-streaming-auth-token: captures do not hold it')
     .option('--insecure', 'wss: accept any certificate')
     .option('--expect-same', 'exit 1 where the audio that comes back is not that of the capture')
@@ -65,12 +70,4 @@ function report(result: ReplayResult): string {
     ...(failure === undefined ? [] : [`failed: ${failure}`]),
     '',
   ].join('\n');
-}
-
-function number(value: string): number {
-  const parsed = Number(value);
-  if (value.trim() === '' || !Number.isFinite(parsed)) {
-    throw new InvalidArgumentError(`${value} is not a number.`);
-  }
-  return parsed;
 }

@@ -15,6 +15,7 @@ import {
 } from '../telnyx/requests.js';
 import { startStreaming, TelnyxError } from '../telnyx/rest.js';
 import { EXIT_FAILED, EXIT_USAGE } from './exit.js';
+import { numberArgument } from './values.js';
 
 /** What commander makes of the options below: the wire's names in camelCase. */
 interface StartArguments {
@@ -48,10 +49,7 @@ function collectParameter(text: string, list: CustomParameter[] = []): CustomPar
   return [...list, { name: text.slice(0, at), value: text.slice(at + 1) }];
 }
 
-function wholeNumber(text: string): number {
-  if (!/^[0-9]{1,9}$/.test(text)) throw new InvalidArgumentError('give a whole number.');
-  return Number(text);
-}
+const wholeNumber = numberArgument({ min: 0, max: 999_999_999, whole: true });
 
 function readToken(options: StartArguments): string | undefined {
   if (options.authTokenFile === undefined) return options.streamAuthToken;
@@ -185,7 +183,10 @@ export function register(program: Command): void {
       new Option(
         '--auth-token, --stream-auth-token <token>',
         'sent on the upgrade; a file is safer: arguments are visible to others',
-      ).env('SIDETONE_AUTH_TOKEN'),
+      )
+        .env('SIDETONE_AUTH_TOKEN')
+        // A server may have several there, one a line; one of them is enough to be let in.
+        .argParser((text: string) => text.trim().split('\n', 1)[0]!.trim()),
     )
     .option('--auth-token-file <file>', 'a file that holds the token')
     .option(

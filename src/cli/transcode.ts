@@ -1,9 +1,10 @@
 /** `sidetone transcode`: files through the server's codecs. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { ENCODINGS } from '../codec.js';
 import type { TranscodeOptions } from '../transcode/options.js';
 import { type TranscodeResult, transcode } from '../transcode/transcode.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
+import { numberArgument } from './values.js';
 
 export function register(program: Command): void {
   program
@@ -13,12 +14,16 @@ export function register(program: Command): void {
     .argument('<out>', 'the same; emptied first')
     .option('--from <encoding[@rate]>', `what IN holds: ${ENCODINGS.join(', ')} (not for .wav and .awb)`)
     .option('--to <encoding[@rate]>', 'what OUT is to hold (not for .wav and .awb)')
-    .option('--rate <hz>', 'rate of L16, OPUS and a WAV that is written, where no @rate says it', number)
+    .option(
+      '--rate <hz>',
+      'rate of L16, OPUS and a WAV that is written, where no @rate says it',
+      numberArgument(),
+    )
     .addOption(new Option('--channel <side>', 'which channel of a stereo WAV').choices(['left', 'right']))
     .addOption(new Option('--l16-byte-order <order>', 'of L16 payloads (default: le)').choices(['le', 'be']))
-    .option('--amr-mode <n>', 'AMR-WB to write: 0 to 8 (default: 2, 12.65 kbit/s)', number)
+    .option('--amr-mode <n>', 'AMR-WB to write: 0 to 8 (default: 2, 12.65 kbit/s)', numberArgument())
     .option('--amr-octet-aligned', 'write AMR-WB payloads octet-aligned instead of bandwidth-efficient')
-    .option('--bitrate <bit/s>', 'OPUS to write, 6000 to 128000', number)
+    .option('--bitrate <bit/s>', 'OPUS to write, 6000 to 128000', numberArgument())
     .option('--dtx', 'OPUS and AMR-WB to write: silence becomes comfort noise')
     .option('--json', 'print one JSON object')
     .action(async (input: string, output: string, options: TranscodeOptions & { json?: boolean }) => {
@@ -38,12 +43,4 @@ export function register(program: Command): void {
 function report(output: string, { durationMs, fromRate, toRate, bytesWritten }: TranscodeResult): string {
   const rates = fromRate === toRate ? `${toRate} Hz` : `${fromRate} Hz to ${toRate} Hz`;
   return `${output}: ${(durationMs / 1000).toFixed(2)} s, ${rates}, ${bytesWritten} bytes`;
-}
-
-function number(value: string): number {
-  const parsed = Number(value);
-  if (value.trim() === '' || !Number.isFinite(parsed)) {
-    throw new InvalidArgumentError(`${value} is not a number.`);
-  }
-  return parsed;
 }

@@ -141,7 +141,7 @@ function checkMessages(
       severity: 'warning',
       what: 'messages of the server never left it',
       remedy:
-        'the far end read too slowly: the network, or more audio than it takes; see maxBackpressureBytes',
+        'the far end read too slowly: the network, or more audio than it takes; see backpressureBytesMax',
     },
   );
 }

@@ -23,6 +23,7 @@ import {
   type TelnyxError,
   type TelnyxErrorFacts,
 } from './rest-errors.js';
+import { unreachable } from './unreachable.js';
 
 export {
   ApiKeyRefusedError,
@@ -142,6 +143,8 @@ interface Sending {
   command: string;
   callControlId: string;
   commandId: string;
+  /** Where it goes, with the port where it is an unusual one. */
+  host: string;
   /** Texts that must not come out again, whatever the other side writes into its answer. */
   secrets: string[];
   post(client: Telnyx): Promise<Response>;
@@ -161,7 +164,7 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
   const status = error.status as number | undefined;
   const code = asText(String(first.code ?? ''), secrets) || undefined;
   const source = first.source as { pointer?: unknown } | undefined;
-  const noAnswer = isTimeout ? 'no answer in time' : 'the connection failed';
+  const noAnswer = isTimeout ? `no answer from ${sending.host} in time` : unreachable(sending.host, error);
   const rateLimit = rateLimitOf(error.headers);
   const retryAfterMs = status === 429 || status === 503 ? askedPauseMs(error.headers) : undefined;
   const facts: TelnyxErrorFacts = {
@@ -285,6 +288,7 @@ export async function startStreaming(
     command: 'streaming_start',
     callControlId,
     commandId,
+    host: new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE)).host,
     secrets: [key, body.stream_auth_token].filter((secret): secret is string => !!secret),
     post: client => client.calls.actions.startStreaming(callControlId, sent).asResponse(),
   };
@@ -312,6 +316,7 @@ export async function answerCall(
     command: 'answer',
     callControlId,
     commandId,
+    host: new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE)).host,
     secrets: [key],
     post: client => client.calls.actions.answer(callControlId, sent).asResponse(),
   };

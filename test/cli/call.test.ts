@@ -115,7 +115,7 @@ test('a failed call exits 1 and says why', async () => {
     if (JSON.parse(text).event === 'start') socket.send('{"event":"media","media":{"payload":"AAAA"}}');
   });
   assert.equal(wrong.code, 1);
-  assert.match(wrong.out, /problem {4}1 error frames; the first: 100004 invalid_media/);
+  assert.match(wrong.out, /problem {4}1 error frame; the first: 100004 invalid_media/);
 
   const broken = await run(brief, (socket, text) => {
     if (JSON.parse(text).event === 'start') socket.terminate();

@@ -157,7 +157,7 @@ test('fault 49: without file descriptors, calls go on and new ones come when som
     call.hangup();
     const result = await call.result;
     assert.ok(result.echo.sent - result.echo.matched <= 5, JSON.stringify(result.echo));
-    assert.match(child.output(), /the file descriptors allow fewer streams than maxStreams/);
+    assert.match(child.output(), /the file descriptors allow fewer streams than streamsMax/);
   } finally {
     await child.kill();
   }

@@ -114,7 +114,7 @@ test('fault 62: a port in use is a message and a non-zero exit; so is bad config
   const wrong: [string[], RegExp][] = [
     [['--port', '70000'], /port: 70000: .*SIDETONE_BAD_OPTION/],
     [['--port', 'x'], /x is not a number/],
-    [['--idle-timeout', '961'], /idleTimeoutSeconds: 961/],
+    [['--idle-timeout', '961'], /--idle-timeout: 961: give a whole number from 8 to 960 s/],
     [['--plugin', 'nobody-has-this'], /plugin: nobody-has-this: .*SIDETONE_PLUGIN_NOT_FOUND/],
     [['--plugin', './no-such-file.ts'], /no-such-file\.ts: no such file/],
     [['--tls-cert', 'x'], /--tls-key: missing/],

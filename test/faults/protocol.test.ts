@@ -69,10 +69,10 @@ test('fault 2: invalid UTF-8, whole or split over fragments, ends that connectio
 
 test('fault 3: a message over the limit ends that connection before its bytes are taken', async () => {
   const grown = await beside(server, async () => {
-    await breaksOff(wsFrame('', { toldLength: server.options.maxMessageBytes + 1 }));
+    await breaksOff(wsFrame('', { toldLength: server.options.messageBytesMax + 1 }));
     await breaksOff(wsFrame('', { toldLength: 2 ** 40 }));
     // Fragments that come to more only together.
-    const half = 'x'.repeat(server.options.maxMessageBytes / 2 + 1);
+    const half = 'x'.repeat(server.options.messageBytesMax / 2 + 1);
     await breaksOff(
       wsFrame(half, { fin: false }),
       wsFrame(half, { opcode: OPCODE.continuation, fin: false }),
@@ -82,7 +82,7 @@ test('fault 3: a message over the limit ends that connection before its bytes ar
   // One of exactly the limit is a message like any other.
   const { socket, call } = await startedCall(server);
   const media = JSON.stringify(call.media(payloads(1)[0]!));
-  socket.send(`${media.slice(0, -1)}${' '.repeat(server.options.maxMessageBytes - media.length)}}`);
+  socket.send(`${media.slice(0, -1)}${' '.repeat(server.options.messageBytesMax - media.length)}}`);
   await socket.until(() => socket.audio().length === 160, 'the echo');
   socket.destroy();
 });
@@ -96,7 +96,7 @@ test('fault 4: one-byte fragments that never end are bounded in memory and in ti
       // As many as a message may have bytes, and one more: at once, so that memory ends it.
       const byte = wsFrame('x', { opcode: OPCODE.continuation, fin: false });
       quick.socket.write(wsFrame('x', { fin: false }));
-      quick.socket.write(Buffer.concat(Array.from({ length: server.options.maxMessageBytes }, () => byte)));
+      quick.socket.write(Buffer.concat(Array.from({ length: server.options.messageBytesMax }, () => byte)));
       // Slowly, with a pong now and then, so that time ends it.
       socket.write(wsFrame('x', { fin: false }));
       const trickle = setInterval(() => {
