@@ -374,9 +374,7 @@ export class Connection implements StreamLink {
   #startHandler(stream: Stream): void {
     try {
       const { plugin } = this.setup;
-      const handler = plugin.onStart(stream);
-      checkHandler(plugin, handler);
-      stream.attach(handler ?? undefined);
+      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }

@@ -7,11 +7,10 @@
  */
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
-import { Feed } from './feed.js';
+import { Feed, type Source, stopSource } from './feed.js';
 import { Ledger, type LedgerOwner, type MarkResult, type Playback, type PlaybackEntry } from './ledger.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
-import type { toIterator } from './playable.js';
 import type { OutboundMode } from './plugin.js';
 import type { PooledCodecs } from './pooled.js';
 import type { Reactor } from './reactor.js';
@@ -104,7 +103,7 @@ export class Player implements LedgerOwner {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  playSource(source: ReturnType<typeof toIterator>, sampleRate: number): Playback {
+  playSource(source: Source, sampleRate: number): Playback {
     const feed = this.#feeding();
     feed.mustHaveRoom();
     const playback = this.#ledger.open();
@@ -122,6 +121,7 @@ export class Player implements LedgerOwner {
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
     }
     const file = mp3File(bytes);
+    if (this.#closed) return this.over();
     const queue = (playback: PlaybackEntry): void => {
       this.#begin(playback);
       outlet.enqueueFile(file);
@@ -129,6 +129,12 @@ export class Player implements LedgerOwner {
     return this.#playWhole(queue, (feed, playback) => {
       feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
     });
+  }
+
+  /** What a play() after the stream's end gives; `source` is told to stop, unread. */
+  over(source?: Source): Playback {
+    if (source) stopSource(source);
+    return this.#ledger.over();
   }
 
   /** A mark behind everything played so far. */

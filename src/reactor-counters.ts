@@ -19,6 +19,7 @@ export const REACTOR_COUNTERS = [
   'lateMedia',
   'messagesDropped',
   'liveDropped',
+  'playsAfterEnd',
   'poolRefused',
   'telnyxErrors',
   'handlerFailures',
