@@ -4,8 +4,8 @@
 namespace sidetone {
 
 /**
- * Numbers that are too far from where their series stands: one alone is garbled, a second that follows it closely
- * says that the series goes on there.
+ * Numbers that are too far from where their series stands: one alone is garbled, a second that follows it
+ * closely says that the series goes on there.
  */
 class FarNumber {
  public:

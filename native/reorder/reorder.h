@@ -37,8 +37,8 @@ struct ReorderCounters {
  * Chunk numbers are learned: their origin is the first chunk seen (once nothing sent before it can still be
  * on its way), their stride is what consecutive frames show, and where one counter serves both tracks the
  * other track's numbers are not taken for losses. Numbers that restart, jump back, or jump on by more than
- * kGapMax are followed: at once where the sequence numbers vouch for them, else after kRunLength frames. Nothing
- * of such a jump counts as lost.
+ * kGapMax are followed: at once where the sequence numbers vouch for them, else after kRunLength frames.
+ * Nothing of such a jump counts as lost.
  */
 class Reorder {
  public:

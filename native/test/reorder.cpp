@@ -241,7 +241,8 @@ TEST_CASE("one number near 2^53 does not make the track lose billions, whichever
         CHECK(counters.late <= 3);
         CHECK(counters.resync <= 2);
         CHECK(line.pool.blocksInUse() == 0);
-        // And afterwards everything is as it was: a number that jumps back is followed, a duplicate is not heard.
+        // And afterwards everything is as it was: a number that jumps back is followed, a duplicate is not
+        // heard.
         const size_t heard = line.track.heard.size();
         for (uint64_t i = 101; i <= 110; i++) {
           line.track.send({i + 1, i - 20, i * 160}, now);
