@@ -45,7 +45,10 @@ async function withCalls(
     );
   } finally {
     await virtual.close();
+    // A thread whose end does not come is waited for until this clock says so.
+    const passing = setInterval(() => clock.advance(TASK_MS_MAX), 1000);
     await pool.close();
+    clearInterval(passing);
   }
 }
 
@@ -141,9 +144,9 @@ test('fault 57: a worker that does not come back from a native call is replaced,
   const path = join(directory, 'pipe');
   execFileSync('mkfifo', [path]);
   process.env[FIFO_VARIABLE] = path;
-  const keeper = openSync(path, constants.O_RDWR);
-  // Longer than the ring's control words and some hundred records, and no longer than a pipe holds.
-  const release = (): number => writeSync(keeper, Buffer.alloc(65_536, 0x5a));
+  const keeper = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  // The ring's control words and its first records; no longer than any pipe holds.
+  const release = (): number => writeSync(keeper, Buffer.alloc(4096, 0x5a));
   let isReleased = false;
   try {
     await withCalls(async ([struck, other], pool, clock) => {
