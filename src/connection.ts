@@ -365,9 +365,7 @@ export class Connection implements ReactorLink {
   #startHandler(stream: CallStream): void {
     try {
       const { plugin } = this.setup;
-      const handler = plugin.onStart(stream);
-      checkHandler(plugin, handler);
-      stream.attach(handler ?? undefined);
+      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }

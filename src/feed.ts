@@ -17,7 +17,7 @@ export interface FeedHost {
   idle(): void;
 }
 
-type Source = AsyncIterator<Int16Array> | Iterator<Int16Array>;
+export type Source = AsyncIterator<Int16Array> | Iterator<Int16Array>;
 interface Item {
   playback: PlaybackEntry;
   source: Source;
@@ -233,7 +233,7 @@ export class Feed {
   }
 }
 
-function stopSource(source: Source): void {
+export function stopSource(source: Source): void {
   try {
     const stopped = source.return?.() as unknown;
     if (stopped instanceof Promise) stopped.catch(() => undefined);

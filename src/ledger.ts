@@ -130,6 +130,13 @@ export class Ledger {
     return playback;
   }
 
+  /** A playback that was over before any of it could be heard: the stream had ended. */
+  over(): PlaybackEntry {
+    const playback = new PlaybackEntry(this);
+    playback.settle({ playedMs: 0, interrupted: true });
+    return playback;
+  }
+
   /** Everything of `playback` has been accepted. Finished ones before it are settled and forgotten. */
   close(playback: PlaybackEntry, end: number): void {
     playback.end = end;

@@ -10,6 +10,7 @@ import {
   type WireFault,
 } from './connection.js';
 import { SidetoneError } from './errors.js';
+import { answerLast } from './last-answer.js';
 import { listenError, probeListen, SERVER_NAMES } from './listen-error.js';
 import type { Logger } from './log.js';
 import type { Socket } from './media/path.js';
@@ -46,11 +47,13 @@ const ACCEPT_MAX_MS = 10_000;
 /** How long a peer may take to answer the closing handshake when the server ends. */
 const CLOSE_GRACE_MS = 1000;
 
-/** What uWebSockets.js says in the close event (code 1006) when it closed a connection by itself. */
+/**
+ * What uWebSockets.js says in the close event (code 1006) when it closed a connection by itself. 'Received invalid close
+ * payload' is no fault: it says so of the codes 1012 to 3999 too, which are registered or free for use, and the peer leaves.
+ */
 const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
   ['WebSocket timed out from inactivity', 'idle'],
   ['Received invalid WebSocket frame', 'websocket_frame'],
-  ['Received invalid close payload', 'websocket_frame'],
   ['Received invalid UTF-8', 'websocket_utf8'],
   ['Received too big message', 'websocket_too_big'],
 ]);
@@ -111,8 +114,13 @@ export class Listener {
         ws.getUserData().connection.closed(fault);
       },
     });
-    if (options.webhooks && environment.webhook) {
-      const route = new WebhookRoute(environment.reactor, environment.webhook);
+    const judge = environment.webhook;
+    if (options.webhooks && judge) {
+      // In a turn of its own, for the same reason as answerLast().
+      const route = new WebhookRoute(environment.reactor, async (headers, body) => {
+        await new Promise(resolve => setImmediate(resolve));
+        return judge(headers, body);
+      });
       this.#app.post(options.webhooks.path, (response, request) => {
         this.#requests++;
         route.take(response, request);
@@ -176,8 +184,12 @@ export class Listener {
     }
     // RFC 6455, section 4.2.1. The key's presence is what brought the request here.
     const version = request.getHeader('sec-websocket-version');
-    if (version !== '13' || !/\bwebsocket\b/i.test(request.getHeader('upgrade'))) {
+    if (version !== '13' || !hasToken(request.getHeader('upgrade'), 'websocket')) {
       refuse('upgradesBad', '426 Upgrade Required', 'this is a WebSocket, version 13');
+      return;
+    }
+    if (!hasToken(request.getHeader('connection'), 'upgrade')) {
+      refuse('upgradesBad', '400 Bad Request', 'an upgrade needs the header Connection: Upgrade');
       return;
     }
 
@@ -264,6 +276,7 @@ export class Listener {
       failed(new Error(`accept has not answered for ${ACCEPT_MAX_MS} ms`)),
     );
     response.onAborted(() => {
+      if (over) return;
       over = true;
       cancel();
       reactor.count('upgradesAborted');
@@ -281,11 +294,14 @@ export class Listener {
     const { reactor } = this.#environment;
     reactor.count('upgradesRefused');
     reactor.count(counter);
-    response.writeStatus(status).writeHeader('connection', 'close');
-    if (status.startsWith('426')) {
-      response.writeHeader('upgrade', 'websocket').writeHeader('sec-websocket-version', '13');
-    }
-    response.end(`${why}\n`, true);
+    answerLast(response, () => {
+      // RFC 9110, sections 7.8 and 15.5.22: who names a protocol to upgrade to names it as an option of the connection, too.
+      const mustUpgrade = status.startsWith('426');
+      response.writeStatus(status).writeHeader('connection', mustUpgrade ? 'upgrade, close' : 'close');
+      if (mustUpgrade)
+        response.writeHeader('upgrade', 'websocket').writeHeader('sec-websocket-version', '13');
+      response.end(`${why}\n`, true);
+    });
   }
 
   #complete(
@@ -310,6 +326,11 @@ export class Listener {
     }
     return found;
   }
+}
+
+/** Whether a header's list, parted by commas, has this entry; case means nothing. */
+function hasToken(header: string, token: string): boolean {
+  return header.split(',').some(entry => entry.trim().toLowerCase() === token);
 }
 
 /** @throws SidetoneError SIDETONE_PLUGIN_INVALID */

@@ -7,12 +7,11 @@
  */
 import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
-import { Feed } from './feed.js';
+import { Feed, type Source, stopSource } from './feed.js';
 import { Ledger, type LedgerOwner, type PlaybackEntry } from './ledger.js';
 import type { StreamHost, StreamLink } from './media/host.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
-import type { toIterator } from './playable.js';
 import type { MarkResult, Playback } from './plugin/stream.js';
 
 export interface PlayerSetup {
@@ -103,7 +102,7 @@ export class Player implements LedgerOwner {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  playSource(source: ReturnType<typeof toIterator>, sampleRate: number): Playback {
+  playSource(source: Source, sampleRate: number): Playback {
     const feed = this.#feeding();
     feed.mustHaveRoom();
     const playback = this.#ledger.open();
@@ -121,6 +120,7 @@ export class Player implements LedgerOwner {
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
     }
     const file = mp3File(bytes);
+    if (this.#closed) return this.over();
     const queue = (playback: PlaybackEntry): void => {
       this.#begin(playback);
       outlet.enqueueFile(file);
@@ -128,6 +128,12 @@ export class Player implements LedgerOwner {
     return this.#playWhole(queue, (feed, playback) => {
       feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
     });
+  }
+
+  /** What a play() after the stream's end gives; `source` is told to stop, unread. */
+  over(source?: Source): Playback {
+    if (source) stopSource(source);
+    return this.#ledger.over();
   }
 
   /** A mark behind everything played so far. */

@@ -5,6 +5,7 @@
 import { CODECS, ENCODINGS, isEncoding, type OutboundOptions, SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
 import type { AudioFrame, PlayedFrame, Stream } from './plugin/stream.js';
+import { likely } from './telnyx/check/suggest.js';
 import type { Track } from './telnyx/frames.js';
 import type { WebhookEvent } from './telnyx/webhooks.js';
 
@@ -32,7 +33,7 @@ export type StopReason =
 /**
  * One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. Whether
  * there are `onAudio` and `onPlayed` is settled when `onStart` returns: without either, frames are put in order and counted,
- * and not decoded.
+ * and not decoded. A method named `on…` that is not one of these is refused, because it would never be called.
  */
 export interface StreamHandler {
   onAudio?(frame: AudioFrame): unknown;
@@ -82,8 +83,9 @@ export interface Plugin {
   outbound?: OutboundOptions;
   /** Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream. */
   accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
-  /** Called at `start`; the handler it returns hears the stream. */
-  onStart(stream: Stream): StreamHandler | undefined;
+  /** Called at `start`; the handler it returns hears the stream. Without one the stream is put in order and counted. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin that only plays has no return statement
+  onStart(stream: Stream): StreamHandler | undefined | void;
   /**
    * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever call it
    * is: `event.callControlId` is a stream's `call.callControlId`. With one reactor in the thread of the streams. With
@@ -94,27 +96,67 @@ export interface Plugin {
   onWebhook?(event: WebhookEvent): unknown;
 }
 
-const HANDLER_METHODS = ['onAudio', 'onDtmf', 'onMark', 'onError', 'onStop'];
+// The compiler keeps both tables whole: what an interface has and its table has not is an error, and the reverse.
+const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
+  onAudio: true,
+  onDtmf: true,
+  onPlayed: true,
+  onMark: true,
+  onError: true,
+  onStop: true,
+};
+const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
+  name: true,
+  path: true,
+  audio: true,
+  outbound: true,
+  accept: true,
+  onStart: true,
+  onWebhook: true,
+};
+
+/** Every name that `object` answers to, its classes' methods among them, without looking at a value. */
+function* namesOf(object: object): Generator<string> {
+  for (let at: object | null = object; at && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    yield* Object.getOwnPropertyNames(at);
+  }
+}
+
+const isEventName = (name: string): boolean => /^on[A-Z]/.test(name);
+
+/** What to do about a name that nobody knows. */
+function remedyFor(name: string, known: object, elsewhere: object, where: string): string {
+  if (Object.hasOwn(elsewhere, name)) return where;
+  const names = Object.keys(known);
+  const meant = likely(name, names);
+  return meant === undefined ? `use one of ${names.join(', ')}` : `did you mean ${meant}?`;
+}
 
 /**
- * Checks what onStart returned: a handler or nothing.
+ * Checks what onStart returned, a handler or nothing, and gives it.
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID
  */
-export function checkHandler(plugin: Plugin, handler: unknown): void {
+export function checkHandler(plugin: Plugin, handler: unknown): StreamHandler | undefined {
   const fail = (problem: string): never => {
     throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `plugin ${plugin.name}: ${problem}`);
   };
-  if (handler === undefined || handler === null) return;
+  if (handler === undefined || handler === null) return undefined;
   if (handler instanceof Promise) {
     fail('onStart returned a promise: return the handler and start what is asynchronous inside it');
   }
   if (typeof handler !== 'object') fail(`onStart returned ${shown(handler)}: return a handler or undefined`);
-  for (const name of HANDLER_METHODS) {
+  for (const name of namesOf(handler)) {
+    if (!isEventName(name) || Object.hasOwn(HANDLER_METHODS, name)) continue;
+    const remedy = remedyFor(name, HANDLER_METHODS, PLUGIN_FIELDS, 'it belongs to the plugin itself');
+    fail(`handler's ${name}: there is no such event: ${remedy}`);
+  }
+  for (const name of Object.keys(HANDLER_METHODS)) {
     const method = (handler as Record<string, unknown>)[name];
     if (method !== undefined && typeof method !== 'function') {
       fail(`handler's ${name}: ${shown(method)}: give a function, or leave it out`);
     }
   }
+  return handler;
 }
 
 /**
@@ -191,6 +233,14 @@ export function definePlugin(plugin: Plugin): Plugin {
   }
   if (plugin.onWebhook !== undefined && typeof plugin.onWebhook !== 'function') {
     fail('onWebhook', plugin.onWebhook, 'give a function (event) => {}');
+  }
+  // What is written out is known whole; a class may keep fields of its own, but none that looks like an event.
+  const isLiteral = Object.getPrototypeOf(plugin) === Object.prototype;
+  for (const name of namesOf(plugin)) {
+    if (Object.hasOwn(PLUGIN_FIELDS, name) || !(isLiteral || isEventName(name))) continue;
+    const where = 'it belongs to the handler that onStart returns';
+    const remedy = remedyFor(name, PLUGIN_FIELDS, HANDLER_METHODS, where);
+    throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `plugin ${name}: there is no such field: ${remedy}`);
   }
   checkFormats(plugin);
   return plugin;

@@ -21,6 +21,7 @@ export const REACTOR_COUNTERS = [
   'lateMedia',
   'messagesDropped',
   'liveDropped',
+  'playsAfterEnd',
   'poolRefused',
   'telnyxErrors',
   'handlerFailures',

@@ -6,7 +6,6 @@
  */
 import { callInfo } from './call-info.js';
 import type { Format, OutboundMode } from './codec.js';
-import { SidetoneError } from './errors.js';
 import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
@@ -159,7 +158,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   }
 
   play(audio: PlayableAudio, options?: PlayOptions): Playback {
-    this.#mustBeOpen('play');
+    if (this.#closed) return this.#playAfterEnd(audio, options);
     const hearing = this.#hearing;
     const isHeard = hearing !== undefined && (audio === hearing || audio === hearing.samples);
     // While live audio goes out nothing is being fed: the player need not be asked.
@@ -174,18 +173,25 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   }
 
   playFile(bytes: Uint8Array): Playback {
-    this.#mustBeOpen('playFile');
-    return this.#player.playFile(bytes);
+    const playback = this.#player.playFile(bytes);
+    if (this.#closed) this.#host.count('playsAfterEnd');
+    return playback;
   }
 
   mark(name = `mark-${this.#host.nextMarkNumber()}`): Promise<MarkResult> {
-    this.#mustBeOpen('mark');
     checkMarkName(name);
+    if (this.#closed) {
+      this.#host.count('playsAfterEnd');
+      return Promise.resolve({ name, played: false });
+    }
     return this.#player.mark(name);
   }
 
   clear(): Promise<{ playedMs: number; discardedMs: number }> {
-    this.#mustBeOpen('clear');
+    if (this.#closed) {
+      this.#host.count('playsAfterEnd');
+      return Promise.resolve({ playedMs: 0, discardedMs: 0 });
+    }
     this.#played?.cleared(this.#host.clock.now());
     this.#live = undefined;
     return Promise.resolve(this.#player.clear());
@@ -386,12 +392,12 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.tell('onError', error ?? queueFull(lengthMs, this.queuedMs, queueMaxMs));
   }
 
-  #mustBeOpen(what: string): void {
-    if (this.#closed) {
-      throw new SidetoneError(
-        'SIDETONE_STREAM_CLOSED',
-        `${what}: stream ${this.id} has ended; check stream.closed`,
-      );
-    }
+  /** A timer of the plugin may come after the end at any time. What is wrong with the arguments is told all the same. */
+  #playAfterEnd(audio: PlayableAudio, options: PlayOptions | undefined): Playback {
+    if (options !== undefined) checkedRate(options, this.sampleRate);
+    const isPcm = audio instanceof Int16Array || audio instanceof InboundFrame;
+    const playback = this.#player.over(isPcm ? undefined : toIterator(audio));
+    this.#host.count('playsAfterEnd');
+    return playback;
   }
 }

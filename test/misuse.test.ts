@@ -21,6 +21,7 @@ import {
   Simulator,
   type Stream,
 } from '../src/index.js';
+import { checkHandler } from '../src/plugin.js';
 import { RawSocket } from './helpers/raw-socket.js';
 import { eventually, startedCall, startServer, stopServer, url } from './helpers/servers.js';
 import { payloads, type WireCall } from './helpers/telnyx-messages.js';
@@ -197,6 +198,60 @@ describe('plugins and servers', () => {
       plugin({ outbound: { sampleRate: rate } }),
     );
     assert.throws(() => plugin({ outbound: { encoding: 'PCMU', sampleRate: 16_000 } }), { code });
+  });
+
+  test('definePlugin: fields that it does not have', () => {
+    const refused = (more: object, message: RegExp): void =>
+      assert.throws(() => definePlugin({ name: 'x', onStart: () => undefined, ...more }), {
+        code: 'SIDETONE_PLUGIN_INVALID',
+        message,
+      });
+    refused({ onStrat: () => 7 }, /^plugin onStrat: there is no such field: did you mean onStart\?$/);
+    refused({ onwebhook: () => 7 }, /onwebhook: .*did you mean onWebhook\?/);
+    refused({ acept: () => true }, /acept: .*did you mean accept\?/);
+    refused({ onAudio() {} }, /onAudio: .*it belongs to the handler that onStart returns/);
+    refused({ setup() {} }, /setup: .*use one of name, path, audio, outbound, accept, onStart, onWebhook/);
+    // A class keeps what it wants, and still cannot misspell an event.
+    class Counting {
+      name = 'counting';
+      calls = 0;
+      onStart(): void {
+        this.calls++;
+      }
+    }
+    assert.equal(definePlugin(new Counting()).name, 'counting');
+    class Misspelt extends Counting {
+      onWebhok(): void {}
+    }
+    assert.throws(() => definePlugin(new Misspelt()), { message: /onWebhok: .*did you mean onWebhook\?/ });
+  });
+
+  test('handlers: events that there are not, and what is no function', () => {
+    const plugin = definePlugin({ name: 'x', onStart: () => undefined });
+    const refused = (handler: unknown, message: RegExp): void =>
+      assert.throws(() => checkHandler(plugin, handler), { code: 'SIDETONE_PLUGIN_INVALID', message });
+    refused(
+      { onAudoi() {} },
+      /^plugin x: handler's onAudoi: there is no such event: did you mean onAudio\?$/,
+    );
+    refused({ onDTMF() {} }, /onDTMF: .*did you mean onDtmf\?/);
+    refused({ onSpeech() {} }, /onSpeech: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop/);
+    refused({ onWebhook() {} }, /onWebhook: .*it belongs to the plugin itself/);
+    refused({ onPlayed: 5 }, /handler's onPlayed: 5: give a function, or leave it out/);
+    class Misspelt {
+      onStopp(): void {}
+    }
+    refused(new Misspelt(), /onStopp: .*did you mean onStop\?/);
+    class Handler {
+      once = 1;
+      online = true;
+      heard = 0;
+      onAudio(): void {
+        this.heard++;
+      }
+    }
+    const fine: unknown[] = [undefined, {}, new Handler(), { on() {}, onPlayed: undefined, helper: 7 }];
+    for (const handler of fine) assert.equal(checkHandler(plugin, handler), handler);
   });
 
   test('createServer: options', async () => {
@@ -433,19 +488,22 @@ describe('streams', () => {
       await eventually(() => frame !== undefined, 'a frame');
       end(stream, socket, call);
       await eventually(() => stream.closed, name);
-      const closed = { code: 'SIDETONE_STREAM_CLOSED', message: new RegExp(`stream ${stream.id} has ended`) };
-      assert.throws(() => stream.play(new Int16Array(160)), closed, name);
-      assert.throws(() => stream.play([new Int16Array(160)]), closed, name);
-      assert.throws(() => stream.play('x' as never), closed, name);
-      assert.throws(() => void stream.mark('x'), closed, name);
-      assert.throws(() => void stream.clear(), closed, name);
+      const over = { playedMs: 0, interrupted: true };
+      assert.deepEqual(await stream.play(new Int16Array(160)), over, name);
+      assert.deepEqual(await stream.play([new Int16Array(160)]), over, name);
+      assert.deepEqual(await stream.mark('x'), { name: 'x', played: false }, name);
+      assert.deepEqual(await stream.clear(), { playedMs: 0, discardedMs: 0 }, name);
+      const wrong = { code: 'SIDETONE_BAD_ARGUMENT' };
+      assert.throws(() => stream.play('x' as never), wrong, name);
+      assert.throws(() => stream.playFile(new Uint8Array(160)), wrong, name);
+      assert.throws(() => void stream.mark(7 as never), wrong, name);
       stream.close();
       stream.close();
       assert.equal(stream.queuedMs, 0);
       assert.deepEqual(stream.stats, {});
       assert.equal(stream.id.length > 0 && stream.call.callControlId.length > 0, true);
       assert.equal(frame!.copy().length, 160);
-      assert.throws(() => stream.play(frame!), closed, name);
+      assert.deepEqual(await stream.play(frame!), over, name);
       RawSocket.destroyAll();
       await eventually(() => server.streams === 0, 'the end of all');
     }

@@ -364,7 +364,10 @@ describe('MP3 mode', () => {
     frame.set([0xff, 0xe3, 0x18, 0xc4]);
     refused(Buffer.concat(Array(9000).fill(frame)), /648 s: .*shorter files/);
     stream.close();
-    assert.throws(() => stream.playFile(new Uint8Array(1)), { code: 'SIDETONE_STREAM_CLOSED' });
+    refused(new Uint8Array(1), /1 bytes hold no MP3 audio/);
+    const late = stream.playFile(await encodeMp3(speech(0.5), HZ));
+    assert.deepEqual([late.finished, await late], [true, { playedMs: 0, interrupted: true }]);
+    assert.equal(server.reactor.counters().playsAfterEnd, 1);
     await server.close();
 
     const rtp = watched(definePlugin({ name: 'rtp', onStart: () => ({}) }));

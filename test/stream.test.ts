@@ -300,7 +300,57 @@ test('the end of a stream settles everything', async () => {
   assert.ok(Math.abs(result.playedMs - 500) <= LATENCY_MS + 2, `${result.playedMs}`);
   assert.deepEqual(await settled(mark), { name: 'never', played: false });
   assert.equal(reason, 'stop');
-  assert.throws(() => stream.play(tone(20)), { code: 'SIDETONE_STREAM_CLOSED' });
+});
+
+test('a stream that has ended plays nothing, throws nothing into the timers of a plugin, and counts it', async () => {
+  const { server, stream, call, advance } = await running();
+  const heard = Promise.resolve(stream.play(tone(100)));
+  await advance(300);
+  assert.deepEqual(await settled(heard), { playedMs: 100, interrupted: false });
+  call.call.hangup();
+  await advance(50);
+  assert.equal(stream.closed, true);
+  const sent = call.sent.length;
+  let read = 0;
+  let stopped = 0;
+  const source: AsyncIterable<Int16Array> = {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => ({ done: false, value: tone(20 + read++) }),
+      return: async () => ({ done: true, value: stopped++ }),
+    }),
+  };
+  const outcomes: unknown[] = [];
+  server.clock.after(1000, () => {
+    for (const playback of [stream.play(tone(20)), stream.play(source), stream.play([tone(20)])]) {
+      assert.equal(playback.finished, true);
+      assert.equal(playback.playedMs, 0);
+      outcomes.push(playback);
+    }
+    outcomes.push(stream.mark('late'), stream.clear());
+  });
+  await advance(1000);
+  const over = { playedMs: 0, interrupted: true };
+  assert.deepEqual(await Promise.all(outcomes), [
+    over,
+    over,
+    over,
+    { name: 'late', played: false },
+    { playedMs: 0, discardedMs: 0 },
+  ]);
+  assert.deepEqual([read, stopped], [0, 1]);
+  assert.equal(server.reactor.counters().playsAfterEnd, 5);
+  // What a program gets wrong it is told whenever it does: none of it is counted as a race with the end.
+  assert.throws(() => stream.play('x' as never), { code: 'SIDETONE_BAD_ARGUMENT' });
+  assert.throws(() => stream.play(tone(20), { sampleRate: 8001 as never }), {
+    code: 'SIDETONE_BAD_ARGUMENT',
+  });
+  assert.throws(() => void stream.mark(''), { code: 'SIDETONE_BAD_ARGUMENT' });
+  assert.equal(server.reactor.counters().playsAfterEnd, 5);
+  await advance(1000);
+  assert.equal(call.sent.length, sent);
+  assert.equal(stream.queuedMs, 0);
+  await server.close();
+  assert.deepEqual(await stream.play(tone(20)), over, 'after the end of the server, too');
 });
 
 test('the far end never returns marks: playbacks settle by the clock', async () => {

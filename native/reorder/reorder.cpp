@@ -7,6 +7,8 @@
 namespace sidetone {
 namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
+// An hour at 48 kHz.
+constexpr uint64_t kTimestampStepMax = uint64_t{48000} * 3600;
 }  // namespace
 
 Reorder::~Reorder() {
@@ -16,8 +18,7 @@ Reorder::~Reorder() {
 
 Reorder::Push Reorder::push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs) {
   if (sibling_ && !ownCounter_ && sibling_->seen(frame.chunk)) ownCounter_ = sibling_->ownCounter_ = true;
-  const bool newTimestamp = frame.timestamp > newestTimestamp_;
-  if (newTimestamp) newestTimestamp_ = frame.timestamp;
+  const bool newTimestamp = isNewTimestamp(frame.timestamp);
 
   if (!started_) {
     // Chunk 0 can have no predecessor, whatever the origin.
@@ -32,7 +33,9 @@ Reorder::Push Reorder::push(const ReorderFrame& frame, bool fresh, bool nothingM
     advance(1, true);
     return Push::Deliver;
   }
-  if (frame.chunk > next_) return hold(frame, nowMs) ? Push::Held : Push::Dropped;
+  const bool ahead = frame.chunk > next_;
+  const uint64_t distance = ahead ? frame.chunk - next_ : next_ - frame.chunk;
+  if (ahead && isWithinGap(frame.chunk)) return hold(frame, nowMs) ? Push::Held : Push::Dropped;
   if (stride_ == 2 && frame.chunk + 1 == next_ && fresh) {  // the counter no longer serves another track too
     stride_ = 1;
     strideGuess_ = 0;
@@ -41,7 +44,7 @@ Reorder::Push Reorder::push(const ReorderFrame& frame, bool fresh, bool nothingM
     return Push::Deliver;
   }
 
-  const bool inWindow = next_ - frame.chunk <= kWindow * stride_;
+  const bool inWindow = !ahead && distance <= kWindow * stride_;
   if (!fresh && !newTimestamp && inWindow) {
     (seen(frame.chunk) ? counters_.duplicate : counters_.late)++;
     return Push::Dropped;
@@ -80,9 +83,20 @@ Reorder::Pop Reorder::pop(double nowMs, uint8_t* out, Popped& popped) {
     if (nowMs < deadlineMs_ && !giveUpGap_) return Pop::Nothing;
     giveUpGap_ = false;
     const uint64_t distance = first.chunk - next_;
+    if (distance > kGapMax * stride_) {
+      // It came before the track had begun: its number is garbled, unless others follow it.
+      if (first.later && first.later->chunk - first.chunk <= kWindow * stride_) {
+        start(first.chunk);
+        counters_.resync++;
+      } else {
+        counters_.late++;
+        removeFirst();
+      }
+      continue;
+    }
     popped.frame = {first.chunk, first.timestamp, nullptr, 0};
     popped.lost = distance / stride_ + (distance % stride_ != 0 ? 1 : 0);
-    counters_.lost += static_cast<uint32_t>(std::min<uint64_t>(popped.lost, UINT32_MAX));
+    counters_.lost += static_cast<uint32_t>(popped.lost);
     advance(std::min<uint64_t>(popped.lost, kWindow), false);
     next_ = first.chunk;
     return Pop::Gap;
@@ -195,6 +209,28 @@ bool Reorder::seen(uint64_t chunk) const {
   return bit < 64 && ((seen_ >> bit) & 1) != 0;
 }
 
+// Whether no more can be missing before a chunk from ahead of our place than a call can lose.
+bool Reorder::isWithinGap(uint64_t chunk) const {
+  if (chunk - next_ <= kGapMax * stride_) return true;
+  const Held* last = held_;
+  if (!last) return false;
+  while (last->later) last = last->later;
+  return chunk <= last->chunk + kGapMax * stride_;
+}
+
+// Whether it is above all timestamps so far. One that is hours away is believed when another follows it.
+bool Reorder::isNewTimestamp(uint64_t timestamp) {
+  const bool newer = timestamp > newestTimestamp_;
+  const uint64_t distance = newer ? timestamp - newestTimestamp_ : newestTimestamp_ - timestamp;
+  if (started_ && distance > kTimestampStepMax) {
+    if (!farTimestamp_.follows(timestamp, kTimestampStepMax)) return false;
+    newestTimestamp_ = timestamp;
+    return true;
+  }
+  if (newer) newestTimestamp_ = timestamp;
+  return newer;
+}
+
 void Reorder::advance(uint64_t steps, bool received) {
   next_ += steps * stride_;
   seen_ = (steps >= 64 ? 0 : seen_ << steps) | (received ? 1 : 0);
@@ -207,9 +243,9 @@ void Reorder::start(uint64_t chunk) {
 }
 
 /**
- * A frame from before our place that looks new: either a late one whose number was given afresh, or the
- * numbers have restarted or jumped back. kRunLength such frames in a row, each following the last, with none
- * of the expected ones between, are a restart, and all of them are heard.
+ * A frame from before our place, or far ahead of it, that looks new: either its number was garbled or given
+ * afresh, or the numbers have restarted or jumped. kRunLength such frames in a row, each following the last,
+ * with none of the expected ones between, are a restart, and all of them are heard.
  */
 Reorder::Push Reorder::suspect(const ReorderFrame& frame, double nowMs) {
   if (suspectCount_ > 0 && frame.chunk != suspects_[suspectCount_ - 1]->chunk + stride_) dropSuspects();

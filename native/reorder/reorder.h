@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "memory/block_pool.h"
+#include "reorder/far_number.h"
 
 namespace sidetone {
 
@@ -22,7 +23,7 @@ struct ReorderCounters {
   uint32_t duplicate = 0;  // came again; dropped
   uint32_t lost = 0;       // never came in time
   uint32_t overflow = 0;   // a gap given up early because no more frames could be held
-  uint32_t resync = 0;     // chunk numbers restarted or jumped back
+  uint32_t resync = 0;     // chunk numbers restarted, jumped back, or on by more than a call can lose
 };
 
 /**
@@ -35,13 +36,16 @@ struct ReorderCounters {
  *
  * Chunk numbers are learned: their origin is the first chunk seen (once nothing sent before it can still be
  * on its way), their stride is what consecutive frames show, and where one counter serves both tracks the
- * other track's numbers are not taken for losses. Numbers that restart or jump back are followed after
- * kRunLength frames.
+ * other track's numbers are not taken for losses. Numbers that restart, jump back, or jump on by more than
+ * kGapMax are followed: at once where the sequence numbers vouch for them, else after kRunLength frames.
+ * Nothing of such a jump counts as lost.
  */
 class Reorder {
  public:
   static constexpr size_t kHeldMax = 128;
   static constexpr size_t kRunLength = 3;
+  /** Two minutes of 20 ms: by then a connection on which nothing comes has been closed as idle. */
+  static constexpr uint64_t kGapMax = 6000;
 
   Reorder(BlockPool& pool, double waitMs) : pool_(&pool), waitMs_(waitMs) {}
   ~Reorder();
@@ -111,6 +115,8 @@ class Reorder {
   void dropHeld();
   void passSibling();
   bool seen(uint64_t chunk) const;
+  bool isWithinGap(uint64_t chunk) const;
+  bool isNewTimestamp(uint64_t timestamp);
   void advance(uint64_t steps, bool received);
   void start(uint64_t chunk);
   Push suspect(const ReorderFrame& frame, double nowMs);
@@ -127,6 +133,7 @@ class Reorder {
   uint64_t stride_ = 1;
   uint64_t strideGuess_ = 0;
   uint64_t newestTimestamp_ = 0;
+  FarNumber farTimestamp_;
   uint32_t heldCount_ = 0;
   uint32_t suspectCount_ = 0;
   std::array<Held*, kRunLength - 1> suspects_{};

@@ -1,14 +1,20 @@
 #pragma once
 #include <cstdint>
 
+#include "reorder/far_number.h"
+
 namespace sidetone {
 
 /**
  * What the sequence numbers of one connection tell: Telnyx numbers every frame it sends (start, media of all
  * tracks, dtmf, mark, stop) in one series, so they show whether anything sent earlier is still on its way.
+ * A number that is farther away than a call can lose tells nothing, unless the next one follows it.
  */
 class SequenceTracker {
  public:
+  /** Media of both tracks for two minutes, and marks and digits between them. */
+  static constexpr uint64_t kJumpMax = 16384;
+
   struct Arrival {
     bool fresh;           // newer than everything seen so far
     bool nothingMissing;  // every frame numbered lower, from the first one on, has arrived
@@ -20,6 +26,13 @@ class SequenceTracker {
       highest_ = sequence;
       missing_ = 0;
       return {true, true};
+    }
+    const uint64_t distance = sequence > highest_ ? sequence - highest_ : highest_ - sequence;
+    if (distance > kJumpMax) {
+      if (!far_.follows(sequence, 64)) return {false, false};
+      highest_ = sequence;
+      missing_ = 0;
+      return {true, false};
     }
     if (sequence > highest_) {
       const uint64_t step = sequence - highest_;
@@ -39,6 +52,7 @@ class SequenceTracker {
   bool started_ = false;
   uint64_t highest_ = 0;
   uint64_t missing_ = 0;
+  FarNumber far_;
 };
 
 }  // namespace sidetone

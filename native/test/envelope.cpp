@@ -113,14 +113,48 @@ TEST_CASE("envelope: JSON white space around every token, and no other") {
   CHECK(!scan(kPlain + std::string(1, '\0')).accepted);
 }
 
-TEST_CASE("envelope: numbers are 1 to 16 digits up to 2^53 - 1") {
+TEST_CASE("envelope: numbers are 1 to 16 digits up to 2^53 - 1, in a string or bare") {
   CHECK(scan(with("\"4\"", "\"9007199254740991\"")).sequence == 9007199254740991u);
   CHECK(scan(with("\"2\"", "\"0\"")).accepted);
   CHECK(scan(with("\"2\"", "\"0000000000000017\"")).chunk == 17);
   CHECK(scan(with("\"5\"", "\"4294967295\"")).timestamp == 4294967295u);
-  for (const char* bad : {"\"9007199254740992\"", "\"9999999999999999\"", "\"00000000000000017\"", "\"\"",
-                          "\"-1\"", "\"+1\"", "\"1.0\"", "\"1e3\"", "\" 1\"", "\"1 \"", "\"0x1\"", "\"1", "1",
-                          "null", "true", "[\"1\"]", "\"\\u0031\""}) {
+  CHECK(scan(with("\"4\"", "9007199254740991")).sequence == 9007199254740991u);
+  CHECK(scan(with("\"2\"", "0")).chunk == 0);
+  CHECK(scan(with("\"2\"", " 17 ")).chunk == 17);
+  CHECK(scan(with("\"5\"", "5")).timestamp == 5);
+  for (const char* bad : {"\"9007199254740992\"",
+                          "\"9999999999999999\"",
+                          "\"00000000000000017\"",
+                          "\"\"",
+                          "\"-1\"",
+                          "\"+1\"",
+                          "\"1.0\"",
+                          "\"1e3\"",
+                          "\" 1\"",
+                          "\"1 \"",
+                          "\"0x1\"",
+                          "\"1",
+                          "null",
+                          "true",
+                          "[\"1\"]",
+                          "\"\\u0031\"",
+                          "9007199254740992",
+                          "12345678901234567",
+                          "01",
+                          "00",
+                          "-1",
+                          "-0",
+                          "+1",
+                          "1.0",
+                          "1.",
+                          ".5",
+                          "1e3",
+                          "1E3",
+                          "0x1",
+                          "1 2",
+                          "1\"",
+                          "NaN",
+                          ""}) {
     CAPTURE(bad);
     CHECK(!scan(with("\"4\"", bad)).accepted);
     CHECK(!scan(with("\"2\"", bad)).accepted);

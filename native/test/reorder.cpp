@@ -207,6 +207,68 @@ TEST_CASE("one garbled chunk number does not stop the track") {
   CHECK(line.track.heard.size() >= 46);
 }
 
+TEST_CASE("one number near 2^53 does not make the track lose billions, whichever number it is") {
+  constexpr uint64_t kHuge = (uint64_t{1} << 53) - 1;
+  enum Field { Sequence = 1, Chunk = 2, Timestamp = 4 };
+  for (unsigned garbled = 1; garbled < 8; garbled++) {
+    for (const uint64_t at : {1, 2, 20}) {
+      for (const bool reordered : {false, true}) {
+        Line line;
+        double now = 0;
+        std::vector<Sent> call;
+        for (uint64_t i = 1; i <= 100; i++) {
+          Sent sent = Line::frame(i);
+          if (i == at && garbled & Sequence) sent.sequence = kHuge;
+          if (i == at && garbled & Chunk) sent.chunk = kHuge;
+          if (i == at && garbled & Timestamp) sent.timestamp = kHuge;
+          call.push_back(sent);
+        }
+        if (reordered) std::swap(call[at], call[at + 1]);
+        for (const Sent& sent : call) {
+          line.track.send(sent, now);
+          now += 20;
+          line.track.drain(now);
+        }
+        line.track.drain(now + 100);
+        CAPTURE(garbled);
+        CAPTURE(at);
+        CAPTURE(reordered);
+        // All but the frame itself and what was held beside it.
+        CHECK(line.track.heard.size() >= 96);
+        CHECK(line.track.heard.back() == 100);
+        const auto& counters = line.track.reorder.counters();
+        CHECK(counters.lost <= 3);
+        CHECK(counters.late <= 3);
+        CHECK(counters.resync <= 2);
+        CHECK(line.pool.blocksInUse() == 0);
+        // And afterwards everything is as it was: a number that jumps back is followed, a duplicate is not
+        // heard.
+        const size_t heard = line.track.heard.size();
+        for (uint64_t i = 101; i <= 110; i++) {
+          line.track.send({i + 1, i - 20, i * 160}, now);
+          line.track.send({i + 1, i - 20, i * 160}, now);
+        }
+        line.track.drain(now + 100);
+        CHECK(line.track.heard.size() == heard + 10);
+      }
+    }
+  }
+}
+
+TEST_CASE("the longest gap counts as lost, a longer one as numbers that begin anew") {
+  for (const uint64_t gap : {Reorder::kGapMax, Reorder::kGapMax + 1}) {
+    Line line;
+    uint64_t sequence = 1;
+    for (uint64_t i = 1; i <= 10; i++) line.track.send({++sequence, i, i * 160}, 0);
+    for (uint64_t i = 11; i <= 20; i++) line.track.send({++sequence, i + gap, (i + gap) * 160}, 0);
+    line.track.drain(100);
+    const bool isLost = gap == Reorder::kGapMax;
+    CHECK(line.track.heard.size() == 20);
+    CHECK(line.track.reorder.counters().lost == (isLost ? gap : 0));
+    CHECK(line.track.reorder.counters().resync == (isLost ? 0 : 1));
+  }
+}
+
 TEST_CASE("a burst of waiting frames is bounded; then the gap is given up") {
   Line line;
   line.track.send(Line::frame(1), 0);
@@ -330,4 +392,27 @@ TEST_CASE("sequence numbers: fresh, and whether something earlier is missing") {
   CHECK(tracker.note(5).nothingMissing);
   CHECK_FALSE(tracker.note(500).nothingMissing);
   CHECK(tracker.note(501).fresh);
+}
+
+TEST_CASE("sequence numbers: one that is far away is not believed, two are") {
+  constexpr uint64_t kHuge = (uint64_t{1} << 53) - 1;
+  SequenceTracker tracker;
+  tracker.note(1);
+  CHECK_FALSE(tracker.note(kHuge).fresh);
+  CHECK(tracker.note(2).fresh);
+  CHECK_FALSE(tracker.note(kHuge).fresh);
+  CHECK_FALSE(tracker.note(kHuge).fresh);
+  CHECK(tracker.note(3).nothingMissing);
+  CHECK_FALSE(tracker.note(1u << 30).fresh);
+  CHECK(tracker.note((1u << 30) + 1).fresh);
+  CHECK(tracker.note((1u << 30) + 2).fresh);
+  CHECK_FALSE(tracker.note(1).fresh);
+  CHECK(tracker.note(2).fresh);
+  CHECK(tracker.note(3).fresh);
+  // What a call may lose at most is a step like any other.
+  CHECK(tracker.note(3 + SequenceTracker::kJumpMax).fresh);
+  SequenceTracker begunFar;
+  begunFar.note(kHuge);
+  CHECK_FALSE(begunFar.note(2).fresh);
+  CHECK(begunFar.note(3).fresh);
 }

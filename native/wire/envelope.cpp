@@ -62,8 +62,9 @@ class Scanner {
     return true;
   }
 
+  // Digits in a string, or bare: then as JSON has them, and what follows must not make them another number.
   bool takeNumber(uint64_t& value) {
-    if (!take('"')) return false;
+    const bool quoted = take('"');
     const char* const first = at_;
     const char* const limit = left() < kNumberDigitsMax ? end_ : at_ + kNumberDigitsMax;
     value = 0;
@@ -72,7 +73,9 @@ class Scanner {
       if (digit > 9) break;
       value = value * 10 + digit;
     }
-    return at_ != first && value <= kNumberMax && take('"');
+    if (at_ == first || value > kNumberMax) return false;
+    if (quoted) return take('"');
+    return *first != '0' || at_ - first == 1;
   }
 
   bool takeStreamId(std::string_view& id) {

@@ -30,10 +30,11 @@ struct MediaMessage {
  *     { "event": "media", "sequence_number": N, "stream_id": S,
  *       "media": { "track": "inbound" or "outbound", "chunk": N, "timestamp": N, "payload": P } }
  *
- * with each key exactly once and none besides, where N is a string of 1 to 16 digits and at most 2^53 − 1
- * (leading zeros are allowed), S is a string of 1 to 128 printable ASCII characters without '"' and '\', and
- * P is a string that ends at the next '"'. P is not looked into, because base64Decode() refuses whatever
- * would make it something else than those characters (escapes, control characters, bytes that are not UTF-8):
+ * with each key exactly once and none besides, where N is at most 2^53 − 1, either a string of 1 to 16 digits
+ * (leading zeros are allowed) or a JSON number of digits alone (without sign, fraction and exponent), S is a
+ * string of 1 to 128 printable ASCII characters without '"' and '\', and P is a string that ends at the next
+ * '"'. P is not looked into, because base64Decode() refuses whatever would make it something else than those
+ * characters (escapes, control characters, bytes that are not UTF-8):
  * **a message whose payload base64Decode() refuses goes to the JSON parser too.** An empty payload is
  * accepted.
  *

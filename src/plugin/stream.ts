@@ -109,29 +109,38 @@ export interface Stream {
    * In MP3 mode PCM becomes files, one a second at most, of what was played by then; each is some 50 to 150 ms longer
    * than its audio, so that whole utterances sound better than many pieces.
    *
-   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong type or rate; SIDETONE_QUEUE_FULL when the queue has no
-   *   room for all of it (nothing is queued then); SIDETONE_STREAM_CLOSED after the stream's end
+   * After the stream's end nothing is played: the playback that comes back is over (`playedMs: 0, interrupted: true`),
+   * a source is told to stop unread, and `playsAfterEnd` counts it.
+   *
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong type or rate, after the stream's end too; SIDETONE_QUEUE_FULL
+   *   when the queue has no room for all of it (nothing is queued then)
    */
   play(audio: PlayableAudio, options?: PlayOptions): Playback;
 
   /**
-   * MP3 mode: plays a file into the call, behind what is queued. `bytes` are copied before this returns.
+   * MP3 mode: plays a file into the call, behind what is queued. `bytes` are copied before this returns. After the
+   * stream's end the playback is over, as that of `play()`.
    *
    * @param bytes an MP3 file of at most 8 MB and 596 s; one that waits behind others counts for `queueMaxMs`
-   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL;
-   *   SIDETONE_STREAM_CLOSED
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL
    */
   playFile(bytes: Uint8Array): Playback;
 
   /**
    * Sets a mark behind everything played so far. Resolves when Telnyx returns it: `played` tells whether its audio was
-   * heard or a clear sent it back. `onMark(name)` is called too when it was heard.
+   * heard or a clear sent it back. `onMark(name)` is called too when it was heard. After the stream's end `played` is
+   * false, and `playsAfterEnd` counts it.
+   *
+   * @param name 1 to 512 characters; made up where it is left out
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong name, after the stream's end too; SIDETONE_QUEUE_FULL when
+   *   1,000 marks are under way
    */
   mark(name?: string): Promise<MarkResult>;
 
   /**
    * Stops what is playing and drops what is queued, here and at Telnyx. Unfinished playbacks settle as interrupted.
-   * `playedMs` is how much of them was heard, `discardedMs` how much was not.
+   * `playedMs` is how much of them was heard, `discardedMs` how much was not: both 0 after the stream's end, which has
+   * settled every playback; `playsAfterEnd` counts the call.
    */
   clear(): Promise<{ playedMs: number; discardedMs: number }>;
 

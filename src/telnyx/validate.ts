@@ -7,7 +7,8 @@
  * - A key that stands twice counts with its last value (`JSON.parse`'s rule). A key named `__proto__` is an ordinary key.
  * - An optional field that is `null` counts as absent.
  * - `stream_id` and `user_id` need not be UUIDs; a `stream_id` has 1 to 128 characters.
- * - Counters (`sequence_number`, `chunk`, `timestamp`) are strings of 1 to 16 decimal digits, at most 2^53 - 1.
+ * - Counters (`sequence_number`, `chunk`, `timestamp`) are strings of 1 to 16 decimal digits or whole JSON numbers, from 0
+ *   to 2^53 - 1; in a frame they are strings.
  * - `sample_rate` may be any of Telnyx's streaming rates, not only the schema's 8000 and 16000.
  * - Scalars in `custom_parameters` become strings.
  * - Error codes that the specification does not list are let through.
@@ -124,9 +125,17 @@ class FieldReader {
 
   counter(from: Fields, path: string, key: string): string {
     const value = from[key];
-    if (typeof value !== 'string') this.#wrong(value, path, key, 'a string of decimal digits');
-    else if (kDigits.test(value) && Number(value) <= Number.MAX_SAFE_INTEGER) return value;
-    else this.refuse('bad_value', path + key, value, '1 to 16 decimal digits, at most 2^53 - 1');
+    if (typeof value === 'number') {
+      // Minus zero is zero.
+      if (Number.isSafeInteger(value) && value >= 0) return String(value);
+      this.refuse('bad_value', path + key, value, 'a whole number from 0 to 2^53 - 1');
+    } else if (typeof value !== 'string') {
+      this.#wrong(value, path, key, 'a string of decimal digits, or a whole number');
+    } else if (kDigits.test(value) && Number(value) <= Number.MAX_SAFE_INTEGER) {
+      return value;
+    } else {
+      this.refuse('bad_value', path + key, value, '1 to 16 decimal digits, at most 2^53 - 1');
+    }
     return '0';
   }
 

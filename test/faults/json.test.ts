@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { Server } from '../../src/index.js';
 import { RawSocket } from '../helpers/raw-socket.js';
-import { beside, counts, eventually, startedCall, startServer, stopServer } from '../helpers/servers.js';
+import {
+  beside,
+  counts,
+  eventually,
+  growth,
+  startedCall,
+  startServer,
+  stopServer,
+} from '../helpers/servers.js';
 import { payloads, WireCall } from '../helpers/telnyx-messages.js';
 
 let server: Server;
@@ -119,7 +127,7 @@ test('fault 17: wrong types, NaN and numbers beyond 2^53 refuse that message alo
     const good = faulty.media(payloads(1)[0]!);
     const text = JSON.stringify(good);
     return [
-      { ...good, sequence_number: 4 },
+      { ...good, sequence_number: 4.5 },
       { ...good, media: { ...good.media, payload: 7 } },
       { ...good, media: [] },
       { ...good, media: { ...good.media, chunk: null } },
@@ -136,12 +144,30 @@ test('fault 17: wrong types, NaN and numbers beyond 2^53 refuse that message alo
   });
   assert.deepEqual(found, {
     refusedMessages: 13,
-    'refused.wrong_type': 5,
+    'refused.wrong_type': 4,
     'refused.bad_json': 1,
-    'refused.bad_value': 5,
+    'refused.bad_value': 6,
     'refused.not_an_object': 1,
     'refused.foreign_stream': 1,
   });
+});
+
+test('sequence, chunk and timestamp as JSON numbers are heard like strings, without the JSON parser', async () => {
+  const spoken = payloads(50);
+  const grown = await growth(server, async () => {
+    const { socket, call } = await startedCall(server);
+    for (const payload of spoken) {
+      const media = JSON.stringify(call.media(payload));
+      socket.send(media.replace(/"(sequence_number|chunk|timestamp)":"(\d+)"/g, '"$1":$2'));
+    }
+    const expected = Buffer.concat(spoken);
+    await socket.until(() => socket.audio().length === expected.length, 'the echo', 30_000);
+    assert.deepEqual(socket.audio(), expected);
+    socket.destroy();
+  });
+  assert.equal(grown.mediaReceived, 50);
+  assert.equal(grown.mediaParsedFully, undefined);
+  assert.equal(grown.refusedMessages, undefined);
 });
 
 test('fault 18: base64 other than the standard alphabet with its padding is refused', async () => {

@@ -244,6 +244,62 @@ test('fault 33: chunk numbers that wrap, restart or jump by 20 either way are fo
   }
 });
 
+test('fault 69: a message whose numbers are near 2^53 costs that message at most, and no counter jumps', async () => {
+  const huge = String(Number.MAX_SAFE_INTEGER);
+  const spoken = payloads(100);
+  const garbled = [
+    { chunk: huge },
+    { timestamp: huge },
+    { sequence_number: huge },
+    { chunk: huge, timestamp: huge },
+    { chunk: huge, timestamp: huge, sequence_number: huge },
+    { chunk: Number(huge), timestamp: Number(huge), sequence_number: Number(huge) },
+  ];
+  for (const at of [0, 50]) {
+    for (const { sequence_number, ...numbers } of garbled) {
+      const name = `${JSON.stringify({ sequence_number, ...numbers })} at ${at}`;
+      const virtual = new VirtualReactor();
+      const frames: Heard[] = [];
+      const { receive } = virtual.connect(
+        definePlugin({
+          name: 'listener',
+          onStart: () => ({
+            onAudio: frame => {
+              const { concealed, timestampMs } = frame;
+              frames.push({ samples: frame.copy(), concealed, timestampMs });
+            },
+          }),
+        }),
+      );
+      const call = new WireCall();
+      receive(call.start());
+      for (const [i, payload] of spoken.entries()) {
+        const message = call.media(payload);
+        const number = i === at ? (sequence_number ?? message.sequence_number) : message.sequence_number;
+        const media = i === at ? { ...message.media, ...numbers } : message.media;
+        receive({ ...message, sequence_number: number, media });
+        virtual.clock.advance(20);
+      }
+      virtual.clock.advance(1000);
+      // -1: the frame behind a concealed one, which fades into it.
+      const order = orderOf(frames, spoken).filter(i => i >= 0);
+      const sorted = [...order].sort((a, b) => a - b);
+      assert.deepEqual(order, sorted, name);
+      assert.ok(order.length >= 98 && order.at(-1) === 99, `${name}: ${order.length} frames were heard`);
+      const counters = virtual.reactor.counters();
+      for (const counter of ['framesLost', 'framesConcealed', 'framesLate', 'resyncs', 'pauses'] as const) {
+        assert.ok(counters[counter]! <= 2, `${name}: ${counter}: ${counters[counter]}`);
+      }
+      const lengthMs = frames.at(-1)!.timestampMs;
+      assert.ok(
+        lengthMs >= 98 * 20 && lengthMs <= 100 * 20,
+        `${name}: the last frame stands at ${lengthMs} ms`,
+      );
+      await virtual.close();
+    }
+  }
+});
+
 test('fault 34: after a stall of 3 s and its burst, hearing is in time again and memory is given back', async () => {
   const virtual = new VirtualReactor();
   const times: number[] = [];

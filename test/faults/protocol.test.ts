@@ -2,9 +2,18 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { definePlugin, type Server, type StopReason } from '../../src/index.js';
-import { fragments, OPCODE, RawSocket, wsFrame } from '../helpers/raw-socket.js';
-import { beside, counts, eventually, startedCall, startServer, stopServer } from '../helpers/servers.js';
+import { fragments, OPCODE, RawSocket, upgradeRequest, wsFrame } from '../helpers/raw-socket.js';
+import {
+  beside,
+  counts,
+  eventually,
+  growth,
+  startedCall,
+  startServer,
+  stopServer,
+} from '../helpers/servers.js';
 import { payloads, WireCall } from '../helpers/telnyx-messages.js';
+import { createWebhookSigner } from '../helpers/webhooks.js';
 
 const stops: StopReason[] = [];
 const witness = definePlugin({
@@ -18,7 +27,8 @@ const witness = definePlugin({
 
 let server: Server;
 before(async () => {
-  server = await startServer([witness], { idleTimeoutSeconds: 8 });
+  const webhooks = { publicKey: createWebhookSigner().publicKey };
+  server = await startServer([witness], { idleTimeoutSeconds: 8, webhooks });
 });
 afterEach(() => RawSocket.destroyAll());
 after(() => stopServer(server));
@@ -50,6 +60,40 @@ test('fault 1: unmasked frames, reserved bits and opcodes end that connection', 
     const { protocolErrors } = await beside(server, () => breaksOff(unmasked, unmasked));
     assert.equal(protocolErrors, 1, `unmasked frames of ${length} bytes`);
   }
+});
+
+test('fault 1: one unmasked frame among good ones ends that connection, and nothing in it is obeyed', async () => {
+  // More than the longest message: whatever length is read out of what follows, it comes to its end.
+  const [first, ...later] = payloads(300) as [Uint8Array, ...Uint8Array[]];
+  const neighbour = await startedCall(server);
+  const hostile = [
+    (call: WireCall) => call.stop(),
+    (call: WireCall) => call.media(payloads(1, 160, 99)[0]!),
+    (call: WireCall) => call.dtmf('1'),
+  ];
+  const grown = await growth(server, async () => {
+    for (const [i, makes] of hostile.entries()) {
+      const { socket, call } = await startedCall(server);
+      socket.send(call.media(first));
+      await socket.until(() => socket.audio().length === 160, 'the echo', 30_000);
+      socket.write(wsFrame(JSON.stringify(makes(call)), { masked: false }));
+      for (const payload of later) socket.send(call.media(payload));
+      await socket.end(30_000);
+      assert.equal(socket.closeCode, 1006);
+      assert.deepEqual(socket.audio(), Buffer.from(first), 'only what came before it is heard');
+      neighbour.socket.send(neighbour.call.media(later[i]!));
+    }
+    const expected = Buffer.concat(later.slice(0, hostile.length));
+    await neighbour.socket.until(
+      () => neighbour.socket.audio().length === expected.length,
+      "the neighbour's echo",
+      30_000,
+    );
+    assert.deepEqual(neighbour.socket.audio(), expected);
+  });
+  assert.equal(grown.protocolErrors, hostile.length);
+  assert.equal(grown.disconnected, undefined);
+  neighbour.socket.destroy();
 });
 
 test('fault 2: invalid UTF-8, whole or split over fragments, ends that connection', async () => {
@@ -224,6 +268,24 @@ test('fault 10: media after stop are dropped and counted; so is a second stop', 
   assert.equal(grown['refused.second_start'], 1);
 });
 
+test('close codes that are registered or free for use are no protocol errors', async () => {
+  const codes = [1000, 1001, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];
+  const grown = await growth(server, async () => {
+    for (const code of codes) {
+      const { socket } = await startedCall(server, { path: '/witness' });
+      await eventually(() => server.streams === 1, 'the start', 30_000);
+      stops.length = 0;
+      socket.write(wsFrame(Buffer.from([code >> 8, code & 255]), { opcode: OPCODE.close }));
+      await eventually(() => stops.length > 0, `onStop after ${code}`, 30_000);
+      await socket.end(30_000);
+      assert.deepEqual(stops, ['disconnected'], `${code}`);
+    }
+  });
+  assert.equal(grown.disconnected, codes.length);
+  assert.equal(grown.protocolErrors, undefined);
+  assert.equal(grown.refusedMessages, undefined);
+});
+
 test("fault 11: without stop, onStop runs exactly once and says 'disconnected'; with it, 'stop'", async () => {
   const grown = await beside(server, async () => {
     const endings: [(socket: RawSocket, call: WireCall) => void, StopReason][] = [
@@ -301,4 +363,69 @@ test('fault 13: a bad upgrade gets a 4xx and makes no stream', async () => {
   assert.equal(grown.upgradesBad, 8);
   assert.ok(grown.upgradesUnfinished! >= 1);
   assert.equal(grown.connectionsOpened, undefined);
+});
+
+test('fault 13: Upgrade and Connection are lists of names, of which one must be the whole right one', async () => {
+  const refused: [Record<string, string | null>, number, RegExp][] = [
+    [{ upgrade: 'foo-websocket' }, 426, /^connection: upgrade, close\r?$/im],
+    [{ upgrade: 'websocket-foo' }, 426, /^upgrade: websocket\r?$/im],
+    [{ upgrade: 'h2c, web socket' }, 426, /^sec-websocket-version: 13\r?$/im],
+    [{ connection: null }, 400, /^connection: close\r?$/im],
+    [{ connection: 'keep-alive' }, 400, /^connection: close\r?$/im],
+    [{ connection: 'upgraded' }, 400, /^connection: close\r?$/im],
+  ];
+  const taken = [
+    { upgrade: 'WebSocket', connection: 'upgrade' },
+    { upgrade: 'h2c, websocket', connection: 'keep-alive, Upgrade' },
+    { upgrade: ' websocket ,h2c', connection: 'UPGRADE,keep-alive' },
+  ];
+  const grown = await growth(server, async () => {
+    for (const [headers, status, header] of refused) {
+      const socket = await RawSocket.open(server.port, { path: '/echo', headers });
+      assert.equal(socket.status, status, JSON.stringify(headers));
+      assert.match(socket.headers, header, JSON.stringify(headers));
+      await socket.end(30_000);
+    }
+    for (const headers of taken) {
+      const socket = await RawSocket.open(server.port, { path: '/echo', headers });
+      assert.equal(socket.status, 101, JSON.stringify(headers));
+      socket.destroy();
+    }
+  });
+  assert.equal(grown.upgradesBad, refused.length);
+  assert.equal(grown.connectionsOpened, taken.length);
+});
+
+test('fault 13: a request in front of an upgrade closes the connection, and unfinished connections are still counted', async () => {
+  const upgrade = upgradeRequest({ path: '/echo' });
+  const fronts = [
+    'GET /echo HTTP/1.1\r\nhost: localhost\r\n\r\n',
+    'POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}',
+    'POST /telnyx/webhooks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}',
+    upgradeRequest({ path: '/nobody' }),
+    upgradeRequest({ path: '/echo', headers: { connection: null } }),
+    'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(3),
+  ];
+  const grown = await growth(server, async () => {
+    for (const front of fronts) {
+      const socket = new RawSocket(server.port);
+      socket.write(front + upgrade);
+      await socket.until(() => socket.closed, 'the close', 30_000);
+      assert.notEqual(socket.status, 101);
+    }
+    for (let i = 0; i < 3; i++) {
+      const before = (await counts(server)).upgradesUnfinished!;
+      const socket = new RawSocket(server.port);
+      socket.write(upgrade.slice(0, 20));
+      socket.tcp.end();
+      await eventually(
+        async () => (await counts(server)).upgradesUnfinished === before + 1,
+        'the count of an unfinished connection',
+        30_000,
+      );
+      socket.destroy();
+    }
+  });
+  assert.equal(grown.connectionsOpened, undefined);
+  assert.equal(grown.upgradesUnfinished, 3);
 });

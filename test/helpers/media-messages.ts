@@ -22,6 +22,7 @@ function hasExactly(value: unknown, keys: string[]): value is Record<string, unk
 }
 
 function numberOf(value: unknown): number | null {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value + 0 : null;
   if (typeof value !== 'string' || !/^[0-9]{1,16}$/.test(value)) return null;
   return BigInt(value) <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : null;
 }
@@ -49,9 +50,10 @@ export function referenceScan(bytes: Uint8Array): MediaFields | null {
 }
 
 const number = fc.oneof(fc.nat({ max: 10_000 }), fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER));
-const digits = fc
-  .tuple(number, fc.boolean())
-  .map(([value, zeros]) => ({ value, text: zeros ? String(value).padStart(16, '0') : String(value) }));
+const digits = fc.tuple(number, fc.constantFrom('plain', 'zeros', 'bare')).map(([value, style]) => ({
+  value,
+  json: style === 'bare' ? String(value) : `"${style === 'zeros' ? String(value).padStart(16, '0') : value}"`,
+}));
 
 const idCharacters = Array.from({ length: 95 }, (_, i) => String.fromCharCode(0x20 + i)).filter(
   c => c !== '"' && c !== '\\',
@@ -81,12 +83,13 @@ export const mediaMessage = fc
   .map(({ outer, inner, track, sequence, chunk, timestamp, streamId, payload, spaces }) => {
     const ordered = (members: string[][], order: number[]): string[] =>
       order.flatMap((i, at) => [...(at > 0 ? [','] : []), ...members[i]!]);
-    const member = (key: string, value: string): string[] => [`"${key}"`, ':', `"${value}"`];
+    const counter = (key: string, { json }: { json: string }): string[] => [`"${key}"`, ':', json];
+    const member = (key: string, value: string): string[] => counter(key, { json: `"${value}"` });
     const media = ordered(
       [
         member('track', track),
-        member('chunk', chunk.text),
-        member('timestamp', timestamp.text),
+        counter('chunk', chunk),
+        counter('timestamp', timestamp),
         member('payload', payload),
       ],
       inner,
@@ -94,7 +97,7 @@ export const mediaMessage = fc
     const tokens = ordered(
       [
         member('event', 'media'),
-        member('sequence_number', sequence.text),
+        counter('sequence_number', sequence),
         member('stream_id', streamId),
         ['"media"', ':', '{', ...media, '}'],
       ],
@@ -121,6 +124,12 @@ const MEMBERS = [
   '"track":"inbound"',
   '"chunk":"9007199254740991"',
   '"timestamp":"9007199254740992"',
+  '"sequence_number":7',
+  '"sequence_number":-0',
+  '"chunk":9007199254740991',
+  '"chunk":1e3',
+  '"timestamp":9007199254740992',
+  '"timestamp":5.0',
   '"payload":"AAAA"',
   '"payload":"AA\\u0041A"',
   '"extra":[{}]',
@@ -136,6 +145,9 @@ const PIECES = [
   '","',
   '"}',
   '{"',
+  '0',
+  '1e1',
+  '.0',
 ];
 
 const at = fc.nat({ max: 1_000_000 });

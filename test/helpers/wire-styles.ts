@@ -15,6 +15,8 @@ export interface WireStyle {
   rekeyed: boolean;
   /** \u0065 for e, \/ for /, in keys and values. */
   escaped: boolean;
+  /** Sequence, chunk and timestamp as JSON numbers, some of them with a fraction or exponent that changes nothing. */
+  numeric: boolean;
   /** White space between all tokens. */
   spaced: boolean;
   /** Messages in several frames, with pings between. */
@@ -31,11 +33,14 @@ export const ORDERLY: WireStyle = {
   duplicated: false,
   rekeyed: false,
   escaped: false,
+  numeric: false,
   spaced: false,
   fragmented: false,
   interleaved: false,
   countedTogether: false,
 };
+
+const COUNTERS: readonly string[] = ['sequence_number', 'chunk', 'timestamp'];
 
 /** The bytes to write, message by message, for a call that has started. */
 export function written(
@@ -85,13 +90,15 @@ export function written(
       return `\\u${chance(0.5) ? code.toUpperCase() : code}`;
     });
   };
-  const json = (value: unknown): string => {
+  const number = (digits: string): string => (chance(0.1) ? `${digits}${chance(0.5) ? '.0' : 'e0'}` : digits);
+  const json = (value: unknown, key = ''): string => {
+    if (style.numeric && COUNTERS.includes(key)) return number(String(value));
     if (typeof value !== 'object' || value === null)
       return typeof value === 'string' ? text(value) : String(value);
     const members = Object.entries(value);
     if (style.rekeyed) members.sort(() => random.float() - 0.5);
     const written = members.map(
-      ([key, member]) => `${space()}${text(key)}${space()}:${space()}${json(member)}${space()}`,
+      ([key, member]) => `${space()}${text(key)}${space()}:${space()}${json(member, key)}${space()}`,
     );
     return `{${written.join(',')}}`;
   };

@@ -1,12 +1,20 @@
 /** A worker whose codecs do as their payloads say, to see the pool through every kind of failure. */
 
+import { constants, openSync, readSync, writeFileSync } from 'node:fs';
+import { workerData } from 'node:worker_threads';
 import { SidetoneError } from '../../src/errors.js';
+import type { WorkerRings } from '../../src/pool/jobs.js';
 import { serve } from '../../src/pool/serve.js';
-import { FAULT } from './faults.js';
+import { FAULT, FIFO_VARIABLE } from './faults.js';
 
 function fault(byte: number): void {
   if (byte === FAULT.exit) process.exit(3);
-  if (byte === FAULT.crash) throw Object.assign(new Error('not even this'), { code: 'SIDETONE_BAD_PAYLOAD' });
+  if (byte === FAULT.crash) {
+    queueMicrotask(() => {
+      throw new Error('nobody catches this');
+    });
+  }
+  if (byte === FAULT.native) waitInNativeCode();
   if (byte === FAULT.bad) throw new SidetoneError('SIDETONE_BAD_PAYLOAD', 'no such packet');
   if (byte === FAULT.outOfMemory) {
     const kept: number[][] = [];
@@ -16,6 +24,18 @@ function fault(byte: number): void {
     // As a codec in native code would: terminate() is what ends it.
     for (;;) performance.now();
   }
+}
+
+/**
+ * A native call that does not come back and that terminate() cannot end: a read out of a pipe into the memory that this
+ * thread shares with the pool. When it does come back it has written there.
+ */
+function waitInNativeCode(): void {
+  const path = process.env[FIFO_VARIABLE]!;
+  const pipe = openSync(path, constants.O_RDWR);
+  const memory = Buffer.from((workerData as WorkerRings).results);
+  writeFileSync(`${path}.waiting`, '');
+  readSync(pipe, memory, 0, memory.length, null);
 }
 
 /** PCM and packets carry what was sent in, and how many frames this codec has seen: its state. */

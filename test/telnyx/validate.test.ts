@@ -145,7 +145,11 @@ const validFrame: fc.Arbitrary<Json> = fc.oneof(
 const kNotText: unknown[] = [0, 12, true, null, [], {}, ['x']];
 const kNotObject: unknown[] = [0, 'x', false, null, []];
 const kBadCounter: unknown[] = [
-  ...kNotText,
+  ...kNotText.filter(value => typeof value !== 'number'),
+  -1,
+  0.5,
+  1e300,
+  2 ** 53,
   '',
   '-1',
   '1.0',
@@ -475,10 +479,38 @@ describe('parseFrame: hostile text', () => {
       parsed.kind === 'frame' && 'sequence_number' in parsed.frame && parsed.frame.sequence_number,
       '6',
     );
-    const bad = stop.replace('"sequence_number":"5"', '"sequence_number":"5","sequence_number":6');
+    const bad = stop.replace('"sequence_number":"5"', '"sequence_number":"5","sequence_number":[]');
     assert.equal(parseFrame(bad).kind, 'refused');
-    const good = stop.replace('"sequence_number":"5"', '"sequence_number":6,"sequence_number":"5"');
+    const good = stop.replace('"sequence_number":"5"', '"sequence_number":[],"sequence_number":"5"');
     assert.equal(parseFrame(good).kind, 'frame');
+  });
+
+  it('counters may be JSON numbers: the frame is that of the strings', () => {
+    for (const event of ['media', 'start', 'dtmf', 'mark', 'stop']) {
+      const text = JSON.stringify(example(event));
+      const bare = text.replace(/"(sequence_number|chunk|timestamp)":"(\d+)"/g, '"$1":$2');
+      assert.notEqual(bare, text);
+      assert.deepEqual(plain(parseFrame(bare)), plain(parseFrame(text)));
+    }
+    const media = JSON.stringify(example('media'));
+    const withChunk = (json: string): string => media.replace(/"chunk":"\d+"/, `"chunk":${json}`);
+    for (const [json, chunk] of [
+      ['9007199254740991', '9007199254740991'],
+      ['-0', '0'],
+      ['1e3', '1000'],
+      ['2.0', '2'],
+    ] as const) {
+      const parsed = parseFrame(withChunk(json));
+      assert.equal(
+        parsed.kind === 'frame' && parsed.frame.event === 'media' && parsed.frame.media.chunk,
+        chunk,
+      );
+    }
+    for (const json of ['1.5', '-1', '9007199254740992', '1e16', '1e400']) {
+      const { reason, detail } = refusal(parseFrame(withChunk(json)));
+      assert.equal(reason, 'bad_value', json);
+      assert.match(detail, /^media\.chunk is .*: expected a whole number from 0 to 2\^53 - 1$/, json);
+    }
   });
 
   it('never throws, whatever the text', () => {
