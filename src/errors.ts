@@ -42,9 +42,9 @@ export const ERRORS = {
     remedy: 'Nothing in the plugin. Look at the network; `slowReader: "close"` ends such streams.',
   },
   SIDETONE_STREAM_CLOSED: {
-    example: 'mark: stream 32de0dea-… has ended; check stream.closed',
-    cause: 'Something was asked of a stream that has ended.',
-    remedy: 'Stop the work in `onStop`, or check `stream.closed`.',
+    example: 'append after close: the file is finished',
+    cause: 'Audio was given to a WAV writer that has been closed. (A call on a stream that has ended does nothing.)',
+    remedy: 'Make a new writer.',
   },
   SIDETONE_CODEC_CLOSED: {
     example: 'OPUS codec: used after close(); open another',
