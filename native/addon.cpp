@@ -8,6 +8,7 @@
 #include "binding/gather.h"
 #include "binding/kernels.h"
 #include "binding/load.h"
+#include "binding/supervision.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportEngine(env, exports);
@@ -17,6 +18,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportDsp(env, exports);
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);
+  sidetone::binding::exportSupervision(env, exports);
   return exports;
 }
 

@@ -183,6 +183,8 @@ export const serverOptionsSchema = z.strictObject({
 /** What `createServer` takes; everything has a default. */
 export type ServerOptions = z.input<typeof serverOptionsSchema>;
 export type ResolvedOptions = z.output<typeof serverOptionsSchema> & { adminPort: number };
+/** What may change while a server runs: `server.reload()`. */
+export type Credentials = Pick<ResolvedOptions, 'authToken' | 'tls'>;
 /** The options that a reactor reads. */
 export type ReactorOptions = Pick<
   ResolvedOptions,
@@ -220,6 +222,12 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     return { ...data, adminPort: data.adminPort ?? (data.port === 0 ? 0 : ADMIN_PORT) };
   }
   throw new SidetoneError('SIDETONE_BAD_OPTION', describeIssues(result.error, options));
+}
+
+/** @throws SidetoneError SIDETONE_BAD_OPTION */
+export function resolveCredentials({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
+  const resolved = resolveOptions({ authToken, tls });
+  return { authToken: resolved.authToken, tls: resolved.tls };
 }
 
 const SECRET = /token|apiKey$/i;

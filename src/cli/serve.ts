@@ -1,11 +1,13 @@
 /** `sidetone serve`: runs a server until SIGTERM or SIGINT, then drains it. */
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CODECS, type Encoding, isEncoding } from '../codec.js';
 import { SidetoneError } from '../errors.js';
-import type { ServerOptions } from '../options.js';
-import { createServer } from '../server.js';
+import { resolveOptions, type ServerOptions } from '../options.js';
+import { createServer, type Server } from '../server.js';
+import { EXIT_FAILED, EXIT_OK } from './exit.js';
 
 interface ServeFlags {
   config?: string;
@@ -18,6 +20,7 @@ interface ServeFlags {
   reactors?: number;
   pool?: number;
   authToken?: string;
+  authTokenFile?: string;
   tlsCert?: string;
   tlsKey?: string;
   outboundCodec?: ServerOptions['outboundCodec'];
@@ -80,6 +83,7 @@ export function register(program: Command): void {
   option('--reactors <n>', 'threads that carry streams (default: 1)', number);
   option('--pool <n>', 'worker threads for OPUS and AMR-WB (default: one a core)', number);
   option('--auth-token <token>', 'token wanted in x-telnyx-streaming-auth-token');
+  option('--auth-token-file <file>', 'a file with one such token a line, read again on SIGHUP');
   option('--tls-cert <file>', 'certificate chain, PEM');
   option('--tls-key <file>', 'private key, PEM');
   option('--outbound-codec <encoding[@rate]>', 'what Telnyx was told as stream_bidirectional_codec', codec);
@@ -122,30 +126,76 @@ async function run(flags: ServeFlags): Promise<void> {
   // as all the streams take. Kept as it is, it is collected a few times a second more, which costs next to nothing. The
   // flag in the first line of main.ts keeps it smaller from the start; this is for whoever runs that file with node.
   setFlagsFromString('--semi-space-growth-factor=1');
-  const server = await createServer({ ...configFile(flags.config), ...fromFlags(flags) });
+  const hangups = catchHangups();
+  const server = await createServer(optionsOf(flags));
   await server.listen();
   server.log.info(
     { host: server.options.host, port: server.port, adminPort: server.adminPort, pid: process.pid },
     'listening',
   );
-  // A reactor's thread has ended: the others' calls may end in peace, and the supervisor starts the process anew.
-  server.on('error', () => {
-    process.exitCode = 1;
-    void server.close();
-  });
-  // A plugin's own promise or timer that nobody watches must not end the other calls.
-  process.on('unhandledRejection', err => server.log.error({ err }, 'unhandled rejection'));
-  process.on('uncaughtException', err => server.log.error({ err }, 'uncaught exception'));
   const stop = (signal: string): void => {
     server.log.info({ signal, streams: server.streams }, 'draining');
-    server.close().then(() => {
-      server.log.info('closed');
-      process.exitCode = 0;
-      process.off('SIGTERM', stop).off('SIGINT', stop);
-    });
+    server
+      .close()
+      .then(
+        () => {
+          server.log.info('closed');
+          process.exitCode = EXIT_OK;
+        },
+        error => {
+          server.log.fatal({ err: error }, 'closed by force');
+          process.exitCode = EXIT_FAILED;
+        },
+      )
+      .finally(() => process.off('SIGTERM', stop).off('SIGINT', stop));
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
+  server.guardProcess();
+  hangups.take(() => void reload(server, flags));
 }
+
+const optionsOf = (flags: ServeFlags): ServerOptions => ({ ...configFile(flags.config), ...fromFlags(flags) });
+
+/** SIGHUP would end the process. One that comes during the start is taken after it. */
+function catchHangups(): { take(action: () => void): void } {
+  let came = false;
+  let action = (): void => {
+    came = true;
+  };
+  process.on('SIGHUP', () => action());
+  return {
+    take(taken) {
+      action = taken;
+      if (came) action();
+    },
+  };
+}
+
+/** Reads tokens and certificates again. Nothing is dropped; what cannot be read leaves all as it was. */
+async function reload(server: Server, flags: ServeFlags): Promise<void> {
+  if (server.draining) {
+    server.log.info({ signal: 'SIGHUP' }, 'not read again: the server is draining');
+    return;
+  }
+  try {
+    const { authToken, tls, ...others } = optionsOf(flags);
+    const before = server.options as Record<string, unknown>;
+    const needRestart = Object.entries(resolveOptions(others))
+      .filter(([key, value]) => !RELOADED.has(key) && !isDeepStrictEqual(value, before[key]))
+      .map(([key]) => key);
+    await server.reload({ authToken, tls });
+    server.log.info({ signal: 'SIGHUP' }, 'tokens and certificates read again');
+    if (needRestart.length > 0) {
+      server.log.warn({ options: needRestart }, 'these have changed and need a restart of the server');
+    }
+  } catch (error) {
+    const problem = 'tokens and certificates could not be read again: the server keeps what it has';
+    server.log.error({ signal: 'SIGHUP', err: error }, problem);
+  }
+}
+
+/** `plugins` is filled in where there are none, so it cannot be compared. */
+const RELOADED: ReadonlySet<string> = new Set(['authToken', 'tls', 'plugins']);
 
 /** The flags' names follow the contract of the command line; here they become the library's. */
 function fromFlags(flags: ServeFlags): ServerOptions {
@@ -157,6 +207,10 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     if (value === undefined || otherValue !== undefined) return;
     throw new SidetoneError('SIDETONE_BAD_OPTION', `${flag}: ${value}: goes with ${other}, which is missing`);
   };
+  if (flags.authToken !== undefined && flags.authTokenFile !== undefined) {
+    const problem = `--auth-token-file: ${flags.authTokenFile}: goes without --auth-token: write all tokens into the file`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+  }
   const { webhookPublicKey, webhookPath, answer, apiKeyFile, apiBase } = flags;
   needs('--webhook-path', webhookPath, '--webhook-public-key', webhookPublicKey);
   needs('--api-key-file', apiKeyFile, '--answer', answer);
@@ -170,7 +224,7 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     plugins: flags.plugin,
     reactors: flags.reactors,
     pool: flags.pool,
-    authToken: flags.authToken,
+    authToken: flags.authTokenFile === undefined ? flags.authToken : tokenFile(flags.authTokenFile),
     tls: flags.tlsCert === undefined ? undefined : { cert: flags.tlsCert, key: flags.tlsKey },
     outboundCodec: flags.outboundCodec,
     outboundMode: flags.outboundMode,
@@ -193,6 +247,22 @@ function fromFlags(flags: ServeFlags): ServerOptions {
   };
   for (const key of Object.keys(options)) if (options[key] === undefined) delete options[key];
   return options as ServerOptions;
+}
+
+/** Its lines, without empty ones. Nothing of it stands in a message. */
+function tokenFile(path: string): string[] {
+  const fail = (why: string): never => {
+    const problem = `--auth-token-file: ${path}: ${why}: give a readable file with one token a line`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+  };
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    fail((error as Error).message);
+  }
+  const tokens = text.split('\n').flatMap(line => line.trim() || []);
+  return tokens.length > 0 ? tokens : fail('no token in it');
 }
 
 function configFile(path: string | undefined): ServerOptions {
