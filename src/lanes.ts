@@ -28,26 +28,25 @@ export class Lanes {
   #keepers: LaneKeeper[] = [];
   #cancelForce = (): void => {};
 
-  private constructor(setup: LanesSetup) {
+  constructor(setup: LanesSetup) {
     this.#setup = setup;
     this.#acceptor = new Acceptor(setup.options);
   }
 
   /**
-   * Makes the lanes and listens; returns them with the port.
+   * Makes the lanes and listens; resolves with the port.
    * @throws SidetoneError SIDETONE_PORT_IN_USE; with several reactors as createServer, for a plugin that does not load
    */
-  static async listen(setup: LanesSetup): Promise<{ lanes: Lanes; port: number }> {
-    const lanes = new Lanes(setup);
+  async listen(): Promise<number> {
+    const { host, port } = this.#setup.options;
     try {
-      await lanes.#start();
-      lanes.#deal();
-      const { host, port: wanted } = setup.options;
-      const port = await lanes.#acceptor.listen(host, wanted);
-      setup.state.port = port;
-      return { lanes, port };
+      await this.#start();
+      this.#deal();
+      const listensOn = await this.#acceptor.listen(host, port);
+      this.#setup.state.port = listensOn;
+      return listensOn;
     } catch (error) {
-      await lanes.close();
+      await this.close();
       throw error;
     }
   }

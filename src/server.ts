@@ -49,6 +49,7 @@ export class Server extends EventEmitter {
   #unguard: () => void = () => {};
   #port = 0;
   #listening = false;
+  #opening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
   /** @internal Use createServer. */
@@ -130,16 +131,8 @@ export class Server extends EventEmitter {
     const { admin, adminHost, adminPort } = this.options;
     try {
       if (admin) this.#admin = await createAdmin(this, { host: adminHost, port: adminPort });
-      if (this.options.tls) this.#tlsDigest = checkTls(this.options.tls);
-      const { lanes, port } = await Lanes.listen({
-        options: this.options,
-        plugins: this.#plugins,
-        state: this.#state,
-        laneSetup: index => this.#laneSetup(index),
-        onLane: lane => this.#tellExpectations(lane),
-      });
-      this.#lanes = lanes;
-      this.#port = port;
+      this.#opening = this.#openLanes();
+      await this.#opening;
     } catch (error) {
       await this.#closeAdmin();
       this.#listening = false;
@@ -150,6 +143,24 @@ export class Server extends EventEmitter {
       this.log.warn({ streams: this.#streamsMax, maxStreams: this.options.maxStreams }, problem);
     }
     return this;
+  }
+
+  async #openLanes(): Promise<void> {
+    if (this.options.tls) this.#tlsDigest = checkTls(this.options.tls);
+    const lanes = new Lanes({
+      options: this.options,
+      plugins: this.#plugins,
+      state: this.#state,
+      laneSetup: index => this.#laneSetup(index),
+      onLane: lane => this.#tellExpectations(lane),
+    });
+    this.#lanes = lanes;
+    try {
+      this.#port = await lanes.listen();
+    } catch (error) {
+      this.#lanes = undefined;
+      throw error;
+    }
   }
 
   /**
@@ -168,6 +179,8 @@ export class Server extends EventEmitter {
 
   async #drain(): Promise<void> {
     this.#state.drain();
+    // It is listen() that tells what went wrong there.
+    await this.#opening.catch(() => {});
     try {
       await this.#lanes?.drain();
       await this.#lanes?.close();
