@@ -179,7 +179,8 @@ export class LaneKeeper {
     this.#health = isStuck ? 'stuck' : 'well';
     onDoors();
     const facts = { reactor: lane.index, connections: this.#state.connectionCount };
-    if (isStuck) lane.log.error(facts, 'a reactor is stuck: it gets no more connections until its thread turns');
+    if (isStuck)
+      lane.log.error(facts, 'a reactor is stuck: it gets no more connections until its thread turns');
     else lane.log.warn(facts, 'a reactor turns again');
   }
 

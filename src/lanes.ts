@@ -18,7 +18,7 @@ export interface LanesSetup {
 }
 
 /** A stuck thread is ended by force this long after the deadline of the drain, or after close() was called again. */
-const FORCE_MS = 1000;
+const FORCE_MS = 3000;
 
 export class Lanes {
   readonly #setup: LanesSetup;
@@ -77,7 +77,9 @@ export class Lanes {
   }
 
   #deal(): void {
-    const doors = this.#local ? [this.#local.listener.descriptor()] : this.#keepers.map(keeper => keeper.door);
+    const doors = this.#local
+      ? [this.#local.listener.descriptor()]
+      : this.#keepers.map(keeper => keeper.door);
     this.#acceptor.deal(doors.filter(door => door !== undefined));
   }
 

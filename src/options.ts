@@ -225,7 +225,10 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
 }
 
 /** @throws SidetoneError SIDETONE_BAD_OPTION */
-export function resolveCredentials({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
+export function resolveCredentials({
+  authToken,
+  tls,
+}: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
   const resolved = resolveOptions({ authToken, tls });
   return { authToken: resolved.authToken, tls: resolved.tls };
 }

@@ -206,9 +206,13 @@ export class Server extends EventEmitter {
   async #reload({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
     const next: Credentials = { ...this.#credentials, ...resolveCredentials({ authToken, tls }) };
     const fail = (problem: string): never => {
-      throw new SidetoneError('SIDETONE_BAD_OPTION', `${problem} while the server runs: start it anew for that`);
+      throw new SidetoneError(
+        'SIDETONE_BAD_OPTION',
+        `${problem} while the server runs: start it anew for that`,
+      );
     };
-    if ((next.tls === undefined) !== (this.#credentials.tls === undefined)) fail('tls: cannot be turned on or off');
+    if ((next.tls === undefined) !== (this.#credentials.tls === undefined))
+      fail('tls: cannot be turned on or off');
     if (next.authToken === undefined && this.#credentials.authToken !== undefined) {
       fail('authToken: missing: the door cannot be opened to all');
     }

@@ -185,7 +185,10 @@ export class ThreadLane implements Lane {
   }
 
   #over(): SidetoneError {
-    return new SidetoneError('SIDETONE_SERVER_CLOSED', "reactor: its thread has ended, and took its calls with it");
+    return new SidetoneError(
+      'SIDETONE_SERVER_CLOSED',
+      'reactor: its thread has ended, and took its calls with it',
+    );
   }
 }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <netinet/in.h>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -13,7 +14,6 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <netinet/in.h>
 #include <string>
 #include <thread>
 #include <vector>
@@ -82,7 +82,8 @@ std::vector<uv_handle_s*> openSockets(uv_loop_s* loop, int port) {
         if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) return;
         uint16_t local = 0;
         if (address.ss_family == AF_INET) local = ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port);
-        if (address.ss_family == AF_INET6) local = ntohs(reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
+        if (address.ss_family == AF_INET6)
+          local = ntohs(reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
         if (local == wanted->port) wanted->found.push_back(handle);
       },
       &search);
@@ -113,7 +114,8 @@ void atThreadEnd(void* argument) {
   closeSockets(loop, end->port.load());
 }
 
-/** (words: Int32Array, { ending, undealt, port }: places in it): to be called after uWebSockets.js was loaded. */
+/** (words: Int32Array, { ending, undealt, port }: places in it): to be called after uWebSockets.js was
+ * loaded. */
 Napi::Value CloseSocketsAtEnd(const Napi::CallbackInfo& info) {
   auto words = info[0].As<Napi::Int32Array>();
   auto at = info[1].As<Napi::Object>();
@@ -140,7 +142,7 @@ void noteSignal(int number, siginfo_t* details, void* context) {
 }
 
 void noteSignals(int number) {
-  struct sigaction current {};
+  struct sigaction current{};
   sigaction(number, nullptr, &current);
   if ((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == noteSignal) return;
   passedOn[static_cast<size_t>(number)] = current;
@@ -152,7 +154,7 @@ void noteSignals(int number) {
 
 constexpr auto kTick = milliseconds(100);
 /** After the deadline a main thread that does not beat gets this long, any other the longer time. */
-constexpr int kGraceStuckMs = 2000;
+constexpr int kGraceStuckMs = 4000;
 constexpr int kGraceMs = 10'000;
 
 class Watch {
@@ -233,8 +235,8 @@ class Watch {
 void endWatch(void* watch) { delete static_cast<Watch*>(watch); }
 
 /**
- * (words: Int32Array, { beat, draining, hurried }: places in it, { stuckMs, drainMs }, { stuck, turns, deadline }: lines)
- * → a function that ends it. To be called after SIGTERM and SIGINT were listened to.
+ * (words: Int32Array, { beat, draining, hurried }: places in it, { stuckMs, drainMs }, { stuck, turns,
+ * deadline }: lines) → a function that ends it. To be called after SIGTERM and SIGINT were listened to.
  */
 Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -245,10 +247,10 @@ Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
   const auto line = [&](const char* name) { return lines.Get(name).ToString().Utf8Value(); };
   noteSignals(SIGTERM);
   noteSignals(SIGINT);
-  auto* watch = new Watch({Word(words, at.Get("beat")), Word(words, at.Get("draining")),
-                           Word(words, at.Get("hurried")), times.Get("stuckMs").ToNumber().Int32Value(),
-                           times.Get("drainMs").ToNumber().DoubleValue(), line("stuck"), line("turns"),
-                           line("deadline")});
+  auto* watch =
+      new Watch({Word(words, at.Get("beat")), Word(words, at.Get("draining")), Word(words, at.Get("hurried")),
+                 times.Get("stuckMs").ToNumber().Int32Value(), times.Get("drainMs").ToNumber().DoubleValue(),
+                 line("stuck"), line("turns"), line("deadline")});
   napi_add_env_cleanup_hook(env, endWatch, watch);
   return Napi::Function::New(env, [watch](const Napi::CallbackInfo& call) mutable {
     if (watch == nullptr) return;

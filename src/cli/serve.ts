@@ -154,7 +154,10 @@ async function run(flags: ServeFlags): Promise<void> {
   hangups.take(() => void reload(server, flags));
 }
 
-const optionsOf = (flags: ServeFlags): ServerOptions => ({ ...configFile(flags.config), ...fromFlags(flags) });
+const optionsOf = (flags: ServeFlags): ServerOptions => ({
+  ...configFile(flags.config),
+  ...fromFlags(flags),
+});
 
 /** SIGHUP would end the process. One that comes during the start is taken after it. */
 function catchHangups(): { take(action: () => void): void } {

@@ -191,7 +191,10 @@ test('fault 70: SIGHUP during the start and during the drain ends nothing', asyn
     assert.equal(starting.process.exitCode, null, starting.output());
   }
   await eventually(() => starting.output().includes('read again"'), 'what came during the start', WAIT_MS);
-  const line = starting.output().split('\n').find(text => text.includes('"msg":"listening"'))!;
+  const line = starting
+    .output()
+    .split('\n')
+    .find(text => text.includes('"msg":"listening"'))!;
   const { port } = JSON.parse(line) as { port: number };
   const running = await RawSocket.open(port, { path: '/echo' });
   const call = new WireCall();
@@ -224,7 +227,10 @@ test('reload: what must not change while a server runs is refused', async () => 
       code: 'SIDETONE_BAD_OPTION',
       message: /tls: cannot be turned on or off/,
     });
-    await assert.rejects(server.reload({ authToken: '' }), { code: 'SIDETONE_BAD_OPTION', message: /authToken/ });
+    await assert.rejects(server.reload({ authToken: '' }), {
+      code: 'SIDETONE_BAD_OPTION',
+      message: /authToken/,
+    });
     await server.reload({ authToken: ['two', { token: 'three', callControlId: 'v3:x' }] });
   } finally {
     await server.close();

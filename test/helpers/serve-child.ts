@@ -58,7 +58,10 @@ export async function serveChild(
   options: Parameters<typeof runCli>[1] & { admin?: boolean } = {},
 ): Promise<ServeChild> {
   const level = args.includes('--log-level') ? [] : ['--log-level', 'info'];
-  const child = runCli(['serve', '--port', '0', ...(options.admin ? [] : ['--no-admin']), ...level, ...args], options);
+  const child = runCli(
+    ['serve', '--port', '0', ...(options.admin ? [] : ['--no-admin']), ...level, ...args],
+    options,
+  );
   const ports = await listeningPorts(child).catch(error => {
     child.process.kill('SIGKILL');
     throw error;
