@@ -26,6 +26,7 @@ export class Lanes {
   readonly #acceptor: Acceptor;
   #local: LocalLane | undefined;
   #keepers: LaneKeeper[] = [];
+  #isHurried = false;
   #cancelForce = (): void => {};
 
   constructor(setup: LanesSetup) {
@@ -111,7 +112,9 @@ export class Lanes {
 
   hurry(): void {
     for (const lane of this.all) lane.hurry();
-    this.#forceIn(FORCE_MS);
+    // Once: a signal that is repeated must not put it off.
+    if (!this.#isHurried) this.#forceIn(FORCE_MS);
+    this.#isHurried = true;
   }
 
   /** @throws SidetoneError SIDETONE_SERVER_CLOSED, when all is closed, where a lane had to be ended by force */

@@ -7,12 +7,12 @@ import { PROCESS_PLACES, type SharedState } from './shared-state.js';
 
 /**
  * Has the main thread watched from outside of it, for what is stuck can neither notice that nor hear of a signal: the log
- * tells, and the drain's deadline ends the process whatever its threads do. Returns what ends the watch.
+ * tells, and the drain's deadline ends the process whatever its threads do.
  */
-export function watchMainThread(state: SharedState, log: Logger, drainTimeoutMs: number): () => void {
+export function watchMainThread(state: SharedState, log: Logger, drainTimeoutMs: number): void {
   state.beat();
-  const beating = setInterval(() => state.beat(), BEAT_MS).unref();
-  const stopWatching = native.watchProcess(
+  setInterval(() => state.beat(), BEAT_MS).unref();
+  native.watchProcess(
     state.words,
     PROCESS_PLACES,
     { stuckMs: STUCK_MS, drainMs: drainTimeoutMs },
@@ -22,14 +22,10 @@ export function watchMainThread(state: SharedState, log: Logger, drainTimeoutMs:
       deadline: logLine(
         log,
         'fatal',
-        'the process is ended by force, with its calls: a thread was stuck at the deadline of the drain',
+        'the process is ended by force: it has not ended by the deadline of the drain',
       ),
     },
   );
-  return () => {
-    clearInterval(beating);
-    stopWatching();
-  };
 }
 
 /** A line as the logger would write it, for a thread that has none. Empty where it is not to be logged. */

@@ -46,7 +46,6 @@ export class Server extends EventEmitter {
   #reloading: Promise<void> = Promise.resolve();
   /** Counted in this thread where no reactor runs in it. */
   #strayErrors = 0;
-  #unguard: () => void = () => {};
   #port = 0;
   #listening = false;
   #opening: Promise<void> = Promise.resolve();
@@ -187,7 +186,6 @@ export class Server extends EventEmitter {
     } finally {
       // Last: until now it has answered that the server is draining.
       await this.#closeAdmin();
-      this.#unguard();
       this.emit('close');
     }
   }
@@ -223,25 +221,19 @@ export class Server extends EventEmitter {
   }
 
   /**
-   * For a process that is this server's alone, as `sidetone serve` is; a server never does it by itself. Errors that are
+   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that are
    * thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and counted
-   * (`strayErrors`) and no longer end the process. And the main thread is watched: that it is stuck is logged, and when it
-   * is, or another thread does not end, the process is ended with code 1 soon after the drain's deadline (counted from
-   * SIGTERM or SIGINT, or close()). Call it after listening to SIGTERM and SIGINT. It lasts until the server is closed.
+   * (`strayErrors`) and no longer end the process. And the main thread is watched: that it is stuck is logged, and a process
+   * that has not ended soon after the drain's deadline (counted from SIGTERM or SIGINT, or close()) is ended with code 1.
+   * Call it once, after listening to SIGTERM and SIGINT.
    */
   guardProcess(): void {
-    this.#unguard();
     const { options, log } = this;
     const count = (): void => {
       this.#strayErrors++;
     };
-    const release = containStrays({ plugins: this.#plugins, log, count });
-    const stopWatching = watchMainThread(this.#state, log, options.drainTimeoutMs);
-    this.#unguard = () => {
-      release();
-      stopWatching();
-      this.#unguard = () => {};
-    };
+    containStrays({ plugins: this.#plugins, log, count });
+    watchMainThread(this.#state, log, options.drainTimeoutMs);
   }
 
   async #closeAdmin(): Promise<void> {

@@ -16,8 +16,8 @@ export interface StraysSetup {
   ignore?(error: unknown): boolean;
 }
 
-/** From now on they are logged and counted in this thread. Returns what ends that. */
-export function containStrays({ plugins, log, count, ignore }: StraysSetup): () => void {
+/** From now on they are logged and counted in this thread. */
+export function containStrays({ plugins, log, count, ignore }: StraysSetup): void {
   const contain = (where: string, error: unknown): void => {
     if (ignore?.(error)) return;
     count();
@@ -25,12 +25,8 @@ export function containStrays({ plugins, log, count, ignore }: StraysSetup): () 
     const whose = plugin ? { plugin: plugin.name } : { plugins: plugins.map(({ name }) => name) };
     log.error({ ...whose, where, err: error }, "an error in a plugin's own timer, socket or promise");
   };
-  const onException = (error: unknown): void => contain('uncaught exception', error);
-  const onRejection = (error: unknown): void => contain('unhandled rejection', error);
-  process.on('uncaughtException', onException).on('unhandledRejection', onRejection);
-  return () => {
-    process.off('uncaughtException', onException).off('unhandledRejection', onRejection);
-  };
+  process.on('uncaughtException', error => contain('uncaught exception', error));
+  process.on('unhandledRejection', error => contain('unhandled rejection', error));
 }
 
 /**

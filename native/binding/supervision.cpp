@@ -252,12 +252,7 @@ Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
                  times.Get("stuckMs").ToNumber().Int32Value(), times.Get("drainMs").ToNumber().DoubleValue(),
                  line("stuck"), line("turns"), line("deadline")});
   napi_add_env_cleanup_hook(env, endWatch, watch);
-  return Napi::Function::New(env, [watch](const Napi::CallbackInfo& call) mutable {
-    if (watch == nullptr) return;
-    napi_remove_env_cleanup_hook(call.Env(), endWatch, watch);
-    endWatch(watch);
-    watch = nullptr;
-  });
+  return env.Undefined();
 }
 
 }  // namespace

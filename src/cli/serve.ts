@@ -135,19 +135,16 @@ async function run(flags: ServeFlags): Promise<void> {
   );
   const stop = (signal: string): void => {
     server.log.info({ signal, streams: server.streams }, 'draining');
-    server
-      .close()
-      .then(
-        () => {
-          server.log.info('closed');
-          process.exitCode = EXIT_OK;
-        },
-        error => {
-          server.log.fatal({ err: error }, 'closed by force');
-          process.exitCode = EXIT_FAILED;
-        },
-      )
-      .finally(() => process.off('SIGTERM', stop).off('SIGINT', stop));
+    server.close().then(
+      () => {
+        server.log.info('closed');
+        process.exitCode = EXIT_OK;
+      },
+      error => {
+        server.log.fatal({ err: error }, 'closed by force');
+        process.exitCode = EXIT_FAILED;
+      },
+    );
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
   server.guardProcess();
