@@ -44,6 +44,8 @@ const RESTART_MS_MAX = 30_000;
 const LIVED_MS = 60_000;
 /** How long a lane that works may take to answer; what it told before stands in then. */
 const SNAPSHOT_MS_MAX = 1000;
+/** Looks at a thread that is to be ended by force, all of which must find it stuck: 3 s. */
+const FORCE_LOOKS = 12;
 /** How long the calls of a thread that a plugin ends may take to close. */
 const RETIRE_MS_MAX = 2000;
 
@@ -59,6 +61,7 @@ export class LaneKeeper {
   #credentials: Credentials;
   #isClosing = false;
   #isForcing = false;
+  #forceLooks = 0;
   #wasForced = false;
   /** Figures of threads that have ended. */
   #past: ReactorSnapshot | undefined;
@@ -186,7 +189,8 @@ export class LaneKeeper {
 
   #look(lane: ThreadLane): void {
     if (this.#state.ending) this.#leave();
-    if (this.#isForcing && this.#health === 'stuck' && !this.#wasForced) {
+    this.#forceLooks = this.#isForcing && this.#health === 'stuck' ? this.#forceLooks + 1 : 0;
+    if (this.#forceLooks === FORCE_LOOKS) {
       this.#wasForced = true;
       const { index, log } = this.#setup.lane;
       const facts = { reactor: index, connections: this.#state.connectionCount };

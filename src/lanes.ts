@@ -17,8 +17,8 @@ export interface LanesSetup {
   onLane(lane: Lane): void;
 }
 
-/** A stuck thread is ended by force this long after the deadline of the drain, or after close() was called again. */
-const FORCE_MS = 3000;
+/** A stuck thread may be ended by force this long after the deadline of the drain, or after close() was called again. */
+const FORCE_MS = 1000;
 
 export class Lanes {
   readonly #setup: LanesSetup;

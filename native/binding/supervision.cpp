@@ -153,7 +153,8 @@ void noteSignals(int number) {
 }
 
 constexpr auto kTick = milliseconds(100);
-/** After the deadline a main thread that does not beat gets this long, any other the longer time. */
+/** After the deadline a main thread that has not beaten all the while gets this long, any other the longer
+ * time. */
 constexpr int kGraceStuckMs = 4000;
 constexpr int kGraceMs = 10'000;
 
@@ -202,7 +203,7 @@ class Watch {
     const bool isHurried = signals.load() >= 2 || setup_.hurried.load() != 0;
     if (isHurried) hurriedMs_ += static_cast<int>(kTick.count());
     if (signals.load() >= 1 || setup_.draining.load() != 0) drainingMs_ += static_cast<int>(kTick.count());
-    const int graceMs = stillMs_ >= setup_.stuckMs ? kGraceStuckMs : kGraceMs;
+    const int graceMs = stillMs_ >= kGraceStuckMs ? kGraceStuckMs : kGraceMs;
     if (drainingMs_ < setup_.drainMs + graceMs && hurriedMs_ < graceMs) return;
     write(setup_.deadlineLine);
     _exit(1);
