@@ -9,6 +9,7 @@
 #include "binding/kernels.h"
 #include "binding/layout.h"
 #include "binding/load.h"
+#include "binding/supervision.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportLayout(env, exports);
@@ -19,6 +20,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportDsp(env, exports);
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);
+  sidetone::binding::exportSupervision(env, exports);
   return exports;
 }
 

@@ -43,7 +43,8 @@ export const ERRORS = {
   },
   SIDETONE_STREAM_CLOSED: {
     example: 'append after close: the file is finished',
-    cause: 'Audio was given to a WAV writer that has been closed. (A call on a stream that has ended does nothing.)',
+    cause:
+      'Audio was given to a WAV writer that has been closed. (A call on a stream that has ended does nothing.)',
     remedy: 'Make a new writer.',
   },
   SIDETONE_CODEC_CLOSED: {

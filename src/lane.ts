@@ -1,15 +1,10 @@
-/**
- * One reactor with its sockets, wherever it runs. A server has one lane in its own thread, or several in threads of
- * their own behind one listening socket whose connections are dealt out evenly.
- */
-import { Worker } from 'node:worker_threads';
+/** A lane is a reactor and what it needs around it. A server has one in its own thread, or several in threads of their own. */
 import { systemClock } from './clock.js';
 import { drain } from './drain.js';
-import { SidetoneError } from './errors.js';
 import { Listener } from './listener.js';
 import type { Logger } from './log.js';
 import { native } from './native.js';
-import type { ResolvedOptions } from './options.js';
+import type { Credentials, ResolvedOptions } from './options.js';
 import { tellPlugins } from './plugin/tell.js';
 import type { Plugin } from './plugin.js';
 import { expectedCodecs } from './pooled.js';
@@ -19,23 +14,37 @@ import type { ReactorSnapshot } from './snapshot.js';
 import { outboundOf, StreamExpectations, type StreamWishes } from './telnyx/expectations.js';
 import type { WebhookEvent } from './telnyx/webhooks.js';
 import type { UWebSockets } from './uws.js';
-import type { WebhookHeaders, WebhookJudge } from './webhook-route.js';
+import type { WebhookJudge } from './webhook-route.js';
 
-export interface Lane {
-  /** With up to `streamsMax` streams one by one. Of a lane that has ended: what it told last. */
-  snapshot(streamsMax: number): Promise<ReactorSnapshot>;
+/**
+ * What a server asks of its lanes. A lane in a thread of its own is asked the same by messages (thread-lane.ts), which are
+ * made of these names and their arguments: all of them, and all results, are plain data.
+ */
+export interface LaneVerbs {
+  /** With up to `streamsMax` streams one by one. */
+  snapshot(streamsMax: number): ReactorSnapshot;
   /** Takes no new streams; resolves when its last one has closed. It goes on refusing connections. */
   drain(): Promise<void>;
-  /** Lets go of everything; only when no more connections are dealt to it, for those would have no loop to go to. */
-  close(): Promise<void>;
+  /** Closes what the drain still waits for. */
   hurry(): void;
+  /** Lets go of everything, and tells its last figures; only when no more connections are dealt to it. */
+  close(): Promise<ReactorSnapshot>;
   /** Another lane has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
   /** What was asked of Telnyx for this call's stream; undefined when the call is over. */
   expect(callControlId: string, wishes: StreamWishes | undefined): void;
   /** Tells the plugins of this lane. */
   tell(event: WebhookEvent): void;
+  /** New connections need these; returns where they are to be dealt from now on. Running ones go on. */
+  reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor;
 }
+
+/** The same for whoever does not care in which thread the lane runs. */
+export type Lane = {
+  [Verb in keyof LaneVerbs]: (
+    ...args: Parameters<LaneVerbs[Verb]>
+  ) => ReturnType<LaneVerbs[Verb]> | Promise<Awaited<ReturnType<LaneVerbs[Verb]>>>;
+};
 
 export interface LaneSetup {
   index: number;
@@ -48,7 +57,7 @@ export interface LaneSetup {
 }
 
 /** A lane in the thread that makes it. */
-export class LocalLane implements Lane {
+export class LocalLane implements LaneVerbs {
   readonly reactor: Reactor;
   readonly listener: Listener;
   /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
@@ -65,14 +74,15 @@ export class LocalLane implements Lane {
     this.#setup = setup;
     this.#plugins = plugins;
     const { options, state, log } = setup;
+    const counts = state.lane(setup.index);
     this.reactor = new Reactor({
       clock: systemClock,
       log,
       options,
       expectedOutbound: callControlId => outboundOf(this.#expectations.get(callControlId)),
       onCall: setup.onCall,
-      onConnections: change => state.connections(change),
-      onStreams: change => state.streams(change),
+      onConnections: change => counts.connections(change),
+      onStreams: change => counts.streams(change),
     });
     this.listener = new Listener({
       options,
@@ -88,7 +98,7 @@ export class LocalLane implements Lane {
     }
   }
 
-  async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
+  snapshot(streamsMax: number): ReactorSnapshot {
     return this.#last ?? this.reactor.snapshot(this.#setup.index, streamsMax);
   }
 
@@ -98,15 +108,18 @@ export class LocalLane implements Lane {
     await draining.done;
   }
 
-  async close(): Promise<void> {
+  hurry(): void {
+    this.#hurry();
+  }
+
+  async close(): Promise<ReactorSnapshot> {
+    // Connections that were dealt before this was asked arrive in this turn of the loop.
+    await new Promise(resolve => setImmediate(resolve));
     this.#stopGathering?.();
     this.listener.close();
     this.#last = this.reactor.snapshot(this.#setup.index, 0);
     await this.reactor.close();
-  }
-
-  hurry(): void {
-    this.#hurry();
+    return this.#last;
   }
 
   replace(callControlId: string): void {
@@ -121,148 +134,9 @@ export class LocalLane implements Lane {
   tell(event: WebhookEvent): void {
     tellPlugins(this.#plugins, event, this.#setup.log, () => this.reactor.count('webhookFailures'));
   }
-}
 
-/** What goes to a lane's thread when it is made. */
-export interface LaneThreadData {
-  index: number;
-  options: ResolvedOptions;
-  state: SharedArrayBuffer;
-}
-
-export type ToLane =
-  | { kind: 'snapshot'; id: number; streamsMax: number }
-  | { kind: 'drain' }
-  | { kind: 'close' }
-  | { kind: 'hurry' }
-  | { kind: 'replace'; callControlId: string }
-  | { kind: 'expect'; callControlId: string; wishes: StreamWishes | undefined }
-  | { kind: 'event'; event: WebhookEvent }
-  | { kind: 'webhookReply'; id: number; status: number; body: string };
-
-export type FromLane =
-  | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
-  | { kind: 'failed'; code: string; message: string }
-  | { kind: 'snapshot'; id: number; snapshot: ReactorSnapshot }
-  | { kind: 'drained' }
-  | { kind: 'last'; snapshot: ReactorSnapshot }
-  | { kind: 'call'; callControlId: string }
-  | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
-
-/**
- * What a lane's thread has for short-lived objects: three times a semi-space, as the first line of cli/main.ts gives the main
- * thread. A call makes next to no garbage, and V8 would spread what there is over 16 MB and more: 2 KB a stream at 5,000 of them.
- */
-const YOUNG_GENERATION_MB = 6;
-
-/** A lane in a thread of its own (lane-thread.ts). */
-export class ThreadLane implements Lane {
-  readonly #worker: Worker;
-  readonly #asked = new Map<number, (snapshot: ReactorSnapshot) => void>();
-  readonly #exited: Promise<void>;
-  #drained = (): void => {};
-  #last: ReactorSnapshot | undefined;
-  #nextId = 0;
-
-  private constructor(worker: Worker, setup: LaneSetup, onExit: (code: number) => void) {
-    this.#worker = worker;
-    worker.on('message', (message: FromLane) => {
-      if (message.kind === 'call') setup.onCall(message.callControlId);
-      if (message.kind === 'snapshot') {
-        this.#asked.get(message.id)?.(message.snapshot);
-        this.#asked.delete(message.id);
-      }
-      if (message.kind === 'drained') this.#drained();
-      if (message.kind === 'last') this.#ended(message.snapshot);
-      if (message.kind === 'webhook') void this.#judge(setup, message);
-    });
-    this.#exited = new Promise(resolve => {
-      worker.once('exit', code => {
-        onExit(code);
-        resolve();
-      });
-    });
-  }
-
-  /**
-   * Starts the thread; resolves with the lane and what the listening app needs to deal connections to it.
-   * @throws SidetoneError as createServer, for a plugin that does not load in the thread
-   */
-  static async start(
-    setup: LaneSetup,
-    onExit: (code: number) => void,
-  ): Promise<{ lane: ThreadLane; descriptor: UWebSockets.AppDescriptor }> {
-    const data: LaneThreadData = { index: setup.index, options: setup.options, state: setup.state.memory };
-    const worker = new Worker(new URL('./lane-thread.js', import.meta.url), {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
-    const lane = new ThreadLane(worker, setup, onExit);
-    const descriptor = await new Promise<UWebSockets.AppDescriptor>((resolve, reject) => {
-      worker.once('error', reject);
-      worker.on('message', (message: FromLane) => {
-        if (message.kind === 'ready') resolve(message.descriptor);
-        if (message.kind === 'failed') reject(new SidetoneError(message.code as never, message.message));
-      });
-    });
-    return { lane, descriptor };
-  }
-
-  snapshot(streamsMax: number): Promise<ReactorSnapshot> {
-    if (this.#last) return Promise.resolve(this.#last);
-    return new Promise(resolve => {
-      const id = this.#nextId++;
-      this.#asked.set(id, resolve);
-      this.#post({ kind: 'snapshot', id, streamsMax });
-    });
-  }
-
-  #ended(last: ReactorSnapshot): void {
-    this.#last = last;
-    for (const answer of this.#asked.values()) answer(last);
-    this.#asked.clear();
-  }
-
-  drain(): Promise<void> {
-    const drained = new Promise<void>(resolve => {
-      this.#drained = resolve;
-    });
-    this.#post({ kind: 'drain' });
-    // A thread that has ended is drained.
-    return Promise.race([drained, this.#exited]);
-  }
-
-  close(): Promise<void> {
-    this.#post({ kind: 'close' });
-    return this.#exited;
-  }
-
-  hurry(): void {
-    this.#post({ kind: 'hurry' });
-  }
-
-  replace(callControlId: string): void {
-    this.#post({ kind: 'replace', callControlId });
-  }
-
-  expect(callControlId: string, wishes: StreamWishes | undefined): void {
-    this.#post({ kind: 'expect', callControlId, wishes });
-  }
-
-  tell(event: WebhookEvent): void {
-    this.#post({ kind: 'event', event });
-  }
-
-  async #judge(
-    setup: LaneSetup,
-    { id, headers, body }: Extract<FromLane, { kind: 'webhook' }>,
-  ): Promise<void> {
-    // The thread sends these only where there is a judge.
-    const reply = await setup.webhook!(headers, body);
-    this.#post({ kind: 'webhookReply', id, status: reply.status, body: reply.body });
-  }
-
-  #post(message: ToLane): void {
-    this.#worker.postMessage(message);
+  reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor {
+    this.listener.reload(credentials, isNewTls);
+    return this.listener.descriptor();
   }
 }

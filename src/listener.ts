@@ -14,7 +14,7 @@ import { answerLast } from './last-answer.js';
 import { listenError, probeListen, SERVER_NAMES } from './listen-error.js';
 import type { Logger } from './log.js';
 import type { Socket } from './media/path.js';
-import type { ResolvedOptions } from './options.js';
+import type { Credentials, ResolvedOptions } from './options.js';
 import { route } from './plugin/route.js';
 import { type AcceptResult, checkFormats, type Plugin, type StreamRequest } from './plugin.js';
 import type { Reactor } from './reactor.js';
@@ -44,8 +44,6 @@ const EXCLUSIVE_PORT = 1;
 
 /** How long a plugin's accept() may think; Telnyx does not wait much longer either. */
 const ACCEPT_MAX_MS = 10_000;
-/** How long a peer may take to answer the closing handshake when the server ends. */
-const CLOSE_GRACE_MS = 1000;
 
 /**
  * What uWebSockets.js says in the close event (code 1006) when it closed a connection by itself. 'Received invalid close
@@ -74,22 +72,27 @@ interface TokenDigest extends KnownToken {
 }
 
 export class Listener {
-  readonly #app: UWebSockets.TemplatedApp;
-  readonly #tokens: readonly TokenDigest[];
   readonly #environment: ListenerOptions;
+  /** The last one takes new connections; the others keep what they have. */
+  readonly #apps: UWebSockets.TemplatedApp[] = [];
+  #tokens: readonly TokenDigest[];
   readonly #refusedTokens: RefusedTokens;
-  #socket: UWebSockets.us_listen_socket | undefined;
   /** Connections with a whole request that did not become WebSockets (yet). */
   #requests = 0;
 
   constructor(environment: ListenerOptions) {
     this.#environment = environment;
+    this.#tokens = tokenDigests(environment.options.authToken);
+    this.#refusedTokens = new RefusedTokens(environment.reactor.clock, environment.log);
+    this.#apps.push(this.#makeApp(environment.options));
+  }
+
+  #makeApp(credentials: Credentials): UWebSockets.TemplatedApp {
+    const environment = this.#environment;
     const { options, reactor } = environment;
     const { path } = reactor;
-    this.#tokens = tokenDigests(options.authToken);
-    this.#refusedTokens = new RefusedTokens(reactor.clock, environment.log);
-    this.#app = makeApp(options);
-    this.#app.ws<UserData>('/*', {
+    const app = makeApp(credentials);
+    app.ws<UserData>('/*', {
       compression: uWS.DISABLED,
       maxPayloadLength: options.messageBytesMax,
       maxBackpressure: options.backpressureBytesMax,
@@ -121,12 +124,12 @@ export class Listener {
         await new Promise(resolve => setImmediate(resolve));
         return judge(headers, body);
       });
-      this.#app.post(options.webhooks.path, (response, request) => {
+      app.post(options.webhooks.path, (response, request) => {
         this.#requests++;
         route.take(response, request);
       });
     }
-    this.#app.any('/*', response => {
+    app.any('/*', response => {
       this.#requests++;
       this.#refuse(response, 'upgradesBad', '426 Upgrade Required', 'this is a WebSocket');
     });
@@ -135,35 +138,25 @@ export class Listener {
       if (this.#requests > 0) this.#requests--;
       else environment.reactor.count('upgradesUnfinished');
     };
-    this.#app.filter((_response, change) => (Number(change) < 0 ? httpEnded() : undefined));
-  }
-
-  /**
-   * Listens; resolves with the port.
-   * @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's
-   */
-  async listen(host: string, port: number): Promise<number> {
-    this.#socket = await listenOn(this.#app, host, port);
-    return uWS.us_socket_local_port(this.#socket);
+    app.filter((_response, change) => (Number(change) < 0 ? httpEnded() : undefined));
+    return app;
   }
 
   /** What an Acceptor needs to deal connections to this listener, whatever thread it runs in. */
   descriptor(): UWebSockets.AppDescriptor {
-    return this.#app.getDescriptor();
+    return this.#apps.at(-1)!.getDescriptor();
   }
 
-  /** Takes no more connections. Those whose peer does not close them in its turn are cut off after a second. */
-  stopListening(): void {
-    if (this.#socket) uWS.us_listen_socket_close(this.#socket);
-    this.#socket = undefined;
-    // Open sockets keep the event loop alive by themselves.
-    setTimeout(() => this.#app.close(), CLOSE_GRACE_MS).unref();
+  /** New connections need these; with new TLS they come by another descriptor. */
+  reload(credentials: Credentials, isNewTls: boolean): void {
+    this.#tokens = tokenDigests(credentials.authToken);
+    // A running app cannot take another certificate for those who name no server.
+    if (isNewTls) this.#apps.push(this.#makeApp(credentials));
   }
 
   /** Closes whatever is open. */
   close(): void {
-    this.#socket = undefined;
-    this.#app.close();
+    for (const app of this.#apps) app.close();
   }
 
   // --- upgrades ---
@@ -347,29 +340,53 @@ function checkJudgement(plugin: Plugin, judgement: unknown): void {
 }
 
 /**
- * The listening socket of several listeners, in threads of their own: it deals connections to them in turn, so that
+ * The listening socket of all listeners of a server, in whatever threads: it deals connections to them in turn, so that
  * they are even however few there are. (Sockets that share a port by SO_REUSEPORT get theirs by a hash of the
  * addresses, which is even only over many.)
  */
 export class Acceptor {
   readonly #app: UWebSockets.TemplatedApp;
   readonly #rounds: number;
+  #dealt = new Set<UWebSockets.AppDescriptor>();
+  /** Refuses what comes while there is no listener to deal it to. */
+  #refuser: UWebSockets.TemplatedApp;
 
   constructor(options: ResolvedOptions) {
     this.#app = makeApp(options);
+    this.#refuser = makeRefuser(options);
     this.#rounds = options.webhooks ? SHUFFLED_ROUNDS : 1;
   }
 
-  /** @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's */
-  async listen(listeners: UWebSockets.AppDescriptor[], host: string, port: number): Promise<number> {
-    const order = dealingOrder(listeners.length, this.#rounds);
-    for (const index of order) this.#app.addChildAppDescriptor(listeners[index]!);
+  /** @throws SidetoneError SIDETONE_PORT_IN_USE */
+  async listen(host: string, port: number): Promise<number> {
     return uWS.us_socket_local_port(await listenOn(this.#app, host, port));
+  }
+
+  /** From now on connections go to these, and to no other. Those that were dealt before are on their way. */
+  deal(listeners: readonly UWebSockets.AppDescriptor[]): void {
+    const doors = listeners.length > 0 ? listeners : [this.#refuser.getDescriptor()];
+    for (const door of this.#dealt) this.#app.removeChildAppDescriptor(door);
+    this.#dealt = new Set(doors);
+    for (const index of dealingOrder(doors.length, this.#rounds)) {
+      this.#app.addChildAppDescriptor(doors[index]!);
+    }
+  }
+
+  reload(credentials: Credentials, isNewTls: boolean): void {
+    if (isNewTls) this.#refuser = makeRefuser(credentials);
   }
 
   close(): void {
     this.#app.close();
+    this.#refuser.close();
   }
+}
+
+function makeRefuser(credentials: Credentials): UWebSockets.TemplatedApp {
+  return makeApp(credentials).any('/*', response => {
+    response.writeStatus('503 Service Unavailable').writeHeader('connection', 'close');
+    response.end('no reactor takes streams\n', true);
+  });
 }
 
 /** For two listeners 2,048 deals until they repeat themselves. */
@@ -393,7 +410,7 @@ export function dealingOrder(count: number, rounds: number, random = Math.random
   return order;
 }
 
-function makeApp({ tls }: ResolvedOptions): UWebSockets.TemplatedApp {
+function makeApp({ tls }: Credentials): UWebSockets.TemplatedApp {
   return tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App();
 }
 

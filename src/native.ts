@@ -209,6 +209,25 @@ export interface NativeAddon extends NativeLoad {
    * it is worth it and that nobody would notice. Returns what ends it.
    */
   gather(view: Float64Array, waitMs: number): () => void;
+  /**
+   * Closes the sockets of uWebSockets.js when this thread ends, whatever ends it; Node.js would abort the process otherwise.
+   * `places` are indices into `words`. `ending` becomes 1 first, and up to 1.5 s are waited for `undealt` to become 1.
+   * Call it once a thread, after uWebSockets.js was loaded; `words` must outlive the thread.
+   */
+  closeSocketsAtEnd(words: Int32Array, places: { ending: number; undealt: number; port: number }): void;
+  /**
+   * Watches the main thread from a native thread: writes `lines.stuck` to stdout when the word `beat` has not changed for
+   * `stuckMs`, `lines.turns` when it does again, and ends the process with code 1 and `lines.deadline` when it has not ended
+   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `hurried`: 4 s
+   * later where the main thread is stuck, 10 s where it is not. `"TIME"` in a line becomes the time in ms since 1970.
+   * Call it once, after SIGTERM and SIGINT were listened to.
+   */
+  watchProcess(
+    words: Int32Array,
+    places: { beat: number; draining: number; hurried: number },
+    times: { stuckMs: number; drainMs: number },
+    lines: { stuck: string; turns: string; deadline: string },
+  ): void;
   createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
   engineBufferSizes(config: NativeEngineConfig): {
     sendSlots: number;

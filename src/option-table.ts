@@ -140,7 +140,7 @@ export const OPTION_TABLE = {
   authToken: option(z.union([token, z.array(z.union([token, boundToken])).min(1)]).optional(), {
     flag: '--auth-token <token>',
     separator: '\n',
-    text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any of several opens; the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
+    text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any of several opens; `--auth-token-file` reads them from a file, one a line; [read again on SIGHUP](docs/admin.md#sighup); the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
     remedy: 'give a token of 1 to 4000 characters, or a list of tokens and { token, callControlId }',
     secret: true,
   }),

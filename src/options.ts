@@ -10,6 +10,8 @@ export { type ServerOptions, serverOptionsSchema } from './option-table.js';
 const ADMIN_PORT = 9090;
 
 export type ResolvedOptions = z.output<typeof serverOptionsSchema> & { adminPort: number };
+/** What may change while a server runs: `server.reload()`. */
+export type Credentials = Pick<ResolvedOptions, 'authToken' | 'tls'>;
 /** The options that a reactor reads. */
 export type ReactorOptions = Pick<
   ResolvedOptions,
@@ -52,6 +54,15 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
     'SIDETONE_BAD_OPTION',
     result.error.issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; '),
   );
+}
+
+/** @throws SidetoneError SIDETONE_BAD_OPTION */
+export function resolveCredentials({
+  authToken,
+  tls,
+}: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
+  const resolved = resolveOptions({ authToken, tls });
+  return { authToken: resolved.authToken, tls: resolved.tls };
 }
 
 const FORMER_NAMES: ReadonlyMap<string, string> = new Map(

@@ -6,6 +6,13 @@ import { createJiti } from 'jiti';
 import { SidetoneError } from './errors.js';
 import { definePlugin, type Plugin } from './plugin.js';
 
+const files = new WeakMap<Plugin, string>();
+
+/** The file that a plugin was loaded from; undefined for one that was given as a definition. */
+export function pluginFile(plugin: Plugin): string | undefined {
+  return files.get(plugin);
+}
+
 export const BUILT_IN_PLUGINS = ['echo', 'speak', 'record', 'tone'] as const;
 
 /**
@@ -19,7 +26,8 @@ export function loadPlugins(plugins: readonly unknown[]): Promise<Plugin[]> {
 
 async function load(name: string): Promise<Plugin> {
   if ((BUILT_IN_PLUGINS as readonly string[]).includes(name)) {
-    return checked(name, await import(new URL(`./plugins/${name}.js`, import.meta.url).href));
+    const url = new URL(`./plugins/${name}.js`, import.meta.url);
+    return checked(name, await import(url.href), fileURLToPath(url));
   }
   // jiti runs TypeScript on every supported Node.js; `sidetone` inside a plugin is this very package.
   const jiti = createJiti(pathToFileURL(`${process.cwd()}/`).href, {
@@ -34,7 +42,8 @@ async function load(name: string): Promise<Plugin> {
     );
   }
   try {
-    return checked(name, await jiti.import(target));
+    const url = isFile ? undefined : jiti.esmResolve(target, { try: true });
+    return checked(name, await jiti.import(target), url?.startsWith('file:') ? fileURLToPath(url) : target);
   } catch (error) {
     if (error instanceof SidetoneError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
@@ -52,7 +61,7 @@ async function load(name: string): Promise<Plugin> {
   }
 }
 
-function checked(name: string, module: unknown): Plugin {
+function checked(name: string, module: unknown, file: string): Plugin {
   const exported = (module as { default?: unknown }).default ?? module;
   if (typeof exported !== 'object' || exported === null || !('onStart' in exported)) {
     throw new SidetoneError(
@@ -60,5 +69,7 @@ function checked(name: string, module: unknown): Plugin {
       `plugin: ${name}: its default export is ${typeof exported}: export default definePlugin({ name, onStart })`,
     );
   }
-  return definePlugin(exported as Plugin);
+  const plugin = definePlugin(exported as Plugin);
+  files.set(plugin, file);
+  return plugin;
 }

@@ -25,6 +25,7 @@ export const REACTOR_COUNTERS = [
   'poolRefused',
   'telnyxErrors',
   'handlerFailures',
+  'strayErrors',
   'unauthorized',
   'handlerStalls',
   'sourceFailures',

@@ -4,14 +4,23 @@ import { type Admin, createAdmin } from './admin/admin.js';
 import { systemClock } from './clock.js';
 import { streamsByDescriptors } from './descriptors.js';
 import { SidetoneError } from './errors.js';
-import { type Lane, type LaneSetup, LocalLane, ThreadLane } from './lane.js';
-import { Acceptor } from './listener.js';
+import type { Lane, LaneSetup } from './lane.js';
+import { noneWell, type ReactorHealth } from './lane-keeper.js';
+import { Lanes } from './lanes.js';
 import { createLog, type Logger } from './log.js';
-import { type ResolvedOptions, resolveOptions, type ServerOptions } from './options.js';
+import {
+  type Credentials,
+  type ResolvedOptions,
+  resolveCredentials,
+  resolveOptions,
+  type ServerOptions,
+} from './options.js';
 import type { Plugin } from './plugin.js';
 import { loadPlugins } from './plugin-loader.js';
+import { watchMainThread } from './process-guard.js';
 import { SharedState } from './shared-state.js';
 import type { ReactorSnapshot } from './snapshot.js';
+import { containStrays } from './strays.js';
 import { StreamExpectations } from './telnyx/expectations.js';
 import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
@@ -23,18 +32,23 @@ export class Server extends EventEmitter {
   readonly expectations = new StreamExpectations({
     clock: systemClock,
     onChange: (callControlId, wishes) => {
-      for (const lane of this.#lanes) lane.expect(callControlId, wishes);
+      for (const lane of this.#lanes?.all ?? []) lane.expect(callControlId, wishes);
     },
   });
   readonly #plugins: readonly Plugin[];
   readonly #streamsMax: number;
   readonly #state: SharedState;
   readonly #webhooks: Webhooks | undefined;
-  #lanes: Lane[] = [];
-  #stopListening: () => void = () => {};
+  #lanes: Lanes | undefined;
   #admin: Admin | undefined;
+  #credentials: Credentials;
+  #tlsDigest: string | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+  /** Counted in this thread where no reactor runs in it. */
+  #strayErrors = 0;
   #port = 0;
   #listening = false;
+  #opening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
   /** @internal Use createServer. */
@@ -44,7 +58,8 @@ export class Server extends EventEmitter {
     this.log = log;
     this.#plugins = plugins;
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
-    this.#state = new SharedState(this.#streamsMax);
+    this.#state = new SharedState(this.#streamsMax, options.reactors);
+    this.#credentials = { authToken: options.authToken, tls: options.tls };
     this.#webhooks = this.#makeWebhooks();
   }
 
@@ -75,7 +90,12 @@ export class Server extends EventEmitter {
 
   /** Whether a new stream would be taken. */
   get ready(): boolean {
-    return this.#port !== 0 && this.#state.admits();
+    return this.#port !== 0 && this.#state.admits() && !noneWell(this.reactorHealth);
+  }
+
+  /** Of each reactor: whether it works, is stuck or has ended, and how often it was started anew. Empty before `listen`. */
+  get reactorHealth(): ReactorHealth[] {
+    return this.#lanes?.health ?? [];
   }
 
   get draining(): boolean {
@@ -84,13 +104,12 @@ export class Server extends EventEmitter {
 
   /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
   async snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
-    const snapshots = await Promise.all(this.#lanes.map(lane => lane.snapshot(streamsMax)));
+    const snapshots = (await this.#lanes?.snapshot(streamsMax)) ?? [];
     const [first] = snapshots;
-    if (!first || !this.#webhooks) return snapshots;
+    if (!first) return snapshots;
     const counters = { ...first.counters };
-    for (const [name, value] of Object.entries(this.#webhooks.counters())) {
-      counters[name] = (counters[name] ?? 0) + value;
-    }
+    const ofThisThread = { ...this.#webhooks?.counters(), strayErrors: this.#strayErrors };
+    for (const [name, value] of Object.entries(ofThisThread)) counters[name] = (counters[name] ?? 0) + value;
     return [{ ...first, counters }, ...snapshots.slice(1)];
   }
 
@@ -112,7 +131,8 @@ export class Server extends EventEmitter {
     const { admin, adminHost, adminPort } = this.options;
     try {
       if (admin) this.#admin = await createAdmin(this, { host: adminHost, port: adminPort });
-      await (this.options.reactors === 1 ? this.#listenHere() : this.#listenInThreads());
+      this.#opening = this.#openLanes();
+      await this.#opening;
     } catch (error) {
       await this.#closeAdmin();
       this.#listening = false;
@@ -125,50 +145,96 @@ export class Server extends EventEmitter {
     return this;
   }
 
-  async #listenHere(): Promise<void> {
-    const lane = new LocalLane(this.#laneSetup(0), this.#plugins);
-    this.#setLanes([lane]);
-    await lane.warmed;
-    this.#port = await lane.listener.listen(this.options.host, this.options.port);
-    this.#stopListening = () => lane.listener.stopListening();
-  }
-
-  async #listenInThreads(): Promise<void> {
-    const started = await Promise.all(
-      Array.from({ length: this.options.reactors }, (_, index) =>
-        ThreadLane.start(this.#laneSetup(index), code => this.#laneExited(index, code)),
-      ),
-    );
-    this.#setLanes(started.map(({ lane }) => lane));
-    const acceptor = new Acceptor(this.options);
-    const descriptors = started.map(({ descriptor }) => descriptor);
+  async #openLanes(): Promise<void> {
+    if (this.options.tls) this.#tlsDigest = checkTlsFiles(this.options.tls);
+    const lanes = new Lanes({
+      options: this.options,
+      plugins: this.#plugins,
+      state: this.#state,
+      laneSetup: index => this.#laneSetup(index),
+      onLane: lane => this.#tellExpectations(lane),
+    });
+    this.#lanes = lanes;
     try {
-      this.#port = await acceptor.listen(descriptors, this.options.host, this.options.port);
+      this.#port = await lanes.listen();
     } catch (error) {
-      await Promise.all(this.#lanes.map(lane => lane.close()));
+      this.#lanes = undefined;
       throw error;
     }
-    this.#stopListening = () => acceptor.close();
   }
 
   /**
    * Takes no new streams, waits for running ones to end by themselves for up to `drainTimeoutMs`, then closes the rest
    * with 1001. A second call closes them at once.
+   * @throws SidetoneError SIDETONE_SERVER_CLOSED, when all is closed, where a reactor's thread was stuck and had to be ended
+   *   by force
    */
   close(): Promise<void> {
-    if (this.#closed) for (const lane of this.#lanes) lane.hurry();
-    else this.#closed = this.#drain();
+    if (this.#closed) {
+      this.#state.hurry();
+      this.#lanes?.hurry();
+    } else this.#closed = this.#drain();
     return this.#closed;
   }
 
   async #drain(): Promise<void> {
     this.#state.drain();
-    await Promise.all(this.#lanes.map(lane => lane.drain()));
-    this.#stopListening();
-    await Promise.all(this.#lanes.map(lane => lane.close()));
-    // Last: until now it has answered that the server is draining.
-    await this.#closeAdmin();
-    this.emit('close');
+    // It is listen() that tells what went wrong there.
+    await this.#opening.catch(() => {});
+    try {
+      await this.#lanes?.drain();
+      await this.#lanes?.close();
+    } finally {
+      // Last: until now it has answered that the server is draining.
+      await this.#closeAdmin();
+      this.emit('close');
+    }
+  }
+
+  /**
+   * New connections need these tokens and see this certificate, whose files are read again; running calls go on.
+   * @throws SidetoneError SIDETONE_BAD_OPTION for what cannot be read or must not change while it runs: the server keeps
+   *   what it has
+   */
+  reload(credentials: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
+    // One after the other: the last one called is the one that stays.
+    this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload(credentials));
+    return this.#reloading;
+  }
+
+  async #reload({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
+    const next: Credentials = { ...this.#credentials, ...resolveCredentials({ authToken, tls }) };
+    const fail = (problem: string): never => {
+      throw new SidetoneError(
+        'SIDETONE_BAD_OPTION',
+        `${problem} while the server runs: start it anew for that`,
+      );
+    };
+    if ((next.tls === undefined) !== (this.#credentials.tls === undefined))
+      fail('tls: cannot be turned on or off');
+    if (next.authToken === undefined && this.#credentials.authToken !== undefined) {
+      fail('authToken: missing: the door cannot be opened to all');
+    }
+    const digest = next.tls && checkTlsFiles(next.tls);
+    await this.#lanes?.reload(next, digest !== this.#tlsDigest);
+    this.#credentials = next;
+    this.#tlsDigest = digest;
+  }
+
+  /**
+   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that are
+   * thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and counted
+   * (`strayErrors`) and no longer end the process. And the main thread is watched: that it is stuck is logged, and a process
+   * that has not ended soon after the drain's deadline (counted from SIGTERM or SIGINT, or close()) is ended with code 1.
+   * Call it once, after listening to SIGTERM and SIGINT.
+   */
+  guardProcess(): void {
+    const { options, log } = this;
+    const count = (): void => {
+      this.#strayErrors++;
+    };
+    containStrays({ plugins: this.#plugins, log, count });
+    watchMainThread(this.#state, log, options.drainTimeoutMs);
   }
 
   async #closeAdmin(): Promise<void> {
@@ -184,19 +250,16 @@ export class Server extends EventEmitter {
       log: this.log,
       onCall: callControlId => {
         this.#webhooks?.started(callControlId, index);
-        this.#lanes.forEach((lane, other) => {
-          if (other !== index) lane.replace(callControlId);
-        });
+        for (let other = 0; other < this.options.reactors; other++) {
+          if (other !== index) this.#lanes?.get(other)?.replace(callControlId);
+        }
       },
       webhook: this.#webhooks && ((headers, body) => this.#webhooks!.judge(headers, body)),
     };
   }
 
-  #setLanes(lanes: Lane[]): void {
-    this.#lanes = lanes;
-    for (const [callControlId, wishes] of this.expectations.entries()) {
-      for (const lane of lanes) lane.expect(callControlId, wishes);
-    }
+  #tellExpectations(lane: Lane): void {
+    for (const [callControlId, wishes] of this.expectations.entries()) lane.expect(callControlId, wishes);
   }
 
   #makeWebhooks(): Webhooks | undefined {
@@ -213,20 +276,9 @@ export class Server extends EventEmitter {
       clock: systemClock,
       log,
       admits: () => this.ready,
-      laneOf: place => this.#lanes[this.#lanes.length === 1 ? 0 : (place ?? -1)],
+      laneOf: place => this.#lanes?.get(place ?? -1),
     };
     return new Webhooks(setup, options.webhooks.publicKey);
-  }
-
-  #laneExited(index: number, code: number): void {
-    // Before the server listens, listen() itself says what failed.
-    if (this.#state.draining || this.#port === 0) return;
-    // A reactor's thread takes its calls with it; the supervisor of the process decides what then.
-    this.log.fatal({ reactor: index, code }, 'a reactor ended');
-    this.emit(
-      'error',
-      new SidetoneError('SIDETONE_SERVER_CLOSED', `reactor ${index} ended with code ${code}`),
-    );
   }
 }
 

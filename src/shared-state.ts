@@ -1,41 +1,63 @@
-/** What all lanes of a server must agree on, in memory that their threads share: how many there are, whether to stop. */
+/**
+ * What all threads of a server must agree on, in memory that they share: how many connections each lane has, which lanes
+ * live, whether to stop. The addon's watch over threads (native/binding/supervision.cpp) reads and writes it too.
+ */
 export class SharedState {
   readonly memory: SharedArrayBuffer;
-  readonly #words: Int32Array;
+  readonly words: Int32Array;
+  readonly #lanes: readonly LaneState[];
 
   constructor(
     private readonly streamsMax: number,
+    lanes: number,
     memory?: SharedArrayBuffer,
   ) {
-    this.memory = memory ?? new SharedArrayBuffer(WORDS * 4);
-    this.#words = new Int32Array(this.memory);
+    this.memory = memory ?? new SharedArrayBuffer((PROCESS_WORDS + lanes * LANE_WORDS) * 4);
+    this.words = new Int32Array(this.memory);
+    this.#lanes = Array.from(
+      { length: lanes },
+      (_, index) => new LaneState(this.words, PROCESS_WORDS + index * LANE_WORDS),
+    );
   }
 
-  /** A connection came (+1) or went (-1). */
-  connections(change: number): void {
-    Atomics.add(this.#words, CONNECTIONS, change);
+  lane(index: number): LaneState {
+    return this.#lanes[index]!;
   }
 
   get connectionCount(): number {
-    return Atomics.load(this.#words, CONNECTIONS);
-  }
-
-  /** A stream started (+1) or ended (-1). */
-  streams(change: number): void {
-    Atomics.add(this.#words, STREAMS, change);
+    let sum = 0;
+    for (const lane of this.#lanes) sum += lane.connectionCount;
+    return sum;
   }
 
   get streamCount(): number {
-    return Atomics.load(this.#words, STREAMS);
+    let sum = 0;
+    for (const lane of this.#lanes) sum += lane.streamCount;
+    return sum;
+  }
+
+  /** The port of the streams, once it is known. */
+  set port(port: number) {
+    Atomics.store(this.words, PROCESS_PLACES.port, port);
   }
 
   /** From now on no lane takes a connection. */
   drain(): void {
-    Atomics.store(this.#words, DRAINING, 1);
+    Atomics.store(this.words, PROCESS_PLACES.draining, 1);
   }
 
   get draining(): boolean {
-    return Atomics.load(this.#words, DRAINING) === 1;
+    return Atomics.load(this.words, PROCESS_PLACES.draining) === 1;
+  }
+
+  /** What runs is not waited for any more. */
+  hurry(): void {
+    Atomics.store(this.words, PROCESS_PLACES.hurried, 1);
+  }
+
+  /** The main thread's event loop turns. */
+  beat(): void {
+    Atomics.add(this.words, PROCESS_PLACES.beat, 1);
   }
 
   /** Whether another connection may come. */
@@ -44,7 +66,72 @@ export class SharedState {
   }
 }
 
+/** One lane's part of the shared memory. */
+export class LaneState {
+  readonly #words: Int32Array;
+  readonly #at: number;
+
+  constructor(words: Int32Array, at: number) {
+    this.#words = words;
+    this.#at = at;
+  }
+
+  /** A connection came (+1) or went (-1). */
+  connections(change: number): void {
+    Atomics.add(this.#words, this.#at + CONNECTIONS, change);
+  }
+
+  get connectionCount(): number {
+    return Atomics.load(this.#words, this.#at + CONNECTIONS);
+  }
+
+  /** A stream started (+1) or ended (-1). */
+  streams(change: number): void {
+    Atomics.add(this.#words, this.#at + STREAMS, change);
+  }
+
+  get streamCount(): number {
+    return Atomics.load(this.#words, this.#at + STREAMS);
+  }
+
+  /** The lane's event loop turns. */
+  beat(): void {
+    Atomics.add(this.#words, this.#at + BEAT, 1);
+  }
+
+  /** Another number after every beat. */
+  get beats(): number {
+    return Atomics.load(this.#words, this.#at + BEAT);
+  }
+
+  /** Its thread is about to end, and waits until no more connections are dealt to it. */
+  get ending(): boolean {
+    return Atomics.load(this.#words, this.#at + ENDING) === 1;
+  }
+
+  /** No more connections are dealt to it. */
+  undealt(): void {
+    Atomics.store(this.#words, this.#at + UNDEALT, 1);
+  }
+
+  /** For a new thread: the old one took its connections with it. */
+  reset(): void {
+    for (let word = 0; word < LANE_WORDS; word++) Atomics.store(this.#words, this.#at + word, 0);
+  }
+
+  /** Where the addon finds what it needs for the end of this lane's thread. */
+  get places(): { ending: number; undealt: number; port: number } {
+    return { ending: this.#at + ENDING, undealt: this.#at + UNDEALT, port: PROCESS_PLACES.port };
+  }
+}
+
+/** Words for the whole process, by their index. */
+export const PROCESS_PLACES = { draining: 0, hurried: 1, beat: 2, port: 3 } as const;
+const PROCESS_WORDS = 4;
+// Words of a lane, from its first one:
 const CONNECTIONS = 0;
-const DRAINING = 1;
-const STREAMS = 2;
-const WORDS = 3;
+const STREAMS = 1;
+const BEAT = 2;
+const ENDING = 3;
+const UNDEALT = 4;
+const LANE_WORDS = 5;

@@ -86,3 +86,36 @@ export function streamSummaries(
   }
   return summaries;
 }
+
+/** Of a reactor that has told nothing. */
+export function noFigures(reactor: number): ReactorSnapshot {
+  return {
+    reactor,
+    groups: [],
+    streams: [],
+    connections: 0,
+    counters: {},
+    refusals: {},
+    lateness: [],
+    queueBytes: 0,
+    pool: undefined,
+    eventLoopDelayMs: { p50: 0, p99: 0, max: 0 },
+  };
+}
+
+/** Everything of the one, and in what only grows also what the other had. */
+export function addCounters(now: ReactorSnapshot, past: ReactorSnapshot): ReactorSnapshot {
+  const bins = Math.max(now.lateness.length, past.lateness.length);
+  return {
+    ...now,
+    counters: sum(now.counters, past.counters),
+    refusals: sum(now.refusals, past.refusals),
+    lateness: Array.from({ length: bins }, (_, i) => (now.lateness[i] ?? 0) + (past.lateness[i] ?? 0)),
+  };
+}
+
+function sum(a: Record<string, number>, b: Record<string, number>): Record<string, number> {
+  const sums = { ...a };
+  for (const [name, value] of Object.entries(b)) sums[name] = (sums[name] ?? 0) + value;
+  return sums;
+}

@@ -1,4 +1,5 @@
 /** The files of certificate and key: read before the server starts, for uWebSockets.js does not say what is wrong. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { SidetoneError } from './errors.js';
@@ -11,10 +12,10 @@ const READ_FAULTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Judges a certificate and its key.
+ * Judges a certificate and its key; returns a digest of what is in their files.
  * @throws SidetoneError SIDETONE_BAD_OPTION naming the file: missing, unreadable, no PEM, not the certificate's key
  */
-export function checkTlsFiles(tls: { cert: string; key: string }): void {
+export function checkTlsFiles(tls: { cert: string; key: string }): string {
   const cert = readFile('cert', tls.cert);
   const key = readFile('key', tls.key);
   attempt(
@@ -29,6 +30,7 @@ export function checkTlsFiles(tls: { cert: string; key: string }): void {
     { cert, key },
     `tls.key: ${tls.key}: not the key of the certificate ${tls.cert}: give two files that belong together (--tls-cert, --tls-key)`,
   );
+  return createHash('sha256').update(cert).update('\0').update(key).digest('hex');
 }
 
 function readFile(field: 'cert' | 'key', path: string): Buffer {

@@ -90,7 +90,9 @@ function adminRoutes(source: AdminSource): ReadonlyMap<string, Handler> {
       '/readyz',
       () => {
         const state = serverState(source);
-        return text(state === 'ready' ? 200 : 503, state);
+        const unwell = source.reactorHealth.filter(({ health }) => health !== 'well');
+        const lines = unwell.map(({ reactor, health }) => `reactor ${reactor}: ${health}`);
+        return text(state === 'ready' ? 200 : 503, [state, ...lines].join('\n'));
       },
     ],
     ['/metrics', async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() })],

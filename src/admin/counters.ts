@@ -48,6 +48,8 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   poolRefused: 'Frames that the codec pool refused because a queue was full.',
   telnyxErrors: 'Error messages from Telnyx.',
   handlerFailures: 'Exceptions and rejections of plugins.',
+  strayErrors:
+    "Errors thrown or rejected outside of every callback: in a plugin's own timers, sockets and promises.",
   handlerStalls: 'Times that a plugin held its thread so long that other streams had to wait.',
   sourceFailures: 'Iterables and web streams given to play() that failed.',
   unauthorized: 'Upgrades and streams refused for a missing or wrong token.',

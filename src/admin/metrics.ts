@@ -80,6 +80,10 @@ export class Metrics {
     write.draining(source.draining ? 1 : 0);
     write.streamsMax(source.streamsMax);
     write.queueBytesMax(source.options.queueBytesMax);
+    for (const { reactor, health, restarts } of source.reactorHealth) {
+      write.reactorUp(health === 'well' ? 1 : 0, { reactor });
+      write.reactorRestarts(restarts, { reactor });
+    }
     for (const { streams, ...labels } of sumGroups(snapshots)) write.streams(streams, labels);
     this.#lateness.set(sumByIndex(snapshots.map(snapshot => snapshot.lateness)));
   }
@@ -132,13 +136,23 @@ export class Metrics {
 
   #gauges() {
     const gauge = (name: string, help: string, labels?: string[]) => this.#gauge(name, help, labels);
-    const counter = (name: string, help: string) => this.#counter(name, help);
+    const counter = (name: string, help: string, labels?: string[]) => this.#counter(name, help, labels);
     return {
       info: gauge('sidetone_build_info', 'Always 1; the labels say what runs.', ['version', 'node']),
       ready: gauge('sidetone_ready', '1 while new streams are taken, 0 when draining or full.'),
       draining: gauge('sidetone_draining', '1 while the server waits for its last calls to end.'),
       streams: gauge('sidetone_streams', 'Streams that run.', ['plugin', 'inbound', 'outbound']),
       streamsMax: gauge('sidetone_streams_max', 'Streams beyond which upgrades are refused.'),
+      reactorUp: gauge(
+        'sidetone_reactor_up',
+        '1 while connections are dealt to a reactor, 0 while its thread is stuck or has ended.',
+        ['reactor'],
+      ),
+      reactorRestarts: counter(
+        'sidetone_reactor_restarts_total',
+        'Threads of a reactor that have taken the place of one that ended.',
+        ['reactor'],
+      ),
       reactorStreams: gauge('sidetone_reactor_streams', 'Streams that run on a reactor.', ['reactor']),
       connections: gauge('sidetone_connections', 'WebSockets that are open, streaming or not.', ['reactor']),
       queueBytes: gauge('sidetone_queue_bytes', 'Memory that holds queued and held audio.', ['reactor']),

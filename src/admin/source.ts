@@ -1,5 +1,6 @@
 /** Where the admin port's figures come from. */
 import { type Clock, systemClock } from '../clock.js';
+import { noneWell, type ReactorHealth } from '../lane-keeper.js';
 import type { ResolvedOptions } from '../options.js';
 import type { ReactorSnapshot } from '../snapshot.js';
 
@@ -13,15 +14,18 @@ export interface AdminSource {
   /** Whether a new stream would be taken. */
   readonly ready: boolean;
   readonly draining: boolean;
+  /** Of each reactor: whether it works, and how often it was started anew. */
+  readonly reactorHealth: readonly ReactorHealth[];
   /** What each reactor tells of itself, with up to `streamsMax` streams one by one. */
   snapshot(streamsMax?: number): Promise<ReactorSnapshot[]>;
 }
 
-export type ServerState = 'starting' | 'ready' | 'full' | 'draining';
+export type ServerState = 'starting' | 'ready' | 'full' | 'stuck' | 'draining';
 
 export function serverState(source: AdminSource): ServerState {
   if (source.draining) return 'draining';
   if (source.port === 0) return 'starting';
+  if (noneWell(source.reactorHealth)) return 'stuck';
   return source.ready ? 'ready' : 'full';
 }
 

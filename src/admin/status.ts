@@ -1,4 +1,5 @@
 /** The figures of a server as JSON. */
+import type { LaneHealth } from '../lane-keeper.js';
 import type { ReactorSnapshot, StreamGroup, StreamSummary } from '../snapshot.js';
 import { version } from '../version.js';
 import { LATENESS_BIN_MS } from './lateness.js';
@@ -37,6 +38,7 @@ export interface StatusReport {
   pool: Record<string, number>;
   reactors: {
     reactor: number;
+    health: LaneHealth;
     streams: number;
     connections: number;
     queueBytes: number;
@@ -88,6 +90,7 @@ export async function statusReport(figures: Figures): Promise<StatusReport> {
     pool: sumByName(snapshots.flatMap(({ pool }) => (pool ? [{ ...pool }] : []))),
     reactors: snapshots.map(snapshot => ({
       reactor: snapshot.reactor,
+      health: source.reactorHealth.find(({ reactor }) => reactor === snapshot.reactor)?.health ?? 'well',
       streams: streamsOf(snapshot),
       connections: snapshot.connections,
       queueBytes: snapshot.queueBytes,

@@ -22,6 +22,8 @@ const program = new Command('sidetone')
 
 // A command is loaded when it is named: `sidetone check` needs no addon.
 const named = process.argv[2];
+// What it means to a server, serve.ts says; it must not end the process before that is loaded either.
+if (named === 'serve') process.on('SIGHUP', () => {});
 const wanted = named !== undefined && COMMANDS.includes(named) ? [named] : COMMANDS;
 for (const name of wanted) {
   const { register } = (await import(`./${name}.js`)) as { register(program: Command): void };

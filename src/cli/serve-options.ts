@@ -24,10 +24,13 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const CONFIG_FLAG = '--config <file>';
 const CONFIG_VARIABLE = 'SIDETONE_CONFIG';
+const TOKEN_FILE_FLAG = '--auth-token-file <file>';
+const TOKEN_FILE_VARIABLE = 'SIDETONE_AUTH_TOKEN_FILE';
 
 /** What else reads the environment under a name of ours: plugins, the addon's loader, tests and benches. */
 const OTHER_VARIABLES = [
   CONFIG_VARIABLE,
+  TOKEN_FILE_VARIABLE,
   'SIDETONE_ADDON',
   'SIDETONE_RECORD_DIR',
   'SIDETONE_SPEAK_FILE',
@@ -51,6 +54,10 @@ export function addServeOptions(serve: Command): void {
   serve.option(
     CONFIG_FLAG,
     `JSON file with the options of createServer; flags and environment come before it (env: ${CONFIG_VARIABLE})`,
+  );
+  serve.option(
+    TOKEN_FILE_FLAG,
+    `a file with one auth token a line, read again on SIGHUP (env: ${TOKEN_FILE_VARIABLE})`,
   );
   for (const leaf of LEAVES) {
     const { flag, flagAlias, separator } = leaf.entry;
@@ -142,7 +149,31 @@ export function readServeOptions(
     const [name = '', field] = leaf.path;
     options[name] = field === undefined ? value : { ...(options[name] as object), [field]: value };
   }
+  const tokens = (flags.authTokenFile as string | undefined) ?? environment[TOKEN_FILE_VARIABLE];
+  if (tokens !== undefined) {
+    if (options.authToken !== undefined) {
+      const problem = `--auth-token-file: ${tokens}: tokens are given otherwise too: write all of them into the file`;
+      throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+    }
+    options.authToken = tokenFile(tokens);
+  }
   return options as ServerOptions;
+}
+
+/** Its lines, without empty ones. Nothing of it stands in a message. */
+function tokenFile(path: string): string[] {
+  const fail = (why: string): never => {
+    const problem = `--auth-token-file: ${path}: ${why}: give a readable file with one token a line`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+  };
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    fail((error as Error).message);
+  }
+  const tokens = text.split('\n').flatMap(line => line.trim() || []);
+  return tokens.length > 0 ? tokens : fail('no token in it');
 }
 
 function flagValue(leaf: Leaf, flags: Readonly<Record<string, unknown>>): unknown {

@@ -1,20 +1,27 @@
 /** `sidetone serve`: runs a server until SIGTERM or SIGINT, then drains it. */
+import { isDeepStrictEqual } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
-import { createServer } from '../server.js';
+import { resolveOptions } from '../options.js';
+import { createServer, type Server } from '../server.js';
+import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { addServeOptions, readServeOptions, unknownVariables } from './serve-options.js';
+
+/** As commander gives them. */
+type ServeFlagValues = Readonly<Record<string, unknown>>;
 
 export function register(program: Command): void {
   const serve = program.command('serve').description('run a media-stream server');
   addServeOptions(serve);
-  serve.action((flags: Readonly<Record<string, unknown>>) => run(flags));
+  serve.action((flags: ServeFlagValues) => run(flags));
 }
 
-async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
+async function run(flags: ServeFlagValues): Promise<void> {
   // V8 would let its young generation grow to tens of megabytes on a few bytes of garbage a message: half as much again
   // as all the streams take. Kept as it is, it is collected a few times a second more, which costs next to nothing. The
   // flag in the first line of main.ts keeps it smaller from the start; this is for whoever runs that file with node.
   setFlagsFromString('--semi-space-growth-factor=1');
+  const hangups = catchHangups();
   const server = await createServer(readServeOptions(flags, process.env));
   for (const { name, meant } of unknownVariables(process.env)) {
     const remedy = meant === undefined ? 'unset it' : `did you mean ${meant}?`;
@@ -22,21 +29,61 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
   }
   await server.listen();
   server.log.info({ host: server.options.host, port: server.port, adminPort: server.adminPort }, 'listening');
-  // A reactor's thread has ended: the others' calls may end in peace, and the supervisor starts the process anew.
-  server.on('error', () => {
-    process.exitCode = 1;
-    void server.close();
-  });
-  // A plugin's own promise or timer that nobody watches must not end the other calls.
-  process.on('unhandledRejection', err => server.log.error({ err }, 'unhandled rejection'));
-  process.on('uncaughtException', err => server.log.error({ err }, 'uncaught exception'));
   const stop = (signal: string): void => {
     server.log.info({ signal, streams: server.streams }, server.draining ? 'closing at once' : 'draining');
-    server.close().then(() => {
-      server.log.info('closed');
-      process.exitCode = 0;
-      process.off('SIGTERM', stop).off('SIGINT', stop);
-    });
+    server.close().then(
+      () => {
+        server.log.info('closed');
+        process.exitCode = EXIT_OK;
+      },
+      error => {
+        server.log.fatal({ err: error }, 'closed by force');
+        process.exitCode = EXIT_FAILED;
+      },
+    );
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
+  server.guardProcess();
+  hangups.take(() => void reload(server, flags));
 }
+
+/** SIGHUP would end the process. One that comes during the start is taken after it. */
+function catchHangups(): { take(action: () => void): void } {
+  let came = false;
+  let action = (): void => {
+    came = true;
+  };
+  process.on('SIGHUP', () => action());
+  return {
+    take(taken) {
+      action = taken;
+      if (came) action();
+    },
+  };
+}
+
+/** Reads tokens and certificates again. Nothing is dropped; what cannot be read leaves all as it was. */
+async function reload(server: Server, flags: ServeFlagValues): Promise<void> {
+  if (server.draining) {
+    server.log.info({ signal: 'SIGHUP' }, 'not read again: the server is draining');
+    return;
+  }
+  try {
+    const { authToken, tls, ...others } = readServeOptions(flags, process.env);
+    const before = server.options as Record<string, unknown>;
+    const needRestart = Object.entries(resolveOptions(others))
+      .filter(([key, value]) => !RELOADED.has(key) && !isDeepStrictEqual(value, before[key]))
+      .map(([key]) => key);
+    await server.reload({ authToken, tls });
+    server.log.info({ signal: 'SIGHUP' }, 'tokens and certificates read again');
+    if (needRestart.length > 0) {
+      server.log.warn({ options: needRestart }, 'these have changed and need a restart of the server');
+    }
+  } catch (error) {
+    const problem = 'tokens and certificates could not be read again: the server keeps what it has';
+    server.log.error({ signal: 'SIGHUP', err: error }, problem);
+  }
+}
+
+/** `plugins` is filled in where there are none, so it cannot be compared. */
+const RELOADED: ReadonlySet<string> = new Set(['authToken', 'tls', 'plugins']);

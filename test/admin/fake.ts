@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import type { AdminSource } from '../../src/admin/admin.js';
+import type { ReactorHealth } from '../../src/lane-keeper.js';
 import { native } from '../../src/native.js';
 import { REACTOR_COUNTERS } from '../../src/reactor-counters.js';
 import type { ReactorSnapshot, StreamSummary } from '../../src/snapshot.js';
@@ -51,6 +52,7 @@ export class FakeSource implements AdminSource {
   port = 8080;
   ready = true;
   draining = false;
+  reactorHealth: ReactorHealth[] = [{ reactor: 0, health: 'well', restarts: 0 }];
   /** What the server was asked for, in order. */
   readonly asked: (number | undefined)[] = [];
   answer: () => Promise<ReactorSnapshot[]> = async () => [fakeSnapshot(0)];

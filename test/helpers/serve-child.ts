@@ -12,6 +12,8 @@ export interface Exit {
 
 export interface ServeChild {
   readonly port: number;
+  /** 0 unless it was started with `admin`. */
+  readonly adminPort: number;
   readonly process: ChildProcess;
   /** Resolves when the process has ended. */
   readonly exit: Promise<Exit>;
@@ -50,20 +52,23 @@ export function runCli(
   return { process: child, exit, output: () => output };
 }
 
-/** Starts a server on a free port and waits until it listens. */
+/** Starts a server on a free port and waits until it listens. `admin`: with an admin port, on a free one too. */
 export async function serveChild(
   args: readonly string[] = [],
-  options: Parameters<typeof runCli>[1] = {},
+  options: Parameters<typeof runCli>[1] & { admin?: boolean } = {},
 ): Promise<ServeChild> {
   const level = args.includes('--log-level') ? [] : ['--log-level', 'info'];
-  const child = runCli(['serve', '--port', '0', '--no-admin', ...level, ...args], options);
-  const port = await listeningPort(child).catch(error => {
+  const child = runCli(
+    ['serve', '--port', '0', ...(options.admin ? [] : ['--no-admin']), ...level, ...args],
+    options,
+  );
+  const ports = await listeningPorts(child).catch(error => {
     child.process.kill('SIGKILL');
     throw error;
   });
   return {
     ...child,
-    port,
+    ...ports,
     stop() {
       child.process.kill('SIGTERM');
       return child.exit;
@@ -75,14 +80,19 @@ export async function serveChild(
   };
 }
 
-async function listeningPort(child: ReturnType<typeof runCli>): Promise<number> {
-  const deadline = performance.now() + 15_000;
+async function listeningPorts(
+  child: ReturnType<typeof runCli>,
+): Promise<Pick<ServeChild, 'port' | 'adminPort'>> {
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const line = child
       .output()
       .split('\n')
       .find(text => text.includes('"msg":"listening"'));
-    if (line) return (JSON.parse(line) as { port: number }).port;
+    if (line) {
+      const { port, adminPort } = JSON.parse(line) as ServeChild;
+      return { port, adminPort };
+    }
     if (child.process.exitCode !== null || performance.now() > deadline) {
       throw new Error(`the server does not listen: ${child.output()}`);
     }
