@@ -189,6 +189,9 @@ export class Mp3Outlet implements Outlet {
     this.#pump();
   }
 
+  /** Files are heard whole. */
+  tellSkipped(): void {}
+
   drained(): void {
     this.#pump();
   }

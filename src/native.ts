@@ -34,6 +34,9 @@ export const INFO = {
   queuedMs: 14,
   scheduled: 15, // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
   nowMs: 16, // the caller, before every call in which time plays a part: see Engine.at()
+  skippedFrom: 17, // takeSkipped
+  skippedTo: 18,
+  skips: 19, // play, playHeard, tick: grows whenever a stream has something for takeSkipped
 } as const;
 
 /** What `gather` reads, written by the reactor. */
@@ -50,6 +53,8 @@ export interface NativeOutbound {
   leadMs: number;
   chunkMs: number;
   queueMaxMs: number;
+  /** Live audio that is later than this is caught up; 0: never. */
+  liveLatencyMaxMs: number;
 }
 
 export interface NativeInbound {
@@ -113,8 +118,17 @@ export interface NativeEngine {
   deliverPcm(stream: number, track: number, pcm: Int16Array, concealed: boolean): number;
   /** Nobody hears this stream: receive() and next() have nothing for it any more. */
   deafen(stream: number): void;
-  /** Returns how many messages are due now and lie in the send slab; -1 where the queue was full. */
-  play(stream: number, pcm: Int16Array, sampleRate: number, sendNow: boolean): number;
+  /**
+   * Returns how many messages are due now and lie in the send slab; -1 where the queue was full. `liveLatencyMaxMs`
+   * is how late it may be, 0 for as late as it likes, NOT_LIVE (live.ts) for what is not live.
+   */
+  play(
+    stream: number,
+    pcm: Int16Array,
+    sampleRate: number,
+    sendNow: boolean,
+    liveLatencyMaxMs: number,
+  ): number;
   /** The same of the frame that was delivered last, as it lies in its buffer now. */
   playHeard(stream: number): number;
   /** Returns how many messages lie in the send slab. */
@@ -131,6 +145,8 @@ export interface NativeEngine {
   noteSequence(stream: number, sequence: number): void;
   clear(stream: number): void;
   cutAt(stream: number, position: number): void;
+  /** 1 with the next range of positions of live audio that was left out in `info`, or 0. */
+  takeSkipped(stream: number): number;
   position(stream: number): void;
   streamCounters(stream: number, values: Float64Array): void;
   totals(values: Float64Array): void;

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CODECS, ENCODINGS } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
+import { isLiveBound, LIVE_BOUND_REMEDY } from './live.js';
 import { STREAM_CODECS } from './telnyx/requests.js';
 
 const port = z.number().int().min(0).max(65535);
@@ -131,6 +132,11 @@ export const serverOptionsSchema = z.strictObject({
   leadMs: ms(20, 5000).default(200).describe('how far ahead Telnyx is kept while audio is queued'),
   chunkMs: ms(20, 1000).default(100).describe('longest audio of one message'),
   queueMaxMs: ms(100, 3600e3).default(60_000).describe('longest audio that may wait in one stream'),
+  liveLatencyMaxMs: z
+    .number()
+    .refine(isLiveBound, LIVE_BOUND_REMEDY)
+    .default(400)
+    .describe('live audio that is later than this is caught up; 0: never'),
   // 1 GiB: 10,000 streams with 12 s of PCMU each, or all of them at 100 ms of L16 48 kHz with plenty left.
   queueBytesMax: z
     .number()
@@ -196,6 +202,7 @@ export type ReactorOptions = Pick<
   | 'leadMs'
   | 'chunkMs'
   | 'queueMaxMs'
+  | 'liveLatencyMaxMs'
   | 'queueBytesMax'
   | 'l16ByteOrder'
   | 'idleTimeoutSeconds'

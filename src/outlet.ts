@@ -19,10 +19,10 @@ export interface Outlet {
   /** Audio that has not been heard, in ms: what waits here and what the far end still has. */
   queuedMs(): number;
   /**
-   * Takes all of some PCM, which it copies, or none.
+   * Takes all of some PCM, which it copies, or none. `liveLatencyMaxMs`: see NativeEngine.play().
    * @throws SidetoneError SIDETONE_QUEUE_FULL
    */
-  enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void;
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void;
   /** The playback is complete: what was taken need not wait for more of it. */
   complete(): void;
   /** A mark goes behind this position: a message should end there. */
@@ -33,6 +33,8 @@ export interface Outlet {
   clear(): void;
   /** The far end has read some of what it was sent, or some time has passed. */
   drained(): void;
+  /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */
+  tellSkipped(told: (from: number, to: number) => void): void;
   counters(): Record<string, number>;
   /** The stream has ended: nothing is sent any more. */
   close(): void;
@@ -55,6 +57,7 @@ export class EngineOutlet implements Outlet {
   readonly #link: EngineOutletSetup['link'];
   readonly #pooled: EngineOutletSetup['pooled'];
   readonly #samplesPerMs: number;
+  #skipsSeen = 0;
 
   constructor(setup: EngineOutletSetup) {
     this.#reactor = setup.reactor;
@@ -79,9 +82,9 @@ export class EngineOutlet implements Outlet {
     return info[INFO.queuedMs]! + info[INFO.aheadMs]!;
   }
 
-  enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void {
     const reactor = this.#reactor;
-    const due = reactor.play(this.#slot, samples, sampleRate, nowMs);
+    const due = reactor.play(this.#slot, samples, sampleRate, nowMs, liveLatencyMaxMs);
     if (due < 0) {
       throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), reactor.options.queueMaxMs);
     }
@@ -102,6 +105,13 @@ export class EngineOutlet implements Outlet {
   clear(): void {
     this.#reactor.engine.at(this.#reactor.clock.now()).clear(this.#slot);
     this.#link.sendText(CLEAR_TEXT);
+  }
+
+  tellSkipped(told: (from: number, to: number) => void): void {
+    const { native, info } = this.#reactor.engine;
+    if (info[INFO.skips] === this.#skipsSeen) return;
+    this.#skipsSeen = info[INFO.skips]!;
+    while (native.takeSkipped(this.#slot) === 1) told(info[INFO.skippedFrom]!, info[INFO.skippedTo]!);
   }
 
   counters(): Record<string, number> {

@@ -1,6 +1,7 @@
 /** What `play()` takes, and the checking of it. */
 import { SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
+import { isLiveBound, LIVE_BOUND_REMEDY } from './live.js';
 import type { AudioFrame } from './plugin.js';
 
 /** Anything `play()` takes: PCM, a frame, or a source of PCM. */
@@ -14,15 +15,27 @@ export type PlayableAudio =
 export interface PlayOptions {
   /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
   sampleRate?: number;
+  /**
+   * This audio is live, and shortened where it is later than this, in ms: 100 to 60000, or 0 for as late as it comes.
+   * Default: frames have their plugin's or the server's bound; anything else is not live and is heard whole.
+   */
+  liveLatencyMaxMs?: number;
 }
 
-/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+/**
+ * The rate in `options`, which are checked.
+ * @throws SidetoneError SIDETONE_BAD_ARGUMENT
+ */
 export function checkedRate(options: PlayOptions, usual: number): number {
   if (typeof options !== 'object' || options === null) {
-    const problem = `play options: ${shown(options)}: pass { sampleRate }`;
+    const problem = `play options: ${shown(options)}: pass { sampleRate, liveLatencyMaxMs }`;
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
   }
-  const { sampleRate = usual } = options;
+  const { sampleRate = usual, liveLatencyMaxMs } = options;
+  if (liveLatencyMaxMs !== undefined && !isLiveBound(liveLatencyMaxMs)) {
+    const problem = `play liveLatencyMaxMs: ${shown(liveLatencyMaxMs)}: ${LIVE_BOUND_REMEDY}`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
   if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
   throw new SidetoneError(
     'SIDETONE_BAD_ARGUMENT',

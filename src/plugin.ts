@@ -4,6 +4,7 @@
  */
 import { CODECS, ENCODINGS, type Encoding, isEncoding, SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
+import { isLiveBound, LIVE_BOUND_REMEDY } from './live.js';
 import type { Stream } from './stream.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
 import type { WebhookEvent } from './telnyx/webhooks.js';
@@ -31,7 +32,7 @@ export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed'>;
 
 /** What `await playback` gives. */
 export interface PlaybackResult {
-  /** How much of it was heard in the call, in ms. */
+  /** How much of it was heard in the call, in ms of what was played: what was shortened counts in full. */
   playedMs: number;
   /** Whether `clear()`, or the end of the stream, cut it off. */
   interrupted: boolean;
@@ -119,6 +120,12 @@ export interface Plugin {
   path?: string;
   audio?: AudioOptions;
   outbound?: OutboundOptions;
+  /**
+   * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Live are
+   * frames that are played (`stream.play(frame)`), and with this option also an `Int16Array` that is played inside
+   * `onAudio` and is no longer than the frame: what a handler makes of each frame.
+   */
+  liveLatencyMaxMs?: number;
   /** Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream. */
   accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
   /** Called at `start`; the handler it returns hears the stream. */
@@ -232,6 +239,9 @@ export function definePlugin(plugin: Plugin): Plugin {
   }
   if (plugin.onWebhook !== undefined && typeof plugin.onWebhook !== 'function') {
     fail('onWebhook', plugin.onWebhook, 'give a function (event) => {}');
+  }
+  if (plugin.liveLatencyMaxMs !== undefined && !isLiveBound(plugin.liveLatencyMaxMs)) {
+    fail('liveLatencyMaxMs', plugin.liveLatencyMaxMs, LIVE_BOUND_REMEDY);
   }
   checkFormats(plugin);
   return plugin;

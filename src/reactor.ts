@@ -34,6 +34,8 @@ interface OpenStream {
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
+  liveLatencyMaxMs: number;
+  livePieces: boolean;
   /** Media are sent to it at once; undefined where the connection wants to see them. */
   socket: Socket | undefined;
 }
@@ -224,7 +226,7 @@ export class Reactor {
         l16OrderAuto: options.l16ByteOrder === 'auto',
         conceals: options.concealment === 'on',
       },
-      outbound: nativeOutbound(outbound, options),
+      outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
     });
     const stream = this.#makeStream({ reactor: this, slot, ...open });
     if (!stream) {
@@ -294,17 +296,25 @@ export class Reactor {
 
   /**
    * Queues PCM for a stream. Returns how many messages are due now, to be sent by flush(): none while sends are under
-   * way; -1 where the queue was full.
+   * way; -1 where the queue was full. `liveLatencyMaxMs`: see NativeEngine.play().
    */
-  play(slot: number, samples: Int16Array, sampleRate: number, nowMs: number): number {
-    const due = this.engine.at(nowMs).play(slot, samples, sampleRate, !this.#sending);
+  play(
+    slot: number,
+    samples: Int16Array,
+    sampleRate: number,
+    nowMs: number,
+    liveLatencyMaxMs: number,
+  ): number {
+    const due = this.engine.at(nowMs).play(slot, samples, sampleRate, !this.#sending, liveLatencyMaxMs);
     this.wake();
     return due;
   }
 
   /** The same of the frame that the stream's handler is hearing. */
-  playHeard(slot: number, frame: AudioFrame): number {
-    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, this.nowMs);
+  playHeard(slot: number, frame: AudioFrame, liveLatencyMaxMs: number): number {
+    if (this.#sending) {
+      return this.play(slot, frame.samples, frame.sampleRate, this.nowMs, liveLatencyMaxMs);
+    }
     const due = this.engine.at(this.nowMs).playHeard(slot);
     this.wake();
     return due;

@@ -11,6 +11,7 @@ import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import type { MarkResult, Playback, PlaybackEntry } from './ledger.js';
+import { NOT_LIVE } from './live.js';
 import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
 import { checkedRate, type PlayableAudio, type PlayOptions, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
@@ -40,6 +41,10 @@ export interface StreamSetup {
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
+  /** How late live audio may be, in ms; 0: as late as it comes. */
+  liveLatencyMaxMs: number;
+  /** What a handler makes of each frame is live too. */
+  livePieces: boolean;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
@@ -83,6 +88,8 @@ export class Stream implements PlayerOwner {
   readonly mode: OutboundMode;
   /** @internal On the reactor's clock. */
   readonly startedMs: number;
+  readonly #liveLatencyMaxMs: number;
+  readonly #livePieces: boolean;
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -130,6 +137,8 @@ export class Stream implements PlayerOwner {
     }
     this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
     this.#player = new Player({ ...setup, pooled: this.#pooled }, this);
+    this.#liveLatencyMaxMs = setup.liveLatencyMaxMs;
+    this.#livePieces = setup.livePieces;
   }
 
   /** The call's identifiers and parameters. */
@@ -165,6 +174,9 @@ export class Stream implements PlayerOwner {
    * that is being heard, inside its callback, is the live path: it allocates nothing and returns the stream's one live
    * playback, which stands for everything played so; where the queue is full, the frame is dropped and `onError` told.
    *
+   * Frames are live audio, here and on another stream: what of them is later than `liveLatencyMaxMs` is shortened until
+   * it is in time again. Other audio is so where `options.liveLatencyMaxMs` or the plugin says that it is live.
+   *
    * In MP3 mode PCM becomes files, one a second at most, of what was played by then; each is some 50 to 150 ms longer
    * than its audio, so that whole utterances sound better than many pieces.
    *
@@ -177,13 +189,25 @@ export class Stream implements PlayerOwner {
     const isHeard = hearing !== undefined && (audio === hearing || audio === hearing.samples);
     // While live audio goes out nothing is being fed: the player need not be asked.
     if (isHeard && (this.#live !== undefined || !this.#player.isFeeding)) {
-      if (options !== undefined) checkedRate(options, this.sampleRate);
-      return this.#playLive(hearing);
+      if (options === undefined) return this.#playLive(hearing, this.#liveLatencyMaxMs);
+      checkedRate(options, this.sampleRate);
+      return this.#playLive(hearing, options.liveLatencyMaxMs ?? this.#liveLatencyMaxMs);
     }
     const sampleRate = options === undefined ? this.sampleRate : checkedRate(options, this.sampleRate);
-    if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate);
-    if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate);
-    return this.#player.playSource(toIterator(audio), sampleRate);
+    const live = options?.liveLatencyMaxMs ?? this.#usualBound(audio, sampleRate);
+    if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate, live);
+    if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate, live);
+    return this.#player.playSource(toIterator(audio), sampleRate, live);
+  }
+
+  /** How late `audio` may be of which the handler does not say it. */
+  #usualBound(audio: PlayableAudio, sampleRate: number): number {
+    if (audio instanceof InboundFrame) return this.#liveLatencyMaxMs;
+    const hearing = this.#hearing;
+    if (!this.#livePieces || hearing === undefined || !(audio instanceof Int16Array)) return NOT_LIVE;
+    // A resampler gives a sample more now and then.
+    const longest = (hearing.samples.length / hearing.sampleRate) * sampleRate + 1;
+    return audio.length <= longest ? this.#liveLatencyMaxMs : NOT_LIVE;
   }
 
   /**
@@ -383,22 +407,22 @@ export class Stream implements PlayerOwner {
     this.#onAudio = undefined;
   }
 
-  #playLive(frame: InboundFrame): Playback {
+  #playLive(frame: InboundFrame, liveLatencyMaxMs: number): Playback {
     // Not its truth: that would be looked up in the playback, which nothing else here touches.
     if (this.#live === undefined) {
       this.#live = this.#player.openLive();
       this.#liveFull = false;
     }
     const reactor = this.#reactor;
-    if (!this.#isDirect) {
+    if (!this.#isDirect || liveLatencyMaxMs !== this.#liveLatencyMaxMs) {
       try {
-        this.#player.enqueueLive(frame.samples, frame.sampleRate, reactor.nowMs);
+        this.#player.enqueueLive(frame.samples, frame.sampleRate, reactor.nowMs, liveLatencyMaxMs);
       } catch (error) {
         this.#liveDropped(frame, error);
       }
       return this.#live;
     }
-    const due = reactor.playHeard(this.#slot, frame);
+    const due = reactor.playHeard(this.#slot, frame, liveLatencyMaxMs);
     if (due > 0) reactor.flush(due);
     else if (due < 0) this.#liveDropped(frame);
     return this.#live;

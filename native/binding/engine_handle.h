@@ -31,6 +31,9 @@ enum Info : size_t {
   kQueuedMs,
   kScheduled,
   kNowMs,
+  kSkippedFrom,
+  kSkippedTo,
+  kSkips,
   kInfoCount,
 };
 

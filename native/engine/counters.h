@@ -27,6 +27,10 @@ enum class Counter : uint8_t {
   Underruns,
   PaddedMessages,
   PlaysRefused,
+  LiveCatchUps,
+  LivePauseCutMs,
+  LiveSpeechCutMs,
+  LiveSkippedMs,
   Count,
 };
 constexpr size_t kCounters = static_cast<size_t>(Counter::Count);
@@ -36,6 +40,7 @@ constexpr std::array<const char*, kCounters> kCounterNames = {
     "framesReordered", "framesLate",    "framesDuplicate", "reorderOverflows", "resyncs",
     "pauses",          "badPayloads",   "emptyPayloads",   "unwantedTrack",    "mediaSent",
     "bytesSent",       "underruns",     "paddedMessages",  "playsRefused",
+    "liveCatchUps",    "livePauseCutMs", "liveSpeechCutMs", "liveSkippedMs",
 };
 
 using CounterValues = std::array<double, kCounters>;

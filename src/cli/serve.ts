@@ -35,6 +35,7 @@ interface ServeFlags {
   lead?: number;
   chunk?: number;
   queueMax?: number;
+  liveLatencyMax?: number;
   handlerErrors?: ServerOptions['handlerErrors'];
   l16ByteOrder?: ServerOptions['l16ByteOrder'];
   concealment?: ServerOptions['concealment'];
@@ -105,6 +106,11 @@ export function register(program: Command): void {
   option('--lead <ms>', 'how far ahead Telnyx is kept while audio is queued (default: 200)', number);
   option('--chunk <ms>', 'longest audio of one message (default: 100)', number);
   option('--queue-max <ms>', 'longest audio that may wait in one stream (default: 60000)', number);
+  option(
+    '--live-latency-max <ms>',
+    'live audio that is later than this is caught up, 0: never (default: 400)',
+    number,
+  );
   option(
     '--handler-errors <end|bypass>',
     "a failing handler's stream ends or goes on without it (default: end)",
@@ -184,6 +190,7 @@ function fromFlags(flags: ServeFlags): ServerOptions {
     leadMs: flags.lead,
     chunkMs: flags.chunk,
     queueMaxMs: flags.queueMax,
+    liveLatencyMaxMs: flags.liveLatencyMax,
     handlerErrors: flags.handlerErrors,
     l16ByteOrder: flags.l16ByteOrder,
     concealment: flags.concealment,
