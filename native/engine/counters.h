@@ -28,9 +28,9 @@ enum class Counter : uint8_t {
   PaddedMessages,
   PlaysRefused,
   LiveCatchUps,
-  LivePauseCutMs,
-  LiveSpeechCutMs,
-  LiveSkippedMs,
+  LivePauseCutSeconds,
+  LiveSpeechCutSeconds,
+  LiveSkippedSeconds,
   Count,
 };
 constexpr size_t kCounters = static_cast<size_t>(Counter::Count);
@@ -40,7 +40,7 @@ constexpr std::array<const char*, kCounters> kCounterNames = {
     "framesReordered", "framesLate",    "framesDuplicate", "reorderOverflows", "resyncs",
     "pauses",          "badPayloads",   "emptyPayloads",   "unwantedTrack",    "mediaSent",
     "bytesSent",       "underruns",     "paddedMessages",  "playsRefused",
-    "liveCatchUps",    "livePauseCutMs", "liveSpeechCutMs", "liveSkippedMs",
+    "liveCatchUps",    "livePauseCutSeconds", "liveSpeechCutSeconds", "liveSkippedSeconds",
 };
 
 using CounterValues = std::array<double, kCounters>;

@@ -429,9 +429,9 @@ void Engine::addCounters(const Stream& stream, CounterValues& values) const {
   value(values, Counter::PaddedMessages) += outbound.padded;
   value(values, Counter::PlaysRefused) += outbound.refused;
   value(values, Counter::LiveCatchUps) += stream.outbound.catchUps();
-  value(values, Counter::LivePauseCutMs) += outbound.pauseCutMs;
-  value(values, Counter::LiveSpeechCutMs) += outbound.speechCutMs;
-  value(values, Counter::LiveSkippedMs) += outbound.skippedMs;
+  value(values, Counter::LivePauseCutSeconds) += outbound.pauseCutMs / 1000;
+  value(values, Counter::LiveSpeechCutSeconds) += outbound.speechCutMs / 1000;
+  value(values, Counter::LiveSkippedSeconds) += outbound.skippedMs / 1000;
 }
 
 }  // namespace sidetone

@@ -131,7 +131,7 @@ class SkippedRanges {
  * When live audio that is late is shortened, and by how much. `lateMs` is how far what the far end has and what
  * is queued lie ahead of what is being heard.
  *
- *   late > bound ─▶ pauses are shortened ─▶ speech too, as fast as 2.8 s need it ─▶ late < bound / 2: done
+ *   late > bound ─▶ pauses are shortened ─▶ speech too, where 2.7 s need it ─▶ late < bound / 2: done
  *                └▶ 3 s over the bound: skipped
  */
 class CatchUp {
@@ -154,6 +154,7 @@ class CatchUp {
     if (lateMs <= goalMs) running_ = false;
     if (!running_) {
       untilMs_ = 0;
+      hastens_ = false;
       return false;
     }
     step.cutMaxMs = lateMs - goalMs;
@@ -163,7 +164,8 @@ class CatchUp {
     }
     const double excessMs = lateMs - boundMs * kSpeechGoal;
     const double needed = 1 + excessMs / std::max(untilMs_ - nowMs, kLastMs);
-    step.speed = needed < kWorthwhile ? 1 : std::clamp(needed, kSlowest, kFastest);
+    hastens_ = excessMs > 0 && (hastens_ || needed >= kUrgent);
+    step.speed = hastens_ ? std::clamp(needed, kSlowest, kFastest) : 1;
     return true;
   }
 
@@ -176,13 +178,13 @@ class CatchUp {
   uint32_t count() const { return count_; }
 
  private:
-  static constexpr double kWithinMs = 2800;
-  static constexpr double kLastMs = 500;
+  static constexpr double kWithinMs = 2700;
+  static constexpr double kLastMs = 100;
   static constexpr double kHopelessMs = 3000;
   static constexpr double kGoal = 0.5;        // of the bound: pauses are shortened down to this …
   static constexpr double kSpeechGoal = 0.8;  // … and speech to this
-  // A speech-up that is hardly needed waits for a pause; one that is done is done in earnest.
-  static constexpr double kWorthwhile = 1.15;
+  // Speech stays as it is as long as this speed would still do: a pause may come first.
+  static constexpr double kUrgent = 1.4;
   static constexpr double kSlowest = 1.25;
   static constexpr double kFastest = 2;
   // A pause lies 30 dB below the loudest sound of the last half second, or below a quiet line's noise.
@@ -195,6 +197,7 @@ class CatchUp {
   double loudest_ = 0;
   uint32_t count_ = 0;
   bool running_ = false;
+  bool hastens_ = false;  // speech is being shortened
 };
 
 }  // namespace sidetone

@@ -329,7 +329,10 @@ size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
 }
 
 void Outbound::sent(size_t samples, double stoodFor, size_t padding, size_t bytes, double nowMs) {
-  if (playout_.dryAtMs() < nowMs && lastEnqueueMs_ < playout_.dryAtMs()) counters_.underruns++;
+  const double gapMs = nowMs - playout_.dryAtMs();
+  if (gapMs > 0 && lastEnqueueMs_ < playout_.dryAtMs() && (!lastWasLive_ || gapMs >= kGapMinMs)) {
+    counters_.underruns++;
+  }
   playout_.sent(sent_, stoodFor, static_cast<double>(padding), nowMs, stoodFor - static_cast<double>(samples));
   if (!pooled_ && runs_.headBoundMs() == 0) notLiveUntilMs_ = playout_.dryAtMs();
   sent_ += stoodFor;
