@@ -64,6 +64,8 @@ export function tone(hz: number, ms: number, sampleRate: number, level = 8000): 
 export interface LateCall {
   virtual: VirtualReactor;
   sampleRate: number;
+  /** On the clock, when the caller's time began. */
+  startedMs: number;
   /** From now on the caller's messages wait. */
   stall(): void;
   /** They come, all at once. */
@@ -102,6 +104,7 @@ export function lateCall(
   return {
     virtual,
     sampleRate,
+    startedMs: virtual.clock.now(),
     stall: () => {
       held = [];
     },
