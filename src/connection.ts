@@ -353,8 +353,7 @@ export class Connection implements StreamLink {
       handlerRate,
       tracks,
       query: this.setup.query,
-      liveLatencyMaxMs:
-        this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
+      liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
       livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
       socket: this.#capture ? undefined : this.#socket,
     });

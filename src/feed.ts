@@ -89,12 +89,7 @@ export class Feed {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  addPcm(
-    playback: PlaybackEntry,
-    samples: Int16Array,
-    sampleRate: number,
-    liveLatencyMaxMs: number,
-  ): void {
+  addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     const waitingMs = (samples.length * 1000) / sampleRate;
     this.#mustHaveRoomFor(waitingMs);
     // Nothing to copy where its memory is gone.

@@ -9,9 +9,7 @@ const BOUND_MAX_MS = 60_000;
 
 /** Whether a `liveLatencyMaxMs` makes sense; 0 means never to shorten. */
 export function isLiveBound(value: unknown): value is number {
-  return (
-    typeof value === 'number' && (value === 0 || (value >= BOUND_MIN_MS && value <= BOUND_MAX_MS))
-  );
+  return typeof value === 'number' && (value === 0 || (value >= BOUND_MIN_MS && value <= BOUND_MAX_MS));
 }
 
 /** What to give where isLiveBound() says no. */

@@ -213,11 +213,7 @@ export interface NativeAddon extends NativeLoad {
    * All of a sound as late live audio is shortened, with speech at `speed` (1 to 2). `places` holds pairs of a place in
    * the original and the place in `samples` that it has become, rising.
    */
-  shorten(
-    pcm: Int16Array,
-    sampleRate: number,
-    speed: number,
-  ): { samples: Int16Array; places: Uint32Array };
+  shorten(pcm: Int16Array, sampleRate: number, speed: number): { samples: Int16Array; places: Uint32Array };
   /** By name of the kernel: 'scalar' first, the one that this machine uses last. */
   kernels: { ulaw: Record<string, LawKernel>; alaw: Record<string, LawKernel> };
   /** CLOCK_MONOTONIC or what the system has in its place, in ms. */

@@ -105,11 +105,7 @@ export class Player implements LedgerOwner {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  playSource(
-    source: ReturnType<typeof toIterator>,
-    sampleRate: number,
-    liveLatencyMaxMs: number,
-  ): Playback {
+  playSource(source: ReturnType<typeof toIterator>, sampleRate: number, liveLatencyMaxMs: number): Playback {
     const feed = this.#feeding();
     feed.mustHaveRoom();
     const playback = this.#ledger.open();
@@ -228,12 +224,7 @@ export class Player implements LedgerOwner {
     return playback;
   }
 
-  #enqueue(
-    playback: PlaybackEntry,
-    samples: Int16Array,
-    sampleRate: number,
-    liveLatencyMaxMs: number,
-  ): void {
+  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     this.#begin(playback);
     this.#outlet.enqueue(samples, sampleRate, this.#reactor.clock.now(), liveLatencyMaxMs);
   }

@@ -326,7 +326,11 @@ if (values.json) {
   const report = { cpu: cpus()[0]?.model, node: process.version, speech: speechSeconds, notes };
   writeFileSync(
     values.json,
-    JSON.stringify({ ...report, echo: Object.fromEntries(echo), calls: scored, byteOrder, shortened }, null, 2),
+    JSON.stringify(
+      { ...report, echo: Object.fromEntries(echo), calls: scored, byteOrder, shortened },
+      null,
+      2,
+    ),
   );
 }
 process.exitCode = worse > 0 ? 1 : 0;

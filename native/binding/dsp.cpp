@@ -252,8 +252,9 @@ class L16OrderBinding : public Napi::ObjectWrap<L16OrderBinding> {
 };
 
 /**
- * shorten(Int16Array, rateHz, speed): all of a sound as late live audio is shortened, 20 ms at a time. Returns
- * { samples, places }: pairs of a place in the original and the place in `samples` that it has become.
+ * shorten(Int16Array, rateHz, speed): all of a sound as late live audio is shortened, 20 ms at a time.
+ * Returns { samples, places }: pairs of a place in the original and the place in `samples` that it has
+ * become.
  */
 Napi::Value ShortenAll(const Napi::CallbackInfo& info) {
   const auto pcm = samplesArgument(info, 0, "samples");

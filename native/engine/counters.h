@@ -36,11 +36,29 @@ enum class Counter : uint8_t {
 constexpr size_t kCounters = static_cast<size_t>(Counter::Count);
 
 constexpr std::array<const char*, kCounters> kCounterNames = {
-    "mediaReceived",   "bytesReceived", "framesHeard",     "framesConcealed",  "framesLost",
-    "framesReordered", "framesLate",    "framesDuplicate", "reorderOverflows", "resyncs",
-    "pauses",          "badPayloads",   "emptyPayloads",   "unwantedTrack",    "mediaSent",
-    "bytesSent",       "underruns",     "paddedMessages",  "playsRefused",
-    "liveCatchUps",    "livePauseCutSeconds", "liveSpeechCutSeconds", "liveSkippedSeconds",
+    "mediaReceived",
+    "bytesReceived",
+    "framesHeard",
+    "framesConcealed",
+    "framesLost",
+    "framesReordered",
+    "framesLate",
+    "framesDuplicate",
+    "reorderOverflows",
+    "resyncs",
+    "pauses",
+    "badPayloads",
+    "emptyPayloads",
+    "unwantedTrack",
+    "mediaSent",
+    "bytesSent",
+    "underruns",
+    "paddedMessages",
+    "playsRefused",
+    "liveCatchUps",
+    "livePauseCutSeconds",
+    "liveSpeechCutSeconds",
+    "liveSkippedSeconds",
 };
 
 using CounterValues = std::array<double, kCounters>;

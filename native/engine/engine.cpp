@@ -186,8 +186,8 @@ int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
     case Delivery::Kind::Frame: {
       const InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
       const bool isUlaw = inbound.config().encoding == Encoding::Pcmu && !inbound.resamples();
-      heard_ = {stream.sendTimer.stream, inbound.frameBuffer(), delivery.samples, inbound.config().handlerHz,
-                delivery.timestampMs, isUlaw ? delivery.payload : nullptr};
+      heard_ = {stream.sendTimer.stream,    inbound.frameBuffer(), delivery.samples,
+                inbound.config().handlerHz, delivery.timestampMs,  isUlaw ? delivery.payload : nullptr};
       return static_cast<int>(delivery.samples);
     }
     case Delivery::Kind::PoolPayload:
@@ -428,10 +428,11 @@ void Engine::addCounters(const Stream& stream, CounterValues& values) const {
   value(values, Counter::Underruns) += outbound.underruns;
   value(values, Counter::PaddedMessages) += outbound.padded;
   value(values, Counter::PlaysRefused) += outbound.refused;
-  value(values, Counter::LiveCatchUps) += stream.outbound.catchUps();
-  value(values, Counter::LivePauseCutSeconds) += outbound.pauseCutMs / 1000;
-  value(values, Counter::LiveSpeechCutSeconds) += outbound.speechCutMs / 1000;
-  value(values, Counter::LiveSkippedSeconds) += outbound.skippedMs / 1000;
+  const CatchUp::Counters& late = stream.outbound.catchUps();
+  value(values, Counter::LiveCatchUps) += late.catchUps;
+  value(values, Counter::LivePauseCutSeconds) += late.pauseCutMs / 1000;
+  value(values, Counter::LiveSpeechCutSeconds) += late.speechCutMs / 1000;
+  value(values, Counter::LiveSkippedSeconds) += late.skippedMs / 1000;
 }
 
 }  // namespace sidetone

@@ -9,32 +9,43 @@ namespace sidetone {
 
 /**
  * Which parts of a queue are live audio, and how late each may be. Positions are those of Outbound: samples
- * accepted since the stream's start.
+ * accepted since the stream's start. The parts lie in memory that is looked at only where there are several.
  */
 class LiveRuns {
  public:
+  struct Run {
+    double end;
+    double boundMs;
+  };
+  using Store = std::array<Run, 6>;
+
+  explicit LiveRuns(Store& store) : runs_(&store) {}
+
   /** What is accepted from `position` on is live and has this bound; 0: it is not live. */
   void begin(double boundMs, double position, bool queueIsEmpty) {
     if (queueIsEmpty) count_ = 0;
     if (boundMs != tailBoundMs_ && !queueIsEmpty) {
-      // Too many changes within what is queued: the last parts count as one that is not live, and stays whole.
-      if (count_ == kRuns) boundMs = 0;
-      else runs_[count_++] = {position, tailBoundMs_};
+      // Too many changes within what is queued: the last parts count as one that is not live, and stays
+      // whole.
+      if (count_ == runs_->size())
+        boundMs = 0;
+      else
+        (*runs_)[count_++] = {position, tailBoundMs_};
     }
     tailBoundMs_ = boundMs;
   }
 
   /** The bound of what stands first in the queue, 0 where it is not live. */
-  double headBoundMs() const { return count_ > 0 ? runs_[0].boundMs : tailBoundMs_; }
+  double headBoundMs() const { return count_ > 0 ? runs_->front().boundMs : tailBoundMs_; }
   /** Where that part ends; `accepted` is where the queue ends. */
-  double headEnd(double accepted) const { return count_ > 0 ? runs_[0].end : accepted; }
+  double headEnd(double accepted) const { return count_ > 0 ? runs_->front().end : accepted; }
 
   /** Whether what is queued has more than one part: only then need passed() be called. */
   bool several() const { return count_ > 0; }
   /** The queue begins at `position` now. */
   void passed(double position) {
-    while (count_ > 0 && runs_[0].end <= position) {
-      std::copy(runs_.begin() + 1, runs_.begin() + static_cast<long>(count_), runs_.begin());
+    while (count_ > 0 && runs_->front().end <= position) {
+      std::copy(runs_->begin() + 1, runs_->begin() + static_cast<long>(count_), runs_->begin());
       count_--;
     }
   }
@@ -42,19 +53,14 @@ class LiveRuns {
   void clear() { count_ = 0; }
 
  private:
-  static constexpr size_t kRuns = 6;
-  struct Run {
-    double end;
-    double boundMs;
-  };
   double tailBoundMs_ = 0;
   size_t count_ = 0;
-  std::array<Run, kRuns> runs_{};
+  Store* runs_;
 };
 
 /**
- * The head of a queue that was shortened: `out` samples of it stand for `in` samples that were accepted, spread
- * evenly. Behind it a sample is a sample.
+ * The head of a queue that was shortened: `out` samples of it stand for `in` samples that were accepted,
+ * spread evenly. Behind it a sample is a sample.
  */
 class ShortenedHead {
  public:
@@ -105,31 +111,35 @@ struct SkippedRange {
 /** The skipped ranges that the stream has not been told of. */
 class SkippedRanges {
  public:
+  using Store = std::array<SkippedRange, 4>;
+
+  explicit SkippedRanges(Store& store) : ranges_(&store) {}
+
   bool empty() const { return count_ == 0; }
   void add(const SkippedRange& range) {
     // Told of after the next message, so there is hardly ever a second one.
-    if (count_ == kRanges) ranges_[kRanges - 1].to = range.to;
-    else ranges_[count_++] = range;
+    if (count_ == ranges_->size())
+      ranges_->back().to = range.to;
+    else
+      (*ranges_)[count_++] = range;
   }
   /** Returns false where there is none. */
   bool take(SkippedRange& range) {
     if (count_ == 0) return false;
-    range = ranges_[0];
-    std::copy(ranges_.begin() + 1, ranges_.begin() + static_cast<long>(count_), ranges_.begin());
+    range = ranges_->front();
+    std::copy(ranges_->begin() + 1, ranges_->begin() + static_cast<long>(count_), ranges_->begin());
     count_--;
     return true;
   }
-  void clear() { count_ = 0; }
 
  private:
-  static constexpr size_t kRanges = 4;
   size_t count_ = 0;
-  std::array<SkippedRange, kRanges> ranges_{};
+  Store* ranges_;
 };
 
 /**
- * When live audio that is late is shortened, and by how much. `lateMs` is how far what the far end has and what
- * is queued lie ahead of what is being heard.
+ * When live audio that is late is shortened, and by how much. `lateMs` is how far what the far end has and
+ * what is queued lie ahead of what is being heard.
  *
  *   late > bound ─▶ pauses are shortened ─▶ speech too, where 2.7 s need it ─▶ late < bound / 2: done
  *                └▶ 3 s over the bound: skipped
@@ -147,7 +157,7 @@ class CatchUp {
     if (lateMs > boundMs && nowMs >= untilMs_) {
       untilMs_ = nowMs + kWithinMs;
       running_ = true;
-      count_++;
+      counters.catchUps++;
       loudest_ = 0;
     }
     const double goalMs = boundMs * kGoal;
@@ -175,7 +185,13 @@ class CatchUp {
     return std::clamp(loudest_ * kPauseShare, kPauseMin, kPauseMax);
   }
 
-  uint32_t count() const { return count_; }
+  struct Counters {
+    uint32_t catchUps = 0;
+    double pauseCutMs = 0;   // taken out of pauses …
+    double speechCutMs = 0;  // … and out of speech
+    double skippedMs = 0;    // hopelessly late and left out whole
+  };
+  Counters counters;
 
  private:
   static constexpr double kWithinMs = 2700;
@@ -195,7 +211,6 @@ class CatchUp {
 
   double untilMs_ = 0;
   double loudest_ = 0;
-  uint32_t count_ = 0;
   bool running_ = false;
   bool hastens_ = false;  // speech is being shortened
 };

@@ -274,8 +274,10 @@ double Outbound::pcmDueMs() const {
 
 size_t Outbound::takePcm(double nowMs, int16_t* pcm) {
   if (nowMs < pcmDueMs()) return 0;
-  if (queuedSamples() < static_cast<double>(minSamples_)) flushResampler();
-  else if (runs_.headBoundMs() > 0) catchUp(minSamples_, nowMs);
+  if (queuedSamples() < static_cast<double>(minSamples_))
+    flushResampler();
+  else if (runs_.headBoundMs() > 0)
+    catchUp(minSamples_, nowMs);
   const size_t samples = std::min(static_cast<size_t>(queuedSamples()), minSamples_);
   const Span span{static_cast<uint32_t>(head_.stoodFor(samples)), static_cast<uint32_t>(samples)};
   if (samples == 0 || !spans_->append(reinterpret_cast<const uint8_t*>(&span), sizeof span)) return 0;
@@ -333,7 +335,8 @@ void Outbound::sent(size_t samples, double stoodFor, size_t padding, size_t byte
   if (gapMs > 0 && lastEnqueueMs_ < playout_.dryAtMs() && (!lastWasLive_ || gapMs >= kGapMinMs)) {
     counters_.underruns++;
   }
-  playout_.sent(sent_, stoodFor, static_cast<double>(padding), nowMs, stoodFor - static_cast<double>(samples));
+  playout_.sent(sent_, stoodFor, static_cast<double>(padding), nowMs,
+                stoodFor - static_cast<double>(samples));
   if (!pooled_ && runs_.headBoundMs() == 0) notLiveUntilMs_ = playout_.dryAtMs();
   sent_ += stoodFor;
   if (runs_.several()) runs_.passed(headPosition());

@@ -18,9 +18,9 @@ struct OutboundConfig {
   Encoding encoding = Encoding::Pcmu;
   int announcedHz = 8000;  // sample rate asked of the far end
   ByteOrder l16Order = ByteOrder::Little;
-  double leadMs = 200;       // the far end is kept at least this far ahead while audio is queued
-  double chunkMs = 100;      // longest audio of one message
-  double queueMaxMs = 60e3;  // longest audio waiting here
+  double leadMs = 200;            // the far end is kept at least this far ahead while audio is queued
+  double chunkMs = 100;           // longest audio of one message
+  double queueMaxMs = 60e3;       // longest audio waiting here
   double liveLatencyMaxMs = 400;  // live audio that is later than this is caught up; 0: never
 };
 
@@ -38,9 +38,6 @@ struct OutboundCounters {
   uint32_t padded = 0;     // messages filled up with silence to the 20 ms that Telnyx wants at least
   uint32_t refused = 0;    // play() refused because the queue was full
   uint64_t payloadBytes = 0;
-  double pauseCutMs = 0;   // of live audio that was late: what was taken out of its pauses …
-  double speechCutMs = 0;  // … and out of its speech
-  double skippedMs = 0;    // and what was hopelessly late and left out whole
 };
 
 /**
@@ -53,8 +50,8 @@ struct OutboundCounters {
  * encoded when it is due; the pool's encodings wait as PCM until the encoder may take them (takePcm) and come
  * back as packets (enqueuePacket), one a message.
  *
- * Live audio that is late is shortened in the queue when its next message is due (see CatchUp). Positions go on
- * counting what was accepted, so that a shortened message stands for more samples than it has.
+ * Live audio that is late is shortened in the queue when its next message is due (see CatchUp). Positions go
+ * on counting what was accepted, so that a shortened message stands for more samples than it has.
  *
  * A message is due when the far end has less than `leadMs` (and a tick's slack) left to play. What is live
  * goes out 20 ms at a time; while more is queued, messages grow to `chunkMs`. Time is passed in.
@@ -140,7 +137,8 @@ class Outbound {
   const void* oftenUsedEnd() const { return playout_.oftenUsedEnd(); }
   const OutboundConfig& config() const { return config_; }
   const OutboundCounters& counters() const { return counters_; }
-  uint32_t catchUps() const { return catchUp_.count(); }
+  /** Of live audio that was late. */
+  const CatchUp::Counters& catchUps() const { return catchUp_.counters; }
   int sampleHz() const { return sampleHz_; }
   bool pooled() const { return pooled_; }
 
@@ -200,13 +198,13 @@ class Outbound {
   BlockQueue queue_;
   double chunkMs_ = kMessageMinMs;
   double lastEnqueueMs_ = 0;
-  double accepted_ = 0;  // samples taken in since the start
-  double sent_ = 0;      // of those, sent or dropped by clear()
+  double accepted_ = 0;                // samples taken in since the start
+  double sent_ = 0;                    // of those, sent or dropped by clear()
   double lastLiveMs_ = Live::kNoTime;  // timestamp of the live frame that was played last
   bool lastWasLive_ = false;
   ShortenedHead head_;
-  LiveRuns runs_;
-  SkippedRanges skipped_;
+  LiveRuns runs_{liveRuns_};
+  SkippedRanges skipped_{skippedRanges_};
   OutboundCounters counters_;
   Playout playout_;  // … the first runs of this
 
@@ -215,9 +213,11 @@ class Outbound {
   uint32_t withEncoder_ = 0;             // pool: frames of 20 ms that have not come back
   uint32_t staleWithEncoder_ = 0;        // pool: of those, the ones from before a clear()
   std::unique_ptr<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
-  std::unique_ptr<BlockQueue> spans_;    // pool: a Span for each frame with the encoder or waiting as a packet
-  double notLiveUntilMs_ = 0;            // the far end will have played everything that is not live
+  std::unique_ptr<BlockQueue> spans_;  // pool: a Span for each frame with the encoder or waiting as a packet
+  double notLiveUntilMs_ = 0;          // the far end will have played everything that is not live
   CatchUp catchUp_;
+  LiveRuns::Store liveRuns_{};
+  SkippedRanges::Store skippedRanges_{};
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.
   static constexpr size_t kCuts = 8;

@@ -48,7 +48,7 @@ void Outbound::skip(size_t samples) {
   skipped_.add({begin, begin + head_.stoodFor(samples)});
   queue_.drop(samples * bytesPerSample_);
   head_.set(in, fade);
-  counters_.skippedMs += static_cast<double>(samples) / samplesPerMs_;
+  catchUp_.counters.skippedMs += static_cast<double>(samples) / samplesPerMs_;
 }
 
 /** Makes sure that the first `samplesWanted` have been shortened as `speed` says. */
@@ -77,8 +77,8 @@ void Outbound::shortenHead(size_t samplesWanted, size_t cutMax, double speed, si
   }
   queue_.drop(cut * bytesPerSample_);
   head_.set(done + head_.cut() + shortened.in, done + shortened.out);
-  counters_.pauseCutMs += static_cast<double>(shortened.pauseCut) / samplesPerMs_;
-  counters_.speechCutMs += static_cast<double>(shortened.speechCut) / samplesPerMs_;
+  catchUp_.counters.pauseCutMs += static_cast<double>(shortened.pauseCut) / samplesPerMs_;
+  catchUp_.counters.speechCutMs += static_cast<double>(shortened.speechCut) / samplesPerMs_;
 }
 
 /** `samples` of the queue as PCM, of an encoding that waits encoded too. */
@@ -91,8 +91,10 @@ void Outbound::peekPcm(size_t offset, size_t samples, int16_t* pcm) const {
   for (size_t at = 0; at < samples; at += kPieceSamples) {
     const size_t piece = std::min(kPieceSamples, samples - at);
     queue_.peek(offset + at, codes.data(), piece);
-    if (config_.encoding == Encoding::Pcma) alawDecode(codes.data(), piece, pcm + at);
-    else ulawDecode(codes.data(), piece, pcm + at);
+    if (config_.encoding == Encoding::Pcma)
+      alawDecode(codes.data(), piece, pcm + at);
+    else
+      ulawDecode(codes.data(), piece, pcm + at);
   }
 }
 

@@ -25,7 +25,8 @@ std::vector<int16_t> tone(size_t samples, double hz, int sampleHz) {
 
 /** A stream that plays live audio, 20 ms at a time, and a far end that is told of all that is sent. */
 struct LiveCall {
-  explicit LiveCall(Encoding encoding, double boundMs = 400) : boundMs(boundMs), outbound(pool, config(encoding)) {
+  explicit LiveCall(Encoding encoding, double boundMs = 400)
+      : boundMs(boundMs), outbound(pool, config(encoding)) {
     payload.resize(Outbound::payloadBytesMax(outbound.config()) * 4);
     pcm.resize(Outbound::g722SamplesMax(outbound.config()) + 4800);
     frame = tone(static_cast<size_t>(outbound.sampleHz() / 50), 300, outbound.sampleHz());
@@ -65,9 +66,7 @@ struct LiveCall {
     lastPlayed = played;
   }
 
-  double lateMs(double nowMs) const {
-    return outbound.playout().aheadMs(nowMs) + outbound.queuedMs();
-  }
+  double lateMs(double nowMs) const { return outbound.playout().aheadMs(nowMs) + outbound.queuedMs(); }
 
   double boundMs;
   BlockPool pool{1 << 16};
@@ -117,9 +116,10 @@ TEST_CASE("a block queue is read, changed in place and dropped from wherever its
   CHECK(pool.blocksInUse() == 0);
 }
 
-TEST_CASE("live audio in every encoding: 3 s late are caught up within 3 s, and every sample is accounted for") {
-  for (const Encoding encoding : {Encoding::Pcmu, Encoding::Pcma, Encoding::G722, Encoding::Opus, Encoding::AmrWb,
-                                  Encoding::L16}) {
+TEST_CASE(
+    "live audio in every encoding: 3 s late are caught up within 3 s, and every sample is accounted for") {
+  for (const Encoding encoding :
+       {Encoding::Pcmu, Encoding::Pcma, Encoding::G722, Encoding::Opus, Encoding::AmrWb, Encoding::L16}) {
     CAPTURE(static_cast<int>(encoding));
     LiveCall call(encoding);
     double now = 0;
@@ -127,7 +127,7 @@ TEST_CASE("live audio in every encoding: 3 s late are caught up within 3 s, and 
       call.play(now);
       call.pump(now);
     }
-    CHECK(call.outbound.catchUps() == 0);
+    CHECK(call.outbound.catchUps().catchUps == 0);
     now += 3000;
     const double burst = now;
     for (int i = 0; i < 150; i++) {
@@ -140,9 +140,9 @@ TEST_CASE("live audio in every encoding: 3 s late are caught up within 3 s, and 
       call.pump(now);
       if (now >= burst + 3000) CHECK(call.lateMs(now) <= 400);
     }
-    CHECK(call.outbound.catchUps() == 1);
+    CHECK(call.outbound.catchUps().catchUps == 1);
     CHECK(call.outbound.counters().underruns == 1);
-    CHECK(call.outbound.counters().skippedMs == 0);
+    CHECK(call.outbound.catchUps().skippedMs == 0);
     for (const double end = now + 1000; now < end; now += 2) call.pump(now);
     CHECK(call.outbound.queuedMs() == 0);
     CHECK(call.lastPlayed == call.outbound.acceptedPosition());
@@ -154,10 +154,12 @@ TEST_CASE("live audio that is not late is not touched: both zeros of mu-law come
   std::vector<uint8_t> codes(160), heard;
   std::vector<int16_t> pcm(160);
   for (double now = 0; now < 2000; now += 20) {
-    for (size_t i = 0; i < codes.size(); i++) codes[i] = static_cast<uint8_t>(i * 3 + static_cast<size_t>(now));
+    for (size_t i = 0; i < codes.size(); i++)
+      codes[i] = static_cast<uint8_t>(i * 3 + static_cast<size_t>(now));
     ulawDecode(codes.data(), 160, pcm.data());
     const Live live{400, now, true};
-    REQUIRE(call.outbound.passThrough(pcm.data(), 160, 8000, codes.data(), now, live, call.payload.data()) == 160);
+    REQUIRE(call.outbound.passThrough(pcm.data(), 160, 8000, codes.data(), now, live, call.payload.data()) ==
+            160);
     CHECK(std::equal(codes.begin(), codes.end(), call.payload.begin()));
   }
   CHECK(call.outbound.counters().underruns == 0);
@@ -176,12 +178,12 @@ TEST_CASE("speech in front of live audio is sent whole; the live audio's own bac
     // As much is sent as is heard and lies ahead: nothing was shortened.
     if (sentBefore < 16000 * 4) CHECK(std::fabs(sentBefore / 16 - call.outbound.playout().dryAtMs()) < 1e-6);
   }
-  CHECK(call.outbound.counters().speechCutMs == 0);
+  CHECK(call.outbound.catchUps().speechCutMs == 0);
   for (; now < 8000; now += 2) {
     if (static_cast<int>(now) % 20 == 0) call.play(now);
     call.pump(now);
   }
-  CHECK(call.outbound.catchUps() >= 1);
+  CHECK(call.outbound.catchUps().catchUps >= 1);
   CHECK(call.lateMs(now) <= 400);
   CHECK(call.outbound.counters().underruns == 0);
 }
@@ -191,7 +193,8 @@ TEST_CASE("a gap is counted where frames go on behind it, and not where they beg
     double gapMs, jumpMs;
     uint32_t underruns;
   };
-  for (const Step& step : {Step{10, 0, 0}, Step{30, 0, 1}, Step{3000, 0, 1}, Step{3000, 3000, 0}, Step{300, 300, 0}}) {
+  for (const Step& step :
+       {Step{10, 0, 0}, Step{30, 0, 1}, Step{3000, 0, 1}, Step{3000, 3000, 0}, Step{300, 300, 0}}) {
     CAPTURE(step.gapMs);
     LiveCall call(Encoding::Pcmu);
     double now = 0;
@@ -207,7 +210,8 @@ TEST_CASE("a gap is counted where frames go on behind it, and not where they beg
   }
 }
 
-TEST_CASE("what is hopelessly late is left out and told of, wherever else in the queue something is not live") {
+TEST_CASE(
+    "what is hopelessly late is left out and told of, wherever else in the queue something is not live") {
   LiveCall call(Encoding::Pcmu);
   double now = 0;
   for (int i = 0; i < 500; i++) {
@@ -217,7 +221,7 @@ TEST_CASE("what is hopelessly late is left out and told of, wherever else in the
   const auto speech = tone(8000, 700, 8000);
   call.outbound.enqueue(speech.data(), speech.size(), 8000, nullptr, now);
   for (; now < 1000; now += 2) call.pump(now);
-  const double skippedMs = call.outbound.counters().skippedMs;
+  const double skippedMs = call.outbound.catchUps().skippedMs;
   CHECK(skippedMs > 9000);
   SkippedRange range{};
   REQUIRE(call.outbound.takeSkipped(range));

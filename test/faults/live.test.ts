@@ -5,7 +5,7 @@ import type { Encoding } from '../../src/codec.js';
 import { createEncoder } from '../../src/codecs.js';
 import { definePlugin, type Plugin, type Stream } from '../../src/index.js';
 import echo from '../../src/plugins/echo.js';
-import { firstHeardMs, lateCall, type LateCall, tone } from '../helpers/late-echo.js';
+import { firstHeardMs, type LateCall, lateCall, tone } from '../helpers/late-echo.js';
 import { speechLike } from '../helpers/speech.js';
 
 /** Besides its lateness an echo takes a frame, the network's ways, and an encoder's and a decoder's delay. */
@@ -80,7 +80,10 @@ test('fault 68: a process that was stopped for 1 s is in time again; what has pa
     const [more, less] = hasPauses
       ? [livePauseCutSeconds!, liveSpeechCutSeconds!]
       : [liveSpeechCutSeconds!, livePauseCutSeconds!];
-    assert.ok(more > 0.5 && less < 0.1, `${livePauseCutSeconds} s of pauses, ${liveSpeechCutSeconds} s of speech`);
+    assert.ok(
+      more > 0.5 && less < 0.1,
+      `${livePauseCutSeconds} s of pauses, ${liveSpeechCutSeconds} s of speech`,
+    );
     await call.virtual.close();
   }
 });
@@ -126,10 +129,11 @@ function halving(options: Partial<Plugin>, play: (stream: Stream, pcm: Int16Arra
     name: 'halving',
     ...options,
     onStart: stream => ({
-      onAudio: frame => void play(
-        stream,
-        frame.samples.map(sample => sample / 2),
-      ),
+      onAudio: frame =>
+        void play(
+          stream,
+          frame.samples.map(sample => sample / 2),
+        ),
     }),
   });
 }

@@ -1,5 +1,5 @@
 /** An echo in virtual time over a network that can stall, and how late its caller hears it. */
-import { VirtualClock } from '../../src/clock.js';
+import type { VirtualClock } from '../../src/clock.js';
 import { CODECS, type Encoding } from '../../src/codec.js';
 import { createDecoder, createEncoder } from '../../src/codecs.js';
 import { Simulator } from '../../src/index.js';
