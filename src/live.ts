@@ -2,6 +2,8 @@
 
 /** In place of a bound: audio that waits its turn in full, such as speech from a synthesiser. */
 export const NOT_LIVE = -1;
+/** In place of a bound: the stream's own, which is its plugin's or the server's. */
+export const STREAMS_BOUND = -2;
 
 /** Shorter bounds leave nothing that could be shortened: 20 ms are one message, and Telnyx needs a few of them. */
 const BOUND_MIN_MS = 100;

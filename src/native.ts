@@ -120,7 +120,7 @@ export interface NativeEngine {
   deafen(stream: number): void;
   /**
    * Returns how many messages are due now and lie in the send slab; -1 where the queue was full. `liveLatencyMaxMs`
-   * is how late it may be, 0 for as late as it likes, NOT_LIVE (live.ts) for what is not live.
+   * is how late it may be, 0 for as late as it likes, or NOT_LIVE or STREAMS_BOUND (live.ts).
    */
   play(
     stream: number,

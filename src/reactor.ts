@@ -10,6 +10,7 @@ import { encodingNumber } from './codec.js';
 import { closeMp3, encodeMp3 } from './codecs/mp3.js';
 import type { Connection, Socket } from './connection.js';
 import { Engine, type Format, nativeOutbound, SEND_FIELDS } from './engine.js';
+import { STREAMS_BOUND } from './live.js';
 import type { Logger } from './log.js';
 import { GATHER, INFO, NOT_RECOGNISED, NOTHING } from './native.js';
 import type { ReactorOptions } from './options.js';
@@ -311,9 +312,9 @@ export class Reactor {
   }
 
   /** The same of the frame that the stream's handler is hearing. */
-  playHeard(slot: number, frame: AudioFrame, liveLatencyMaxMs: number): number {
+  playHeard(slot: number, frame: AudioFrame): number {
     if (this.#sending) {
-      return this.play(slot, frame.samples, frame.sampleRate, this.nowMs, liveLatencyMaxMs);
+      return this.play(slot, frame.samples, frame.sampleRate, this.nowMs, STREAMS_BOUND);
     }
     const due = this.engine.at(this.nowMs).playHeard(slot);
     this.wake();

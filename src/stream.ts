@@ -11,7 +11,7 @@ import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import type { MarkResult, Playback, PlaybackEntry } from './ledger.js';
-import { NOT_LIVE } from './live.js';
+import { NOT_LIVE, STREAMS_BOUND } from './live.js';
 import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
 import { checkedRate, type PlayableAudio, type PlayOptions, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
@@ -41,8 +41,6 @@ export interface StreamSetup {
   handlerRate: number;
   tracks: readonly Track[];
   query: URLSearchParams;
-  /** How late live audio may be, in ms; 0: as late as it comes. */
-  liveLatencyMaxMs: number;
   /** What a handler makes of each frame is live too. */
   livePieces: boolean;
 }
@@ -88,7 +86,6 @@ export class Stream implements PlayerOwner {
   readonly mode: OutboundMode;
   /** @internal On the reactor's clock. */
   readonly startedMs: number;
-  readonly #liveLatencyMaxMs: number;
   readonly #livePieces: boolean;
 
   /** @internal Made by a connection at `start`. */
@@ -137,7 +134,6 @@ export class Stream implements PlayerOwner {
     }
     this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
     this.#player = new Player({ ...setup, pooled: this.#pooled }, this);
-    this.#liveLatencyMaxMs = setup.liveLatencyMaxMs;
     this.#livePieces = setup.livePieces;
   }
 
@@ -189,9 +185,9 @@ export class Stream implements PlayerOwner {
     const isHeard = hearing !== undefined && (audio === hearing || audio === hearing.samples);
     // While live audio goes out nothing is being fed: the player need not be asked.
     if (isHeard && (this.#live !== undefined || !this.#player.isFeeding)) {
-      if (options === undefined) return this.#playLive(hearing, this.#liveLatencyMaxMs);
+      if (options === undefined) return this.#playLive(hearing);
       checkedRate(options, this.sampleRate);
-      return this.#playLive(hearing, options.liveLatencyMaxMs ?? this.#liveLatencyMaxMs);
+      return this.#playLive(hearing, options.liveLatencyMaxMs);
     }
     const sampleRate = options === undefined ? this.sampleRate : checkedRate(options, this.sampleRate);
     const live = options?.liveLatencyMaxMs ?? this.#usualBound(audio, sampleRate);
@@ -202,12 +198,12 @@ export class Stream implements PlayerOwner {
 
   /** How late `audio` may be of which the handler does not say it. */
   #usualBound(audio: PlayableAudio, sampleRate: number): number {
-    if (audio instanceof InboundFrame) return this.#liveLatencyMaxMs;
+    if (audio instanceof InboundFrame) return STREAMS_BOUND;
     const hearing = this.#hearing;
     if (!this.#livePieces || hearing === undefined || !(audio instanceof Int16Array)) return NOT_LIVE;
     // A resampler gives a sample more now and then.
     const longest = (hearing.samples.length / hearing.sampleRate) * sampleRate + 1;
-    return audio.length <= longest ? this.#liveLatencyMaxMs : NOT_LIVE;
+    return audio.length <= longest ? STREAMS_BOUND : NOT_LIVE;
   }
 
   /**
@@ -407,22 +403,27 @@ export class Stream implements PlayerOwner {
     this.#onAudio = undefined;
   }
 
-  #playLive(frame: InboundFrame, liveLatencyMaxMs: number): Playback {
+  #playLive(frame: InboundFrame, liveLatencyMaxMs?: number): Playback {
     // Not its truth: that would be looked up in the playback, which nothing else here touches.
     if (this.#live === undefined) {
       this.#live = this.#player.openLive();
       this.#liveFull = false;
     }
     const reactor = this.#reactor;
-    if (!this.#isDirect || liveLatencyMaxMs !== this.#liveLatencyMaxMs) {
+    if (!this.#isDirect || liveLatencyMaxMs !== undefined) {
       try {
-        this.#player.enqueueLive(frame.samples, frame.sampleRate, reactor.nowMs, liveLatencyMaxMs);
+        this.#player.enqueueLive(
+          frame.samples,
+          frame.sampleRate,
+          reactor.nowMs,
+          liveLatencyMaxMs ?? STREAMS_BOUND,
+        );
       } catch (error) {
         this.#liveDropped(frame, error);
       }
       return this.#live;
     }
-    const due = reactor.playHeard(this.#slot, frame, liveLatencyMaxMs);
+    const due = reactor.playHeard(this.#slot, frame);
     if (due > 0) reactor.flush(due);
     else if (due < 0) this.#liveDropped(frame);
     return this.#live;

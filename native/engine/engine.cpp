@@ -216,6 +216,7 @@ double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, 
   Stream& playing = at(stream);
   const bool isHeard = heard_.stream >= 0 && heard_.pcm == pcm;
   const uint8_t* echoed = isHeard && heard_.stream == stream ? heard_.ulaw : nullptr;
+  if (liveLatencyMaxMs == kStreamsBound) liveLatencyMaxMs = playing.outbound.config().liveLatencyMaxMs;
   Live live;
   if (liveLatencyMaxMs >= 0) live = {liveLatencyMaxMs, isHeard ? heard_.timestampMs : Live::kNoTime, true};
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs, live);

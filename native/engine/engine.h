@@ -55,6 +55,10 @@ constexpr int kPoolLoss = -11;
 constexpr int kNeedsRoom =
     -12;  // the next frame is longer than the frame buffer: bring a longer one, call again
 
+/** In place of a bound of live audio; src/live.ts has the same. */
+constexpr double kNotLive = -1;
+constexpr double kStreamsBound = -2;  // the one of its OutboundConfig
+
 /**
  * The media path of one reactor, all streams of it. It owns no thread, no socket and no clock.
  *
@@ -110,10 +114,10 @@ class Engine {
   /**
    * Returns the samples accepted (at the outbound rate) or -1 when the queue is full. With `sendNow`,
    * messages that are due are in the slab: sendCount() of them; without, they wait for the next tick.
-   * `liveLatencyMaxMs` below 0: it is not live; 0: it is, and may be as late as it likes.
+   * `liveLatencyMaxMs`: how late it may be, 0 for as late as it likes, or kNotLive or kStreamsBound.
    */
   double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow,
-              double liveLatencyMaxMs = -1);
+              double liveLatencyMaxMs = kNotLive);
   /**
    * As play(), sending what is due, of the frame in the frame buffer, as delivered last or changed since:
    * what the handler hears is played back while it is being heard.

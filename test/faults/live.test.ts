@@ -6,7 +6,9 @@ import { createEncoder } from '../../src/codecs.js';
 import { definePlugin, type Plugin, type Stream } from '../../src/index.js';
 import echo from '../../src/plugins/echo.js';
 import { firstHeardMs, type LateCall, lateCall, tone } from '../helpers/late-echo.js';
+import { counts, eventually, startedCall, withServer } from '../helpers/servers.js';
 import { speechLike } from '../helpers/speech.js';
+import { payloads } from '../helpers/telnyx-messages.js';
 
 /** Besides its lateness an echo takes a frame, the network's ways, and an encoder's and a decoder's delay. */
 const WAY_MS = 80;
@@ -213,4 +215,35 @@ test('fault 68: gaps in live audio are counted; its natural pauses are not', asy
   assert.equal(reactor.counters().underruns, 3);
   assert.equal(stalled.soFar().gaps.filter(gap => gap.durationMs >= 20).length, 3);
   await stalled.virtual.close();
+});
+
+test('fault 68: over real sockets a burst is shortened, and what comes when it is over is echoed byte for byte', async () => {
+  let stream: Stream | undefined;
+  const late = definePlugin({
+    name: 'late',
+    onStart: started => {
+      stream = started;
+      return echo.onStart(started);
+    },
+  });
+  await withServer([late], {}, async server => {
+    const { socket, call } = await startedCall(server, { path: '/late' });
+    for (const payload of payloads(150)) socket.send(call.media(payload));
+    await eventually(
+      () => socket.audio().length > 0 && stream!.queuedMs === 0,
+      'the end of the burst',
+      30_000,
+    );
+    const { liveCatchUps, liveSpeechCutSeconds, livePauseCutSeconds } = await counts(server);
+    assert.ok(liveCatchUps! > 0);
+    const cut = liveSpeechCutSeconds! + livePauseCutSeconds!;
+    assert.ok(cut > 0.5, `${cut} s`);
+    const heard = socket.audio().length;
+    assert.ok(Math.abs(heard / 8000 + cut - 3) < 0.025, `${heard / 8000} s were heard, ${cut} s were cut`);
+    const [known] = payloads(1, 160, 99) as [Uint8Array];
+    socket.send(call.media(known));
+    await eventually(() => socket.audio().length > heard, 'the echo of what came last', 30_000);
+    assert.deepEqual(socket.audio().subarray(heard), Buffer.from(known));
+    socket.destroy();
+  });
 });
