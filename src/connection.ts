@@ -344,6 +344,8 @@ export class Connection implements ReactorLink {
       tracks,
       query: this.setup.query,
       plugin: this.setup.plugin.name,
+      liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
+      livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
       socket: this.#capture ? undefined : this.#socket,
     });
     if (typeof opened === 'string') {

@@ -16,6 +16,7 @@ export interface EngineOptions {
   leadMs: number;
   chunkMs: number;
   queueMaxMs: number;
+  liveLatencyMaxMs: number;
   l16ByteOrder: 'le' | 'be' | 'auto';
 }
 
@@ -27,6 +28,7 @@ export function nativeOutbound(format: Format, options: EngineOptions): NativeOu
     leadMs: options.leadMs,
     chunkMs: options.chunkMs,
     queueMaxMs: options.queueMaxMs,
+    liveLatencyMaxMs: options.liveLatencyMaxMs,
   };
 }
 

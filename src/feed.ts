@@ -1,5 +1,6 @@
 import { SidetoneError } from './errors.js';
 import type { PlaybackEntry } from './ledger.js';
+import { NOT_LIVE } from './native.js';
 
 /** What a feed needs of its stream. */
 export interface FeedHost {
@@ -9,7 +10,7 @@ export interface FeedHost {
   readonly readAheadMs: number;
   /** Audio that waits in the stream's queue, in ms. */
   queuedMs(): number;
-  enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void;
+  enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void;
   close(playback: PlaybackEntry): void;
   /** A source failed and nobody awaits its playback. */
   failed(error: Error): void;
@@ -22,6 +23,7 @@ interface Item {
   playback: PlaybackEntry;
   source: Source;
   sampleRate: number;
+  liveLatencyMaxMs: number;
   waitingMs: number;
   /** Instead of the source: queues a whole file. */
   queueFile?: () => void;
@@ -81,18 +83,18 @@ export class Feed {
     throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
   }
 
-  add(playback: PlaybackEntry, source: Source, sampleRate: number): void {
-    this.#items.push({ playback, source, sampleRate, waitingMs: 0 });
+  add(playback: PlaybackEntry, source: Source, sampleRate: number, liveLatencyMaxMs: number): void {
+    this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs: 0 });
     this.pump();
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
+  addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     const waitingMs = (samples.length * 1000) / sampleRate;
     this.#mustHaveRoomFor(waitingMs);
     // Nothing to copy where its memory is gone.
     const source = (samples.length > 0 ? [samples.slice()] : [])[Symbol.iterator]();
-    this.#items.push({ playback, source, sampleRate, waitingMs });
+    this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs });
   }
 
   /**
@@ -103,7 +105,15 @@ export class Feed {
     const bytes = this.#items.reduce((sum, item) => sum + (item.fileBytes ?? 0), fileBytes);
     this.#mustHaveRoomFor(bytes <= FILE_BYTES_MAX ? waitingMs : Number.POSITIVE_INFINITY);
     const source = [][Symbol.iterator]();
-    this.#items.push({ playback, source, sampleRate: 1, waitingMs, queueFile, fileBytes });
+    this.#items.push({
+      playback,
+      source,
+      sampleRate: 1,
+      liveLatencyMaxMs: NOT_LIVE,
+      waitingMs,
+      queueFile,
+      fileBytes,
+    });
   }
 
   #mustHaveRoomFor(ms: number): void {
@@ -164,7 +174,8 @@ export class Feed {
     // enqueue() may send, and sending may end the stream, which drops what is here.
     this.#chunk = isLast ? undefined : chunk.subarray(pieceSamples);
     try {
-      this.host.enqueue(item.playback, isLast ? chunk : chunk.subarray(0, pieceSamples), item.sampleRate);
+      const piece = isLast ? chunk : chunk.subarray(0, pieceSamples);
+      this.host.enqueue(item.playback, piece, item.sampleRate, item.liveLatencyMaxMs);
       return true;
     } catch (error) {
       if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;

@@ -43,6 +43,8 @@ const MARKS_MAX = 1000;
 export class PlaybackEntry implements Playback {
   start = NEVER; // until its first sample is accepted
   end = NEVER; // until its last sample is accepted
+  /** What was left out of it because it came hopelessly late, by rising position. */
+  skipped: { from: number; to: number }[] | undefined = undefined;
   #result: PlaybackResult | undefined;
   #error: Error | undefined;
   #promise: Promise<PlaybackResult> | undefined;
@@ -148,6 +150,15 @@ export class Ledger {
   playedMs(playback: PlaybackEntry): number {
     const { played, samplesPerMs } = this.outlet.positions();
     return playedBetween(playback, played, samplesPerMs);
+  }
+
+  /** What stands between two positions will never be heard, although they are passed. */
+  skip(from: number, to: number): void {
+    for (const playback of this.#playbacks) {
+      if (playback.end <= from || playback.start >= to) continue;
+      playback.skipped ??= [];
+      playback.skipped.push({ from, to });
+    }
   }
 
   /** Somebody awaits `playback`: a mark behind it will tell when it has been heard. */
@@ -301,10 +312,16 @@ export class Ledger {
 }
 
 function lengthMs(playback: PlaybackEntry, samplesPerMs: number): number {
-  return (playback.end - playback.start) / samplesPerMs;
+  return playedBetween(playback, playback.end, samplesPerMs);
 }
 
 function playedBetween(playback: PlaybackEntry, played: number, samplesPerMs: number): number {
   if (playback.start === NEVER) return 0;
-  return Math.max(0, Math.min(played, playback.end) - playback.start) / samplesPerMs;
+  const { start, skipped } = playback;
+  const end = Math.min(played, playback.end);
+  let samples = Math.max(0, end - start);
+  for (const { from, to } of skipped ?? []) {
+    samples -= Math.max(0, Math.min(to, end) - Math.max(from, start));
+  }
+  return samples / samplesPerMs;
 }

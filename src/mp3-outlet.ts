@@ -188,6 +188,9 @@ export class Mp3Outlet implements Outlet {
     this.#pump();
   }
 
+  /** Files are heard whole. */
+  tellSkipped(): void {}
+
   drained(): void {
     this.#pump();
   }

@@ -14,6 +14,8 @@ export interface NativeOutbound {
   leadMs: number;
   chunkMs: number;
   queueMaxMs: number;
+  /** Live audio that is later than this is caught up; 0: never. */
+  liveLatencyMaxMs: number;
 }
 
 export interface NativeInbound {
@@ -77,8 +79,17 @@ export interface NativeEngine {
   deliverPcm(stream: number, track: number, pcm: Int16Array, concealed: boolean): number;
   /** Nobody hears this stream: receive() and next() have nothing for it any more. */
   deafen(stream: number): void;
-  /** Returns how many messages are due now and lie in the send slab; -1 where the queue was full. */
-  play(stream: number, pcm: Int16Array, sampleRate: number, sendNow: boolean): number;
+  /**
+   * Returns how many messages are due now and lie in the send slab; -1 where the queue was full. `liveLatencyMaxMs`
+   * is how late it may be, 0 for as late as it likes, or NOT_LIVE or STREAMS_BOUND.
+   */
+  play(
+    stream: number,
+    pcm: Int16Array,
+    sampleRate: number,
+    sendNow: boolean,
+    liveLatencyMaxMs: number,
+  ): number;
   /** The same of the frame that was delivered last, as it lies in its buffer now. */
   playHeard(stream: number): number;
   /** Returns how many messages lie in the send slab. */
@@ -95,6 +106,8 @@ export interface NativeEngine {
   noteSequence(stream: number, sequence: number): void;
   clear(stream: number): void;
   cutAt(stream: number, position: number): void;
+  /** 1 with the next range of positions of live audio that was left out in `info`, or 0. */
+  takeSkipped(stream: number): number;
   position(stream: number): void;
   streamCounters(stream: number, values: Float64Array): void;
   totals(values: Float64Array): void;
@@ -157,6 +170,7 @@ interface NativeLayout {
   >;
   send: Readonly<Record<'stream' | 'bytes' | 'followed' | 'fields', number>>;
   sliceMs: Readonly<Record<'opus' | 'other', number>>;
+  live: Readonly<Record<'notLive' | 'streamsBound', number>>;
   encodings: Readonly<Record<Encoding, number>>;
 }
 
@@ -183,7 +197,12 @@ type InfoName =
   // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
   | 'scheduled'
   // the caller, before every call in which time plays a part: see Engine.at()
-  | 'nowMs';
+  | 'nowMs'
+  // takeSkipped
+  | 'skippedFrom'
+  | 'skippedTo'
+  // play, playHeard, tick: grows whenever a stream has something for takeSkipped
+  | 'skips';
 
 export interface NativeAddon extends NativeLoad {
   layout: NativeLayout;
@@ -198,6 +217,11 @@ export interface NativeAddon extends NativeLoad {
   L16OrderFinder: new (sampleRate: number) => NativeL16OrderFinder;
   G722Encoder: new () => { encode(pcm: Int16Array): Uint8Array };
   G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
+  /**
+   * All of a sound as late live audio is shortened, with speech at `speed` (1 to 2). `places` holds pairs of a place in
+   * the original and the place in `samples` that it has become, rising.
+   */
+  shorten(pcm: Int16Array, sampleRate: number, speed: number): { samples: Int16Array; places: Uint32Array };
   /** By name of the kernel: 'scalar' first, the one that this machine uses last. */
   kernels: { ulaw: Record<string, LawKernel>; alaw: Record<string, LawKernel> };
   /** CLOCK_MONOTONIC or what the system has in its place, in ms. */
@@ -265,6 +289,10 @@ export const GATHER = layout.gather;
 export const SEND = layout.send;
 /** Longest piece of PCM that the engine takes of a pool's decoder at once, in ms. */
 export const SLICE_MS = layout.sliceMs;
+/** In place of a bound of live audio: audio that waits its turn in full, such as speech from a synthesiser. */
+export const NOT_LIVE = layout.live.notLive;
+/** In place of a bound of live audio: the stream's own, which is its plugin's or the server's. */
+export const STREAMS_BOUND = layout.live.streamsBound;
 /** The addon's numbers of the encodings. */
 export const ENCODING_NUMBERS = layout.encodings;
 

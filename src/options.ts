@@ -25,6 +25,7 @@ export type ReactorOptions = Pick<
   | 'leadMs'
   | 'chunkMs'
   | 'queueMaxMs'
+  | 'liveLatencyMaxMs'
   | 'queueBytesMax'
   | 'l16ByteOrder'
   | 'idleTimeoutSeconds'

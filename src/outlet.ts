@@ -16,10 +16,10 @@ export interface Outlet {
   /** Audio that has not been heard, in ms: what waits here and what the far end still has. */
   queuedMs(): number;
   /**
-   * Takes all of some PCM, which it copies, or none.
+   * Takes all of some PCM, which it copies, or none. `liveLatencyMaxMs`: see NativeEngine.play().
    * @throws SidetoneError SIDETONE_QUEUE_FULL
    */
-  enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void;
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void;
   /** The playback is complete: what was taken need not wait for more of it. */
   complete(): void;
   /** A mark goes behind this position: a message should end there. */
@@ -30,6 +30,8 @@ export interface Outlet {
   clear(): void;
   /** The far end has read some of what it was sent, or some time has passed. */
   drained(): void;
+  /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */
+  tellSkipped(told: (from: number, to: number) => void): void;
   counters(): Record<string, number>;
   /** The stream has ended: nothing is sent any more. */
   close(): void;
@@ -53,6 +55,7 @@ export class EngineOutlet implements Outlet {
   readonly #link: EngineOutletSetup['link'];
   readonly #encode: EngineOutletSetup['encode'];
   readonly #samplesPerMs: number;
+  #skipsSeen = 0;
 
   constructor(setup: EngineOutletSetup) {
     this.#host = setup.host;
@@ -77,9 +80,9 @@ export class EngineOutlet implements Outlet {
     return info[INFO.queuedMs]! + info[INFO.aheadMs]!;
   }
 
-  enqueue(samples: Int16Array, sampleRate: number, nowMs: number): void {
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void {
     const { path, options } = this.#host;
-    const due = path.play(this.#slot, samples, sampleRate, nowMs);
+    const due = path.play(this.#slot, samples, sampleRate, nowMs, liveLatencyMaxMs);
     if (due < 0) {
       throw queueFull((samples.length * 1000) / sampleRate, this.queuedMs(), options.queueMaxMs);
     }
@@ -100,6 +103,14 @@ export class EngineOutlet implements Outlet {
   clear(): void {
     this.#host.path.engine.at(this.#host.clock.now()).clear(this.#slot);
     this.#link.sendText(CLEAR_TEXT);
+  }
+
+  tellSkipped(told: (from: number, to: number) => void): void {
+    const { engine, info } = this.#host.path;
+    const { native } = engine;
+    if (info[INFO.skips] === this.#skipsSeen) return;
+    this.#skipsSeen = info[INFO.skips]!;
+    while (native.takeSkipped(this.#slot) === 1) told(info[INFO.skippedFrom]!, info[INFO.skippedTo]!);
   }
 
   counters(): Record<string, number> {

@@ -1,15 +1,23 @@
 /** What `play()` takes, and the checking of it. */
 import { SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
+import { isLiveBound, LIVE_BOUND_REMEDY } from './live.js';
 import type { PlayOptions } from './plugin/stream.js';
 
-/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+/**
+ * The rate in `options`, which are checked.
+ * @throws SidetoneError SIDETONE_BAD_ARGUMENT
+ */
 export function checkedRate(options: PlayOptions, usual: number): number {
   if (typeof options !== 'object' || options === null) {
-    const problem = `play options: ${shown(options)}: pass { sampleRate }`;
+    const problem = `play options: ${shown(options)}: pass { sampleRate, liveLatencyMaxMs }`;
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
   }
-  const { sampleRate = usual } = options;
+  const { sampleRate = usual, liveLatencyMaxMs } = options;
+  if (liveLatencyMaxMs !== undefined && !isLiveBound(liveLatencyMaxMs)) {
+    const problem = `play liveLatencyMaxMs: ${shown(liveLatencyMaxMs)}: ${LIVE_BOUND_REMEDY}`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
   if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
   throw new SidetoneError(
     'SIDETONE_BAD_ARGUMENT',

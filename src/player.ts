@@ -43,6 +43,7 @@ export class Player implements LedgerOwner {
   #feed: Feed | undefined;
   #followsAll = true;
   #closed = false;
+  readonly #skipped = (from: number, to: number): void => this.#ledger.skip(from, to);
 
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
     this.#host = setup.host;
@@ -83,8 +84,8 @@ export class Player implements LedgerOwner {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  enqueueLive(samples: Int16Array, sampleRate: number, nowMs: number): void {
-    this.#outlet.enqueue(samples, sampleRate, nowMs);
+  enqueueLive(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void {
+    this.#outlet.enqueue(samples, sampleRate, nowMs, liveLatencyMaxMs);
   }
 
   /** Everything of `playback` has been accepted. */
@@ -94,19 +95,19 @@ export class Player implements LedgerOwner {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  playPcm(samples: Int16Array, sampleRate: number): Playback {
+  playPcm(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): Playback {
     return this.#playWhole(
-      playback => this.#enqueue(playback, samples, sampleRate),
-      (feed, playback) => feed.addPcm(playback, samples, sampleRate),
+      playback => this.#enqueue(playback, samples, sampleRate, liveLatencyMaxMs),
+      (feed, playback) => feed.addPcm(playback, samples, sampleRate, liveLatencyMaxMs),
     );
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  playSource(source: Source, sampleRate: number): Playback {
+  playSource(source: Source, sampleRate: number, liveLatencyMaxMs: number): Playback {
     const feed = this.#feeding();
     feed.mustHaveRoom();
     const playback = this.#ledger.open();
-    feed.add(playback, source, sampleRate);
+    feed.add(playback, source, sampleRate, liveLatencyMaxMs);
     return playback;
   }
 
@@ -144,6 +145,7 @@ export class Player implements LedgerOwner {
   /** Stops what is playing and drops what is queued, here and at the far end. */
   clear(): { playedMs: number; discardedMs: number } {
     const waitingMs = this.#dropFeed();
+    this.#tellSkipped();
     const positions = this.#outlet.positions();
     const playedMs = this.#ledger.clear(positions, true);
     this.#outlet.clear();
@@ -162,6 +164,7 @@ export class Player implements LedgerOwner {
 
   /** Messages were sent: marks and sources may go on. */
   afterSend(): void {
+    this.#tellSkipped();
     if (!this.#ledger.marksWaiting && !this.#feed) return;
     this.#ledger.sent(this.#outlet.positions().sent);
     this.#feed?.pump();
@@ -187,6 +190,7 @@ export class Player implements LedgerOwner {
   /** The stream's end: settles everything. */
   finish(): void {
     this.#dropFeed();
+    this.#tellSkipped();
     this.#ledger.clear(this.#outlet.positions(), false);
     this.#outlet.close();
     this.#closed = true;
@@ -225,9 +229,13 @@ export class Player implements LedgerOwner {
     return playback;
   }
 
-  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number): void {
+  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     this.#begin(playback);
-    this.#outlet.enqueue(samples, sampleRate, this.#host.clock.now());
+    this.#outlet.enqueue(samples, sampleRate, this.#host.clock.now(), liveLatencyMaxMs);
+  }
+
+  #tellSkipped(): void {
+    this.#outlet.tellSkipped(this.#skipped);
   }
 
   #begin(playback: PlaybackEntry): void {
@@ -245,7 +253,7 @@ export class Player implements LedgerOwner {
         const { accepted, sent, samplesPerMs } = this.#outlet.positions();
         return (accepted - sent) / samplesPerMs;
       },
-      enqueue: (playback, samples, rate) => this.#enqueue(playback, samples, rate),
+      enqueue: (playback, samples, rate, live) => this.#enqueue(playback, samples, rate, live),
       close: playback => this.complete(playback),
       failed: error => {
         this.#host.count('sourceFailures');

@@ -4,6 +4,7 @@
  */
 import { CODECS, ENCODINGS, isEncoding, type OutboundOptions, SAMPLE_RATES } from './codec.js';
 import { SidetoneError, shown } from './errors.js';
+import { isLiveBound, LIVE_BOUND_REMEDY } from './live.js';
 import type { AudioFrame, PlayedFrame, Stream } from './plugin/stream.js';
 import { likely } from './telnyx/check/suggest.js';
 import type { Track } from './telnyx/frames.js';
@@ -81,6 +82,12 @@ export interface Plugin {
   path?: string;
   audio?: AudioOptions;
   outbound?: OutboundOptions;
+  /**
+   * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Live are
+   * frames that are played (`stream.play(frame)`), and with this option also an `Int16Array` that is played inside
+   * `onAudio` and is no longer than the frame: what a handler makes of each frame.
+   */
+  liveLatencyMaxMs?: number;
   /** Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream. */
   accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
   /** Called at `start`; the handler it returns hears the stream. Without one the stream is put in order and counted. */
@@ -110,6 +117,7 @@ const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   path: true,
   audio: true,
   outbound: true,
+  liveLatencyMaxMs: true,
   accept: true,
   onStart: true,
   onWebhook: true,
@@ -233,6 +241,9 @@ export function definePlugin(plugin: Plugin): Plugin {
   }
   if (plugin.onWebhook !== undefined && typeof plugin.onWebhook !== 'function') {
     fail('onWebhook', plugin.onWebhook, 'give a function (event) => {}');
+  }
+  if (plugin.liveLatencyMaxMs !== undefined && !isLiveBound(plugin.liveLatencyMaxMs)) {
+    fail('liveLatencyMaxMs', plugin.liveLatencyMaxMs, LIVE_BOUND_REMEDY);
   }
   // What is written out is known whole; a class may keep fields of its own, but none that looks like an event.
   const isLiteral = Object.getPrototypeOf(plugin) === Object.prototype;

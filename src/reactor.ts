@@ -238,7 +238,7 @@ export class Reactor implements StreamHost {
         l16OrderAuto: options.l16ByteOrder === 'auto',
         conceals: options.concealment === 'on',
       },
-      outbound: nativeOutbound(outbound, options),
+      outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
     });
     const stream = this.#makeStream({ host: this, slot, ...open });
     if (typeof stream === 'string') {

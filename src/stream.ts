@@ -12,7 +12,7 @@ import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-cal
 import type { PlaybackEntry } from './ledger.js';
 import type { StreamHost, StreamLink } from './media/host.js';
 import type { MediaStream } from './media/path.js';
-import { INFO, NEEDS_ROOM, NOTHING, POOL_LOSS, POOL_PAYLOAD } from './native.js';
+import { INFO, NEEDS_ROOM, NOT_LIVE, NOTHING, POOL_LOSS, POOL_PAYLOAD, STREAMS_BOUND } from './native.js';
 import { checkedRate, toIterator } from './playable.js';
 import { PlayedTap } from './played.js';
 import { Player, type PlayerOwner } from './player.js';
@@ -35,6 +35,10 @@ export interface StreamSetup {
   query: URLSearchParams;
   /** Name of the plugin whose handler it has. */
   plugin: string;
+  /** How late its live audio may be, in ms; 0: as late as it comes. */
+  liveLatencyMaxMs: number;
+  /** What a handler makes of each frame is live too. */
+  livePieces: boolean;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
@@ -80,6 +84,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   readonly startedMs: number;
   /** @internal */
   readonly plugin: string;
+  readonly #livePieces: boolean;
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -129,6 +134,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     const pooled = this.#pooled;
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
     this.plugin = setup.plugin;
+    this.#livePieces = setup.livePieces;
   }
 
   /** The call's identifiers and parameters. */
@@ -163,13 +169,25 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     const isHeard = hearing !== undefined && (audio === hearing || audio === hearing.samples);
     // While live audio goes out nothing is being fed: the player need not be asked.
     if (isHeard && (this.#live !== undefined || !this.#player.isFeeding)) {
-      if (options !== undefined) checkedRate(options, this.sampleRate);
-      return this.#playLive(hearing);
+      if (options === undefined) return this.#playLive(hearing);
+      checkedRate(options, this.sampleRate);
+      return this.#playLive(hearing, options.liveLatencyMaxMs);
     }
     const sampleRate = options === undefined ? this.sampleRate : checkedRate(options, this.sampleRate);
-    if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate);
-    if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate);
-    return this.#player.playSource(toIterator(audio), sampleRate);
+    const live = options?.liveLatencyMaxMs ?? this.#usualBound(audio, sampleRate);
+    if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate, live);
+    if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate, live);
+    return this.#player.playSource(toIterator(audio), sampleRate, live);
+  }
+
+  /** How late `audio` may be of which the handler does not say it. */
+  #usualBound(audio: PlayableAudio, sampleRate: number): number {
+    if (audio instanceof InboundFrame) return STREAMS_BOUND;
+    const hearing = this.#hearing;
+    if (!this.#livePieces || hearing === undefined || !(audio instanceof Int16Array)) return NOT_LIVE;
+    // A resampler gives a sample more now and then.
+    const longest = (hearing.samples.length / hearing.sampleRate) * sampleRate + 1;
+    return audio.length <= longest ? STREAMS_BOUND : NOT_LIVE;
   }
 
   playFile(bytes: Uint8Array): Playback {
@@ -361,16 +379,17 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#onAudio = undefined;
   }
 
-  #playLive(frame: InboundFrame): Playback {
+  #playLive(frame: InboundFrame, liveLatencyMaxMs?: number): Playback {
     // Not its truth: that would be looked up in the playback, which nothing else here touches.
     if (this.#live === undefined) {
       this.#live = this.#player.openLive();
       this.#liveFull = false;
     }
     const { path } = this.#host;
-    if (!this.#isDirect) {
+    if (!this.#isDirect || liveLatencyMaxMs !== undefined) {
       try {
-        this.#player.enqueueLive(frame.samples, frame.sampleRate, path.nowMs);
+        const bound = liveLatencyMaxMs ?? STREAMS_BOUND;
+        this.#player.enqueueLive(frame.samples, frame.sampleRate, path.nowMs, bound);
       } catch (error) {
         this.#liveDropped(frame, error);
       }

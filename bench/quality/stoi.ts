@@ -44,8 +44,10 @@ export function intelligibility(clean: Int16Array, heard: Int16Array, sampleRate
     convertRate(clean.subarray(0, length), sampleRate, RATE),
     convertRate(heard.subarray(0, length), sampleRate, RATE),
   );
-  const cleanRows = bandRows(x);
-  const heardRows = bandRows(y);
+  return compared(rowsOf(powerFrames(x, window, HOP, FFT)), rowsOf(powerFrames(y, window, HOP, FFT)));
+}
+
+function compared(cleanRows: Float64Array[], heardRows: Float64Array[]): Intelligibility {
   const segments = cleanRows[0]!.length - SEGMENT + 1;
   if (segments < 1) throw new RangeError('intelligibility: less than 384 ms of speech');
   let stoi = 0;
@@ -58,9 +60,34 @@ export function intelligibility(clean: Int16Array, heard: Int16Array, sampleRate
   return { stoi: stoi / segments, estoi: estoi / segments };
 }
 
+/**
+ * The same of speech that was shortened: each frame of what was heard is compared with the clean speech at `placeOf` it.
+ * Places count samples at `sampleRate`. This is the speech ideally shortened, as its bands show it.
+ */
+export function intelligibilityShortened(
+  clean: Int16Array,
+  heard: Int16Array,
+  sampleRate: number,
+  placeOf: (sample: number) => number,
+): Intelligibility {
+  const x = convertRate(clean, sampleRate, RATE);
+  const y = convertRate(heard, sampleRate, RATE);
+  const cleanFrames: Float64Array[] = [];
+  const heardFrames = powerFrames(y, window, HOP, FFT).filter((_, frame) => {
+    const centre = ((frame * HOP + FRAME / 2) * sampleRate) / RATE;
+    const at = Math.round((placeOf(centre) * RATE) / sampleRate) - FRAME / 2;
+    if (at < 0 || at + FRAME > x.length) return false;
+    cleanFrames.push(powerFrames(x.subarray(at, at + FRAME), window, HOP, FFT)[0]!);
+    return true;
+  });
+  const energies = cleanFrames.map(power => 10 * Math.log10(power.reduce((a, b) => a + b, 1e-12)));
+  const floor = energies.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY) - DYNAMIC_RANGE_DB;
+  const speaks = (_: Float64Array, frame: number): boolean => energies[frame]! > floor;
+  return compared(rowsOf(cleanFrames.filter(speaks)), rowsOf(heardFrames.filter(speaks)));
+}
+
 /** Magnitude of each band over time. */
-function bandRows(signal: Float64Array): Float64Array[] {
-  const frames = powerFrames(signal, window, HOP, FFT);
+function rowsOf(frames: Float64Array[]): Float64Array[] {
   return bands.map(([from, to]) =>
     Float64Array.from(frames, power => {
       let sum = 0;

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "codec/g722.h"
 #include "codec/l16_order.h"
 #include "plc/concealer.h"
 #include "resample/resampler.h"
+#include "stream/live.h"
+#include "stretch/shorten.h"
 
 namespace sidetone::binding {
 namespace {
@@ -248,6 +251,47 @@ class L16OrderBinding : public Napi::ObjectWrap<L16OrderBinding> {
   L16OrderFinder finder_;
 };
 
+/**
+ * shorten(Int16Array, rateHz, speed): all of a sound as late live audio is shortened, 20 ms at a time.
+ * Returns { samples, places }: pairs of a place in the original and the place in `samples` that it has
+ * become.
+ */
+Napi::Value ShortenAll(const Napi::CallbackInfo& info) {
+  const auto pcm = samplesArgument(info, 0, "samples");
+  const int hz = rateArgument(info, 1, "rateHz");
+  const double speed = info[2].IsNumber() ? info[2].As<Napi::Number>().DoubleValue() : 0;
+  if (!(speed >= 1 && speed <= 2)) fail(info, "speed must be a number from 1 to 2");
+  std::vector<int16_t> window(static_cast<size_t>(hz * 300 / 1000));
+  std::vector<int16_t> out;
+  std::vector<uint32_t> places;
+  ShortenRequest request;
+  request.sampleHz = hz;
+  request.outWanted = static_cast<size_t>(hz / 50);
+  request.cutMax = pcm.ElementLength();
+  request.speed = speed;
+  CatchUp catchUp;
+  for (size_t at = 0; at < pcm.ElementLength();) {
+    const size_t samples = std::min(window.size(), pcm.ElementLength() - at);
+    std::copy_n(pcm.Data() + at, samples, window.data());
+    request.pauseLevel = catchUp.pauseLevel(loudestLevel(window.data(), samples, hz));
+    Shortened done = shorten(window.data(), samples, request);
+    // The end of the sound is too short to be shortened.
+    if (done.out == 0) done.in = done.out = samples;
+    out.insert(out.end(), window.data(), window.data() + done.out);
+    at += done.in;
+    places.push_back(static_cast<uint32_t>(at));
+    places.push_back(static_cast<uint32_t>(out.size()));
+  }
+  auto samples = Napi::Int16Array::New(info.Env(), out.size());
+  std::copy(out.begin(), out.end(), samples.Data());
+  auto pairs = Napi::Uint32Array::New(info.Env(), places.size());
+  std::copy(places.begin(), places.end(), pairs.Data());
+  auto result = Napi::Object::New(info.Env());
+  result.Set("samples", samples);
+  result.Set("places", pairs);
+  return result;
+}
+
 }  // namespace
 
 void exportDsp(Napi::Env env, Napi::Object exports) {
@@ -256,6 +300,7 @@ void exportDsp(Napi::Env env, Napi::Object exports) {
   exports.Set("L16OrderFinder", L16OrderBinding::define(env));
   exports.Set("G722Encoder", G722EncoderBinding::define(env));
   exports.Set("G722Decoder", G722DecoderBinding::define(env));
+  exports.Set("shorten", Napi::Function::New(env, ShortenAll, "shorten"));
 }
 
 }  // namespace sidetone::binding

@@ -16,6 +16,7 @@ OutboundConfig readOutbound(const Napi::Object& object) {
   config.leadMs = object.Get("leadMs").ToNumber().DoubleValue();
   config.chunkMs = object.Get("chunkMs").ToNumber().DoubleValue();
   config.queueMaxMs = object.Get("queueMaxMs").ToNumber().DoubleValue();
+  config.liveLatencyMaxMs = object.Get("liveLatencyMaxMs").ToNumber().DoubleValue();
   return config;
 }
 

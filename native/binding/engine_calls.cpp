@@ -69,23 +69,25 @@ napi_value DeliverPcm(napi_env env, napi_callback_info callback) {
 }
 
 /** What play() and playHeard() left in the slab, or -1 where the queue was full. */
-napi_value played(const Call<4>& call, bool accepted) {
+template <size_t N>
+napi_value played(const Call<N>& call, bool accepted) {
   const Engine& engine = *call.handle->engine;
   call.handle->info[kScheduled] = static_cast<double>(engine.scheduled());
+  call.handle->info[kSkips] = engine.skips();
   return call.result(accepted ? static_cast<int32_t>(engine.sendCount()) : -1);
 }
 
 napi_value Play(napi_env env, napi_callback_info callback) {
-  Call<4> call(env, callback);
+  Call<5> call(env, callback);
   if (!call.open) return call.result(-1);
   const auto pcm = call.samples(1);
   const double accepted = call.handle->engine->play(call.stream, pcm.data, pcm.count, call.integer(2),
-                                                    call.nowMs(), call.boolean(3));
+                                                    call.nowMs(), call.boolean(3), call.integer(4));
   return played(call, accepted >= 0);
 }
 
 napi_value PlayHeard(napi_env env, napi_callback_info callback) {
-  Call<4> call(env, callback);
+  Call<1> call(env, callback);
   if (!call.open) return call.result(-1);
   return played(call, call.handle->engine->playHeard(call.stream, call.nowMs()));
 }
@@ -99,6 +101,7 @@ napi_value Tick(napi_env env, napi_callback_info callback) {
   handle.info[kGapCount] = static_cast<double>(handle.engine->gapCount());
   handle.info[kEncodeCount] = static_cast<double>(handle.engine->encodeCount());
   handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
+  handle.info[kSkips] = handle.engine->skips();
   return call.result(static_cast<int32_t>(sends));
 }
 
@@ -143,6 +146,16 @@ napi_value ReceiveParsed(napi_env env, napi_callback_info callback) {
   return delivered(call, call.handle->engine->receiveParsed(call.stream, message, call.nowMs()));
 }
 
+/** 1 with a range in `info`, or 0. */
+napi_value TakeSkipped(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  SkippedRange range;
+  if (!call.open || !call.handle->engine->takeSkipped(call.stream, range)) return call.result(0);
+  call.handle->info[kSkippedFrom] = range.from;
+  call.handle->info[kSkippedTo] = range.to;
+  return call.result(1);
+}
+
 napi_value LastMediaMs(napi_env env, napi_callback_info callback) {
   Call<1> call(env, callback);
   return call.result(call.open ? call.handle->engine->lastMediaMs(call.stream) : 0);
@@ -183,6 +196,7 @@ constexpr EngineCall kCalls[] = {
     {"enqueuePacket", EnqueuePacket},
     {"packetsLost", Do<2, packetsLost>},
     {"lastMediaMs", LastMediaMs},
+    {"takeSkipped", TakeSkipped},
     {"noteSequence", Do<2, noteSequence>},
     {"deafen", Do<1, deafen>},
     {"follow", Do<2, follow>},

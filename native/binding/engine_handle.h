@@ -38,6 +38,9 @@ enum Info : size_t {
   kQueuedMs,
   kScheduled,
   kNowMs,
+  kSkippedFrom,
+  kSkippedTo,
+  kSkips,
   kInfoCount,
 };
 constexpr Named kInfoNames[] = {
@@ -58,6 +61,9 @@ constexpr Named kInfoNames[] = {
     {"queuedMs", kQueuedMs},
     {"scheduled", kScheduled},
     {"nowMs", kNowMs},
+    {"skippedFrom", kSkippedFrom},
+    {"skippedTo", kSkippedTo},
+    {"skips", kSkips},
 };
 static_assert(std::size(kInfoNames) == kInfoCount);
 

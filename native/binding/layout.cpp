@@ -29,6 +29,11 @@ constexpr Named kSliceMs[] = {
     {"other", InboundTrack::kSliceMs},
 };
 
+constexpr Named kLive[] = {
+    {"notLive", static_cast<int>(kNotLive)},
+    {"streamsBound", static_cast<int>(kStreamsBound)},
+};
+
 Napi::Object object(Napi::Env env, std::span<const Named> entries) {
   auto result = Napi::Object::New(env);
   for (const Named& entry : entries) result.Set(entry.name, static_cast<double>(entry.value));
@@ -44,6 +49,7 @@ void exportLayout(Napi::Env env, Napi::Object exports) {
   layout.Set("outcomes", object(env, kOutcomes));
   layout.Set("send", object(env, kSend));
   layout.Set("sliceMs", object(env, kSliceMs));
+  layout.Set("live", object(env, kLive));
   auto encodings = Napi::Object::New(env);
   for (int i = 0; i < kEncodingCount; i++) encodings.Set(kEncodingNames[static_cast<size_t>(i)], i);
   layout.Set("encodings", encodings);

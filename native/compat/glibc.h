@@ -1,6 +1,7 @@
 #pragma once
-// For prebuilt addons (-include): asks for the oldest versions of what glibc 2.29 to 2.34 gave new ones, so that
-// what is built here loads there. The behaviour of the old ones is the same for what the addon does with them.
+// For prebuilt addons (-include): asks for the oldest versions of what glibc 2.29 to 2.34 gave new ones, so
+// that what is built here loads there. The behaviour of the old ones is the same for what the addon does with
+// them.
 #if defined(__linux__)
 #include <features.h>
 #if defined(__GLIBC__)

@@ -27,15 +27,38 @@ enum class Counter : uint8_t {
   Underruns,
   PaddedMessages,
   PlaysRefused,
+  LiveCatchUps,
+  LivePauseCutSeconds,
+  LiveSpeechCutSeconds,
+  LiveSkippedSeconds,
   Count,
 };
 constexpr size_t kCounters = static_cast<size_t>(Counter::Count);
 
 constexpr std::array<const char*, kCounters> kCounterNames = {
-    "mediaReceived",   "bytesReceived", "framesHeard",     "framesConcealed",  "framesLost",
-    "framesReordered", "framesLate",    "framesDuplicate", "reorderOverflows", "resyncs",
-    "pauses",          "badPayloads",   "emptyPayloads",   "unwantedTrack",    "mediaSent",
-    "bytesSent",       "underruns",     "paddedMessages",  "playsRefused",
+    "mediaReceived",
+    "bytesReceived",
+    "framesHeard",
+    "framesConcealed",
+    "framesLost",
+    "framesReordered",
+    "framesLate",
+    "framesDuplicate",
+    "reorderOverflows",
+    "resyncs",
+    "pauses",
+    "badPayloads",
+    "emptyPayloads",
+    "unwantedTrack",
+    "mediaSent",
+    "bytesSent",
+    "underruns",
+    "paddedMessages",
+    "playsRefused",
+    "liveCatchUps",
+    "livePauseCutSeconds",
+    "liveSpeechCutSeconds",
+    "liveSkippedSeconds",
 };
 
 using CounterValues = std::array<double, kCounters>;

@@ -186,8 +186,8 @@ int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
     case Delivery::Kind::Frame: {
       const InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
       const bool isUlaw = inbound.config().encoding == Encoding::Pcmu && !inbound.resamples();
-      heard_ = {stream.sendTimer.stream, inbound.frameBuffer(), delivery.samples, inbound.config().handlerHz,
-                isUlaw ? delivery.payload : nullptr};
+      heard_ = {stream.sendTimer.stream,    inbound.frameBuffer(), delivery.samples,
+                inbound.config().handlerHz, delivery.timestampMs,  isUlaw ? delivery.payload : nullptr};
       return static_cast<int>(delivery.samples);
     }
     case Delivery::Kind::PoolPayload:
@@ -211,10 +211,15 @@ void Engine::scheduleGap(Stream& stream, Track track) {
   }
 }
 
-double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow) {
+double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow,
+                    double liveLatencyMaxMs) {
   Stream& playing = at(stream);
-  const uint8_t* echoed = heard_.stream == stream && heard_.pcm == pcm ? heard_.ulaw : nullptr;
-  const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs);
+  const bool isHeard = heard_.stream >= 0 && heard_.pcm == pcm;
+  const uint8_t* echoed = isHeard && heard_.stream == stream ? heard_.ulaw : nullptr;
+  if (liveLatencyMaxMs == kStreamsBound) liveLatencyMaxMs = playing.outbound.config().liveLatencyMaxMs;
+  Live live;
+  if (liveLatencyMaxMs >= 0) live = {liveLatencyMaxMs, isHeard ? heard_.timestampMs : Live::kNoTime, true};
+  const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs, live);
   finishPlay(playing, nowMs, sendNow);
   return accepted;
 }
@@ -223,15 +228,16 @@ bool Engine::playHeard(int stream, double nowMs) {
   sendCount_ = 0;
   if (heard_.stream != stream) return true;  // the stream has been closed under its handler
   Stream& playing = at(stream);
+  const Live live{playing.outbound.config().liveLatencyMaxMs, heard_.timestampMs, true};
   const size_t bytes = playing.outbound.passThrough(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw,
-                                                    nowMs, encoded_.data());
+                                                    nowMs, live, encoded_.data());
   if (bytes > 0) {
     addSend(playing, writeMedia(encoded_.data(), bytes, reinterpret_cast<char*>(buffers_.slab)));
     scheduleSend(playing);
     return true;
   }
   const double accepted =
-      playing.outbound.enqueue(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw, nowMs);
+      playing.outbound.enqueue(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw, nowMs, live);
   finishPlay(playing, nowMs, true);
   return accepted >= 0;
 }
@@ -266,9 +272,13 @@ bool Engine::sendDue(Stream& stream, double nowMs) {
 
 void Engine::addSend(const Stream& stream, size_t length) {
   int32_t* const send = buffers_.sends + sendCount_ * kSendFields;
+  const Outbound& outbound = stream.outbound;
+  const bool isFollowed =
+      stream.followed || outbound.queuedSamples() < stream.followedBelow || outbound.hasSkipped();
   send[kSendStream] = stream.sendTimer.stream;
   send[kSendBytes] = static_cast<int32_t>(length);
-  send[kSendFollowed] = stream.followed || stream.outbound.queuedSamples() < stream.followedBelow ? 1 : 0;
+  send[kSendFollowed] = isFollowed ? 1 : 0;
+  if (outbound.hasSkipped()) skips_++;
   sendCount_++;
 }
 
@@ -419,6 +429,11 @@ void Engine::addCounters(const Stream& stream, CounterValues& values) const {
   value(values, Counter::Underruns) += outbound.underruns;
   value(values, Counter::PaddedMessages) += outbound.padded;
   value(values, Counter::PlaysRefused) += outbound.refused;
+  const CatchUp::Counters& late = stream.outbound.catchUps();
+  value(values, Counter::LiveCatchUps) += late.catchUps;
+  value(values, Counter::LivePauseCutSeconds) += late.pauseCutMs / 1000;
+  value(values, Counter::LiveSpeechCutSeconds) += late.speechCutMs / 1000;
+  value(values, Counter::LiveSkippedSeconds) += late.skippedMs / 1000;
 }
 
 }  // namespace sidetone

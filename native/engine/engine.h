@@ -62,6 +62,10 @@ constexpr int kPoolPayload = -10;   // `delivery` says what the pool must decode
 constexpr int kPoolLoss = -11;
 constexpr int kNeedsRoom = -12;  // the next frame is longer than the frame buffer: bring a longer one
 
+/** In place of a bound of live audio. */
+constexpr double kNotLive = -1;
+constexpr double kStreamsBound = -2;  // the one of its OutboundConfig
+
 // clang-format off
 /**
  * The media path of one reactor, all streams of it. It owns no thread, no socket and no clock.
@@ -118,8 +122,10 @@ class Engine {
   /**
    * Returns the samples accepted (at the outbound rate) or -1 when the queue is full. With `sendNow`,
    * messages that are due are in the slab: sendCount() of them; without, they wait for the next tick.
+   * `liveLatencyMaxMs`: how late it may be, 0 for as late as it likes, or kNotLive or kStreamsBound.
    */
-  double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow);
+  double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow,
+              double liveLatencyMaxMs = kNotLive);
   /**
    * As play(), sending what is due, of the frame in the frame buffer, as delivered last or changed since:
    * what the handler hears is played back while it is being heard.
@@ -127,6 +133,10 @@ class Engine {
    */
   bool playHeard(int stream, double nowMs);
   void clear(int stream, double nowMs);
+  /** The next range of positions of live audio that was left out. False: there is none. */
+  bool takeSkipped(int stream, SkippedRange& range) { return at(stream).outbound.takeSkipped(range); }
+  /** Grows whenever a message is sent of a stream for which takeSkipped() has something. */
+  double skips() const { return skips_; }
   /** Whether the caller follows every message of this stream that is sent. */
   void follow(int stream, bool every) { at(stream).followed = every; }
   /** The caller follows messages that leave less than this many samples queued. */
@@ -227,6 +237,7 @@ class Engine {
     const int16_t* pcm = nullptr;
     size_t samples = 0;
     int sampleHz = 0;
+    double timestampMs = 0;
     const uint8_t* ulaw = nullptr;  // where the PCM is a PCMU payload decoded: this one
   };
   Heard heard_;
@@ -245,6 +256,7 @@ class Engine {
 
   size_t slotBytes_;
   size_t sendCount_ = 0;
+  double skips_ = 0;
   double tickedMs_ = 0;
   bool tickHasMore_ = false;
   size_t gapCount_ = 0;

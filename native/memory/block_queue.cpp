@@ -29,13 +29,16 @@ bool BlockQueue::append(const uint8_t* data, size_t count) {
 }
 
 void BlockQueue::read(uint8_t* out, size_t count) {
+  peek(0, out, count);
+  drop(count);
+}
+
+void BlockQueue::drop(size_t count) {
   bytes_ -= count;
   while (count > 0) {
     const size_t inHead = (head_ == tail_ ? tailUsed_ : Block::kDataBytes) - headOffset_;
     const size_t part = std::min(count, inHead);
-    std::memcpy(out, head_->data + headOffset_, part);
     headOffset_ += part;
-    out += part;
     count -= part;
     if (part == inHead) {
       Block* done = head_;
@@ -49,6 +52,35 @@ void BlockQueue::read(uint8_t* out, size_t count) {
       }
     }
   }
+}
+
+template <typename Visit>
+void BlockQueue::parts(size_t offset, size_t count, Visit visit) const {
+  size_t at = headOffset_ + offset;
+  for (Block* block = head_; count > 0; block = block->next) {
+    if (at < Block::kDataBytes) {
+      const size_t part = std::min(count, Block::kDataBytes - at);
+      visit(block->data + at, part);
+      count -= part;
+      at = 0;
+    } else {
+      at -= Block::kDataBytes;
+    }
+  }
+}
+
+void BlockQueue::peek(size_t offset, uint8_t* out, size_t count) const {
+  parts(offset, count, [&](const uint8_t* bytes, size_t part) {
+    std::memcpy(out, bytes, part);
+    out += part;
+  });
+}
+
+void BlockQueue::overwrite(size_t offset, const uint8_t* data, size_t count) {
+  parts(offset, count, [&](uint8_t* bytes, size_t part) {
+    std::memcpy(bytes, data, part);
+    data += part;
+  });
 }
 
 void BlockQueue::clear() {

@@ -22,9 +22,21 @@ class BlockQueue {
   /** Moves the first `count` bytes to `out`; `count` must not exceed bytes(). */
   void read(uint8_t* out, size_t count);
 
+  /** Drops the first `count` bytes, at most bytes(). */
+  void drop(size_t count);
+
+  /** Copies `count` bytes to `out` from `offset` on; both lie within bytes(). */
+  void peek(size_t offset, uint8_t* out, size_t count) const;
+  /** Puts `count` bytes of `data` in the place of those from `offset` on. */
+  void overwrite(size_t offset, const uint8_t* data, size_t count);
+
   void clear();
 
  private:
+  /** Calls visit(bytes, count) with each part of what lies from `offset` on. */
+  template <typename Visit>
+  void parts(size_t offset, size_t count, Visit visit) const;
+
   BlockPool* pool_;
   Block* head_ = nullptr;
   Block* tail_ = nullptr;

@@ -28,7 +28,10 @@ Outbound::Outbound(BlockPool& pool, const OutboundConfig& config)
       queue_(pool),
       playout_(sampleHz_),
       pool_(&pool) {
-  if (pooled_) packets_ = std::make_unique<BlockQueue>(pool);
+  if (pooled_) {
+    packets_ = std::make_unique<BlockQueue>(pool);
+    spans_ = std::make_unique<BlockQueue>(pool);
+  }
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Encoder>();
 }
 
@@ -43,14 +46,16 @@ size_t Outbound::payloadBytesMax(const OutboundConfig& config) {
   return static_cast<size_t>(std::ceil(samples * bytesPerSample)) + 2;
 }
 
-double Outbound::enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed,
-                         double nowMs) {
+double Outbound::enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
+                         const Live& live) {
   const double comingMs = static_cast<double>(samples) * 1000 / fromHz;
   if (queuedMs() + comingMs > config_.queueMaxMs || !hasMemory(comingMs)) {
     counters_.refused++;
     return -1;
   }
   const double before = accepted_;
+  if (live.isLive) noteGap(live, comingMs, nowMs);
+  begin(live);
   bool fits = true;
   if (fromHz == sampleHz_) {
     resamplerFromHz_ = 0;
@@ -70,6 +75,23 @@ double Outbound::enqueue(const int16_t* pcm, size_t samples, int fromHz, const u
   lastEnqueueMs_ = nowMs;
   if (!fits) counters_.refused++;
   return fits ? accepted_ - before : -1;
+}
+
+/** Where live audio goes on after the far end has run dry, the caller has heard a gap. */
+void Outbound::noteGap(const Live& live, double durationMs, double nowMs) {
+  const double gapMs = nowMs - playout_.dryAtMs();
+  if (gapMs < kGapMinMs || !lastWasLive_ || queuedMs() > 0) return;
+  const bool goesOn = live.timestampMs == Live::kNoTime || lastLiveMs_ == Live::kNoTime
+                          ? gapMs < kRestMs
+                          : std::fabs(live.timestampMs - lastLiveMs_ - durationMs) < 1;
+  if (goesOn) counters_.underruns++;
+}
+
+/** What is accepted from here on is live, or not. */
+void Outbound::begin(const Live& live) {
+  lastWasLive_ = live.isLive;
+  lastLiveMs_ = live.timestampMs;
+  runs_.begin(live.latencyMaxMs, accepted_, queue_.bytes() == 0);
 }
 
 // All of it fits, or nothing is begun. The last eighth of the memory is kept for streams that hold little, so
@@ -113,16 +135,21 @@ void Outbound::encode(const int16_t* pcm, size_t samples, const uint8_t* echoed,
 }
 
 size_t Outbound::passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed,
-                             double nowMs, uint8_t* payload) {
+                             double nowMs, const Live& live, uint8_t* payload) {
   const bool isWhole = samples >= minSamples_ && samples < 2 * minSamples_;
   if (bytesPerSample_ != 1 || fromHz != sampleHz_ || !isWhole) return 0;
-  if (queue_.bytes() > 0 || cutCount_ > 0 || nowMs < leadDueMs()) return 0;
+  if (queue_.bytes() > 0 || cutCount_ > 0) return 0;
+  if (nowMs < playout_.dryAtMs() - leadMs(live.latencyMaxMs) - kTickSlackMs) return 0;
+  if (nowMs - playout_.dryAtMs() >= kGapMinMs) {
+    noteGap(live, static_cast<double>(samples) / samplesPerMs_, nowMs);
+  }
+  begin(live);
   resamplerFromHz_ = 0;
   resampler_.reset();
   encode(pcm, samples, echoed, payload);
   accepted_ += static_cast<double>(samples);
   lastEnqueueMs_ = nowMs;
-  sent(samples, 0, samples, nowMs);
+  sent(samples, static_cast<double>(samples), 0, samples, nowMs);
   return samples;
 }
 
@@ -142,7 +169,7 @@ size_t Outbound::take(double nowMs, uint8_t* payload) {
                                                                : 0;
   std::memset(payload + bytes, silence, padding * bytesPerSample_);
   if (config_.encoding == Encoding::L16) l16Reorder(payload, samples, config_.l16Order);
-  sent(samples, padding, bytes + padding * bytesPerSample_, nowMs);
+  sent(samples, head_.take(samples), padding, bytes + padding * bytesPerSample_, nowMs);
   return bytes + padding * bytesPerSample_;
 }
 
@@ -153,7 +180,7 @@ size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
   padding += (samples + padding) % 2;
   queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
   std::fill(pcm + samples, pcm + samples + padding, int16_t{0});
-  sent(samples, padding, (samples + padding) / 2, nowMs);
+  sent(samples, head_.take(samples), padding, (samples + padding) / 2, nowMs);
   return samples + padding;
 }
 
@@ -161,7 +188,7 @@ size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
  */
 size_t Outbound::untilCut(size_t samples) const {
   for (size_t i = 0; i < cutCount_; i++) {
-    const double distance = cuts_[i] - sent_;
+    const double distance = head_.queued(cuts_[i] - sent_);
     if (distance > static_cast<double>(samples)) break;
     const auto whole = static_cast<size_t>(std::max(distance, 0.0));
     if (whole >= minSamples_ && (!g722_ || whole % 2 == 0)) return whole;
@@ -209,6 +236,11 @@ size_t Outbound::dueSamples(double nowMs) {
   }
   if (nowMs < leadDueMs()) return 0;
   if (playout_.aheadMs(nowMs) == 0) chunkMs_ = kMessageMinMs;
+  if (runs_.headBoundMs() > 0) {
+    catchUp(static_cast<size_t>(chunkMs_ * samplesPerMs_) + minSamples_, nowMs);
+    queued = static_cast<size_t>(queuedSamples());
+    if (queued < minSamples_) return 0;
+  }
   const auto chunk = static_cast<size_t>(chunkMs_ * samplesPerMs_);
   if (const size_t cut = untilCut(std::min(queued, chunk + minSamples_))) return cut;
   if (queued < chunk + minSamples_) {
@@ -235,19 +267,27 @@ double Outbound::pcmDueMs() const {
   // Far enough ahead that a packet is there when it is due, and no further: what a clear() drops was encoded
   // in vain, and the pool takes only so much of one stream. A far end that has long run dry changes nothing
   // about that: the next packet that comes back or is sent makes room.
-  const double aheadMs = config_.leadMs + config_.chunkMs;
+  const double aheadMs = leadMs(runs_.headBoundMs()) + chunkMaxMs();
   if (encoding_ >= aheadMs * samplesPerMs_) return kNever;
   return playout_.dryAtMs() + encoding_ / samplesPerMs_ - aheadMs;
 }
 
 size_t Outbound::takePcm(double nowMs, int16_t* pcm) {
   if (nowMs < pcmDueMs()) return 0;
-  if (queuedSamples() < static_cast<double>(minSamples_)) flushResampler();
+  if (queuedSamples() < static_cast<double>(minSamples_))
+    flushResampler();
+  else if (runs_.headBoundMs() > 0)
+    catchUp(minSamples_, nowMs);
   const size_t samples = std::min(static_cast<size_t>(queuedSamples()), minSamples_);
+  const Span span{static_cast<uint32_t>(head_.stoodFor(samples)), static_cast<uint32_t>(samples)};
+  if (samples == 0 || !spans_->append(reinterpret_cast<const uint8_t*>(&span), sizeof span)) return 0;
+  head_.take(samples);
   queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
   std::fill(pcm + samples, pcm + minSamples_, int16_t{0});
   if (samples < minSamples_) counters_.padded++;
   encoding_ += static_cast<double>(minSamples_);
+  if (runs_.headBoundMs() == 0) notLiveUntilMs_ = heardUntilMs(nowMs);
+  if (runs_.several()) runs_.passed(headPosition());
   withEncoder_++;
   return minSamples_;
 }
@@ -269,7 +309,13 @@ void Outbound::packetLost() {
     return;
   }
   encoding_ -= static_cast<double>(minSamples_);
-  sent_ = std::min(accepted_, sent_ + static_cast<double>(minSamples_));
+  sent_ += takeSpan().stoodFor;
+}
+
+Outbound::Span Outbound::takeSpan() {
+  Span span;
+  spans_->read(reinterpret_cast<uint8_t*>(&span), sizeof span);
+  return span;
 }
 
 size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
@@ -279,17 +325,21 @@ size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
   const size_t bytes = static_cast<size_t>(length[0]) | static_cast<size_t>(length[1]) << 8;
   packets_->read(payload, bytes);
   encoding_ -= static_cast<double>(minSamples_);
-  // The last packet of an utterance was filled up with silence.
-  const double left = accepted_ - sent_;
-  const size_t samples = left < static_cast<double>(minSamples_) ? static_cast<size_t>(left) : minSamples_;
-  sent(samples, minSamples_ - samples, bytes, nowMs);
+  const Span span = takeSpan();
+  sent(span.samples, span.stoodFor, minSamples_ - span.samples, bytes, nowMs);
   return bytes;
 }
 
-void Outbound::sent(size_t samples, size_t padding, size_t bytes, double nowMs) {
-  if (playout_.dryAtMs() < nowMs && lastEnqueueMs_ < playout_.dryAtMs()) counters_.underruns++;
-  playout_.sent(sent_, static_cast<double>(samples), static_cast<double>(padding), nowMs);
-  sent_ += static_cast<double>(samples);
+void Outbound::sent(size_t samples, double stoodFor, size_t padding, size_t bytes, double nowMs) {
+  const double gapMs = nowMs - playout_.dryAtMs();
+  if (gapMs > 0 && lastEnqueueMs_ < playout_.dryAtMs() && (!lastWasLive_ || gapMs >= kGapMinMs)) {
+    counters_.underruns++;
+  }
+  playout_.sent(sent_, stoodFor, static_cast<double>(padding), nowMs,
+                stoodFor - static_cast<double>(samples));
+  if (!pooled_ && runs_.headBoundMs() == 0) notLiveUntilMs_ = playout_.dryAtMs();
+  sent_ += stoodFor;
+  if (runs_.several()) runs_.passed(headPosition());
   size_t passed = 0;
   while (passed < cutCount_ && cuts_[passed] <= sent_) passed++;
   std::copy(cuts_.begin() + static_cast<long>(passed), cuts_.begin() + static_cast<long>(cutCount_),
@@ -298,13 +348,17 @@ void Outbound::sent(size_t samples, size_t padding, size_t bytes, double nowMs) 
   counters_.messages++;
   counters_.payloadBytes += bytes;
   if (padding > 0 && !pooled_) counters_.padded++;
-  chunkMs_ = queuedSamples() > 0 ? std::min(chunkMs_ * 2, config_.chunkMs) : kMessageMinMs;
+  chunkMs_ = queuedSamples() > 0 ? std::min(chunkMs_ * 2, chunkMaxMs()) : kMessageMinMs;
 }
 
 void Outbound::clear(double nowMs) {
   queue_.clear();
   cutCount_ = 0;
   if (packets_) packets_->clear();
+  if (spans_) spans_->clear();
+  head_.set(0, 0);
+  runs_.clear();
+  lastWasLive_ = false;
   encoding_ = 0;
   staleWithEncoder_ = withEncoder_;
   playout_.clear(nowMs);

@@ -9,6 +9,7 @@
 #include "codec/l16.h"
 #include "memory/block_queue.h"
 #include "resample/resampler.h"
+#include "stream/live.h"
 #include "stream/playout.h"
 
 namespace sidetone {
@@ -17,14 +18,23 @@ struct OutboundConfig {
   Encoding encoding = Encoding::Pcmu;
   int announcedHz = 8000;  // sample rate asked of the far end
   ByteOrder l16Order = ByteOrder::Little;
-  double leadMs = 200;       // the far end is kept at least this far ahead while audio is queued
-  double chunkMs = 100;      // longest audio of one message
-  double queueMaxMs = 60e3;  // longest audio waiting here
+  double leadMs = 200;            // the far end is kept at least this far ahead while audio is queued
+  double chunkMs = 100;           // longest audio of one message
+  double queueMaxMs = 60e3;       // longest audio waiting here
+  double liveLatencyMaxMs = 400;  // live audio that is later than this is caught up; 0: never
+};
+
+/** What enqueue() and passThrough() know of audio that is played as it comes. */
+struct Live {
+  static constexpr double kNoTime = -1;
+  double latencyMaxMs = 0;       // 0: it is not live, or may be as late as it likes
+  double timestampMs = kNoTime;  // of the frame that is being heard, on its own stream's time axis
+  bool isLive = false;
 };
 
 struct OutboundCounters {
   uint32_t messages = 0;
-  uint32_t underruns = 0;  // the far end ran dry although audio was queued here
+  uint32_t underruns = 0;  // the far end ran dry within an utterance
   uint32_t padded = 0;     // messages filled up with silence to the 20 ms that Telnyx wants at least
   uint32_t refused = 0;    // play() refused because the queue was full
   uint64_t payloadBytes = 0;
@@ -39,6 +49,9 @@ struct OutboundCounters {
  * waits in half the room; L16 waits as PCM and takes its byte order when it is due; G722 waits as PCM and is
  * encoded when it is due; the pool's encodings wait as PCM until the encoder may take them (takePcm) and come
  * back as packets (enqueuePacket), one a message.
+ *
+ * Live audio that is late is shortened in the queue when its next message is due (see CatchUp). Positions go
+ * on counting what was accepted, so that a shortened message stands for more samples than it has.
  *
  * A message is due when the far end has less than `leadMs` (and a tick's slack) left to play. What is live
  * goes out 20 ms at a time; while more is queued, messages grow to `chunkMs`. Time is passed in.
@@ -58,7 +71,8 @@ class Outbound {
    * µ-law two, so it tells which one stood there, and an echo is byte for byte what came in. Returns the
    * samples accepted, at the encoding's rate, or -1 when the queue has no room: nothing is queued then.
    */
-  double enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs);
+  double enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
+                 const Live& live = {});
 
   /**
    * Live audio that keeps up: where nothing is queued, the encoding needs no memory of what went before, and
@@ -66,7 +80,7 @@ class Outbound {
    * or 0, after which enqueue() is the way. Arguments as there.
    */
   size_t passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
-                     uint8_t* payload);
+                     const Live& live, uint8_t* payload);
 
   /** Payload of the next message into `payload`, if one is due; its bytes, or 0. Not for G722. */
   size_t take(double nowMs, uint8_t* payload);
@@ -109,6 +123,11 @@ class Outbound {
   /** Drops what is queued; the far end drops what it has not played. */
   void clear(double nowMs);
 
+  /** Whether takeSkipped() has something. */
+  bool hasSkipped() const { return !skipped_.empty(); }
+  /** The next range of positions that was left out because it was hopelessly late. False: there is none. */
+  bool takeSkipped(SkippedRange& range) { return skipped_.take(range); }
+
   double queuedSamples() const { return static_cast<double>(queue_.bytes() / bytesPerSample_); }
   double queuedMs() const { return (accepted_ - sent_) / samplesPerMs_; }
   double acceptedPosition() const { return accepted_; }
@@ -118,6 +137,8 @@ class Outbound {
   const void* oftenUsedEnd() const { return playout_.oftenUsedEnd(); }
   const OutboundConfig& config() const { return config_; }
   const OutboundCounters& counters() const { return counters_; }
+  /** Of live audio that was late. */
+  const CatchUp::Counters& catchUps() const { return catchUp_.counters; }
   int sampleHz() const { return sampleHz_; }
   bool pooled() const { return pooled_; }
 
@@ -125,6 +146,10 @@ class Outbound {
   static constexpr double kTickSlackMs = 20;  // a late tick must not eat into the lead
   static constexpr size_t kPieceSamples = 960;
   static constexpr double kSmallMs = 1000;
+  // A gap of live audio shorter than this is hidden by whatever jitter buffer stands behind the far end.
+  static constexpr double kGapMinMs = 20;
+  // Live audio without a time axis that rests for longer has ended and begins anew.
+  static constexpr double kRestMs = 1000;
 
   bool hasMemory(double comingMs) const;
   bool append(const int16_t* pcm, size_t samples, const uint8_t* echoed);
@@ -133,10 +158,31 @@ class Outbound {
   size_t dueSamples(double nowMs);
   size_t takePacket(double nowMs, uint8_t* payload);
   double tailDueMs() const;
-  double leadDueMs() const { return playout_.dryAtMs() - config_.leadMs - kTickSlackMs; }
+  double leadDueMs() const { return playout_.dryAtMs() - leadMs(runs_.headBoundMs()) - kTickSlackMs; }
+  /** What was sent cannot be shortened any more, so live audio is sent ahead by half of its bound at most. */
+  double leadMs(double boundMs) const {
+    return boundMs > 0 ? std::min(config_.leadMs, boundMs / 2) : config_.leadMs;
+  }
+  double chunkMaxMs() const {
+    const double boundMs = runs_.headBoundMs();
+    return boundMs > 0 ? std::min(config_.chunkMs, std::max<double>(boundMs / 4, kMessageMinMs))
+                       : config_.chunkMs;
+  }
+  void noteGap(const Live& live, double durationMs, double nowMs);
+  void begin(const Live& live);
+  /** When the far end will have played what it has and what is being encoded for it. */
+  double heardUntilMs(double nowMs) const {
+    return std::max(playout_.dryAtMs(), nowMs) + encoding_ / samplesPerMs_;
+  }
+  double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
+  void catchUp(size_t samplesWanted, double nowMs);
+  void skip(size_t samples);
+  void shortenHead(size_t samplesWanted, size_t cutMax, double speed, size_t live);
+  void peekPcm(size_t offset, size_t samples, int16_t* pcm) const;
+  void overwritePcm(size_t offset, size_t samples, const int16_t* pcm);
   size_t untilCut(size_t samples) const;
   size_t paddingFor(size_t samples) const;
-  void sent(size_t samples, size_t padding, size_t bytes, double nowMs);
+  void sent(size_t samples, double stoodFor, size_t padding, size_t bytes, double nowMs);
 
   // What every message touches, up to …
   OutboundConfig config_;
@@ -152,8 +198,13 @@ class Outbound {
   BlockQueue queue_;
   double chunkMs_ = kMessageMinMs;
   double lastEnqueueMs_ = 0;
-  double accepted_ = 0;  // samples taken in since the start
-  double sent_ = 0;      // of those, sent or dropped by clear()
+  double accepted_ = 0;                // samples taken in since the start
+  double sent_ = 0;                    // of those, sent or dropped by clear()
+  double lastLiveMs_ = Live::kNoTime;  // timestamp of the live frame that was played last
+  bool lastWasLive_ = false;
+  ShortenedHead head_;
+  LiveRuns runs_{liveRuns_};
+  SkippedRanges skipped_{skippedRanges_};
   OutboundCounters counters_;
   Playout playout_;  // … the first runs of this
 
@@ -162,10 +213,22 @@ class Outbound {
   uint32_t withEncoder_ = 0;             // pool: frames of 20 ms that have not come back
   uint32_t staleWithEncoder_ = 0;        // pool: of those, the ones from before a clear()
   std::unique_ptr<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
+  std::unique_ptr<BlockQueue> spans_;  // pool: a Span for each frame with the encoder or waiting as a packet
+  double notLiveUntilMs_ = 0;          // the far end will have played everything that is not live
+  CatchUp catchUp_;
+  LiveRuns::Store liveRuns_{};
+  SkippedRanges::Store skippedRanges_{};
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.
   static constexpr size_t kCuts = 8;
   std::array<double, kCuts> cuts_{};
+
+  /** Pool: what the 20 ms of a packet are. */
+  struct Span {
+    uint32_t stoodFor;  // accepted samples
+    uint32_t samples;   // of the packet; the rest is padding
+  };
+  Span takeSpan();
 };
 
 }  // namespace sidetone

@@ -26,20 +26,25 @@ class Playout {
   /** How much the far end still has to play, padding included. */
   double aheadMs(double nowMs) const { return std::max(0.0, dryAtMs_ - nowMs); }
 
-  /** `samples` from `position` on were sent, followed by `padding` samples of silence. */
-  void sent(double position, double samples, double padding, double nowMs) {
+  /**
+   * `samples` from `position` on were sent, followed by `padding` samples of silence. They were shortened by
+   * `cut`: the rest takes their place.
+   */
+  void sent(double position, double samples, double padding, double nowMs, double cut = 0) {
     const double startMs = std::max(dryAtMs_, nowMs);
     const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
     const bool joins = count_ > 0 && position == last.end() && last.samples() + samples < Run::kSamplesMax &&
-                       startMs - last.endMs(samplesPerMs_) < kJoinMs;
+                       startMs - last.endMs(samplesPerMs_) < kJoinMs && cut == 0 && shortened_ == 0;
     if (joins) {
       runs_[count_ - 1].grow(samples);
     } else {
       forget(nowMs);
       if (count_ == kRuns) dropFirst();
+      cuts_[count_] = static_cast<uint32_t>(cut);
       runs_[count_++] = {startMs, position, samples};
+      if (cut > 0) shortened_++;
     }
-    dryAtMs_ = startMs + (samples + padding) / samplesPerMs_;
+    dryAtMs_ = startMs + (samples - cut + padding) / samplesPerMs_;
   }
 
   /** Position up to which everything that was sent has been heard. */
@@ -48,8 +53,10 @@ class Playout {
     for (size_t i = 0; i < count_; i++) {
       const Run& run = runs_[i];
       if (nowMs <= run.startMs) break;
+      const double taken = run.samples();
+      const double heard = shortened_ == 0 ? taken : taken - cuts_[i];
       const double samples = (nowMs - run.startMs) * samplesPerMs_;
-      played = run.position() + std::min(run.samples(), samples);
+      played = run.position() + (samples >= heard ? taken : samples * taken / heard);
     }
     return played;
   }
@@ -58,6 +65,7 @@ class Playout {
   void clear(double nowMs) {
     before_ = playedPosition(nowMs);
     count_ = 0;
+    shortened_ = 0;
     dryAtMs_ = nowMs;
   }
 
@@ -86,20 +94,25 @@ class Playout {
   };
   static_assert(sizeof(Run) == 16);
 
+  double cut(size_t run) const { return shortened_ == 0 ? 0 : cuts_[run]; }
   void forget(double nowMs) {
-    while (count_ > 0 && runs_[0].endMs(samplesPerMs_) <= nowMs) dropFirst();
+    while (count_ > 0 && runs_[0].endMs(samplesPerMs_) - cut(0) / samplesPerMs_ <= nowMs) dropFirst();
   }
   void dropFirst() {
     before_ = runs_[0].end();
+    if (cut(0) > 0) shortened_--;
     std::copy(runs_.begin() + 1, runs_.begin() + static_cast<long>(count_), runs_.begin());
+    std::copy(cuts_.begin() + 1, cuts_.begin() + static_cast<long>(count_), cuts_.begin());
     count_--;
   }
 
   double samplesPerMs_;
   double dryAtMs_ = 0;
   double before_ = 0;  // all of this has been heard
-  size_t count_ = 0;
+  uint32_t count_ = 0;
+  uint32_t shortened_ = 0;  // of the runs, those that were
   std::array<Run, kRuns> runs_{};
+  std::array<uint32_t, kRuns> cuts_{};  // samples by which a run was shortened
 };
 
 }  // namespace sidetone

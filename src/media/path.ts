@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../clock.js';
 import { Engine, type EngineOptions } from '../engine.js';
-import { GATHER, INFO, NOT_RECOGNISED, NOTHING, SEND } from '../native.js';
+import { GATHER, INFO, NOT_RECOGNISED, NOTHING, SEND, STREAMS_BOUND } from '../native.js';
 import type { AudioFrame } from '../plugin/stream.js';
 import { Ticker } from '../ticker.js';
 
@@ -115,17 +115,23 @@ export class MediaPath {
 
   /**
    * Queues PCM for a stream. Returns how many messages are due now, to be sent by flush(): none while sends are under
-   * way; -1 where the queue was full.
+   * way; -1 where the queue was full. `liveLatencyMaxMs`: see NativeEngine.play().
    */
-  play(slot: number, samples: Int16Array, sampleRate: number, nowMs: number): number {
-    const due = this.engine.at(nowMs).play(slot, samples, sampleRate, !this.#sending);
+  play(
+    slot: number,
+    samples: Int16Array,
+    sampleRate: number,
+    nowMs: number,
+    liveLatencyMaxMs: number,
+  ): number {
+    const due = this.engine.at(nowMs).play(slot, samples, sampleRate, !this.#sending, liveLatencyMaxMs);
     this.wake();
     return due;
   }
 
   /** The same of the frame that the stream's handler is hearing. */
   playHeard(slot: number, frame: AudioFrame): number {
-    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, this.nowMs);
+    if (this.#sending) return this.play(slot, frame.samples, frame.sampleRate, this.nowMs, STREAMS_BOUND);
     const due = this.engine.at(this.nowMs).playHeard(slot);
     this.wake();
     return due;

@@ -25,7 +25,7 @@ export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed'>;
 
 /** What `await playback` gives. */
 export interface PlaybackResult {
-  /** How much of it was heard in the call, in ms. */
+  /** How much of it was heard in the call, in ms of what was played: what was shortened counts in full. */
   playedMs: number;
   /** Whether `clear()`, or the end of the stream, cut it off. */
   interrupted: boolean;
@@ -59,6 +59,11 @@ export type PlayableAudio =
 export interface PlayOptions {
   /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
   sampleRate?: number;
+  /**
+   * This audio is live, and shortened where it is later than this, in ms: 100 to 60000, or 0 for as late as it comes.
+   * Default: frames have their plugin's or the server's bound; anything else is not live and is heard whole.
+   */
+  liveLatencyMaxMs?: number;
 }
 
 /** Who is calling; absent fields were not in the start frame. */
@@ -105,6 +110,9 @@ export interface Stream {
    * PCM is copied before this returns. Sources are read as there is room, about two seconds ahead. Playing the frame
    * that is being heard, inside its callback, is the live path: it allocates nothing and returns the stream's one live
    * playback, which stands for everything played so; where the queue is full, the frame is dropped and `onError` told.
+   *
+   * Frames are live audio, here and on another stream: what of them is later than `liveLatencyMaxMs` is shortened until
+   * it is in time again. Other audio is so where `options.liveLatencyMaxMs` or the plugin says that it is live.
    *
    * In MP3 mode PCM becomes files, one a second at most, of what was played by then; each is some 50 to 150 ms longer
    * than its audio, so that whole utterances sound better than many pieces.
