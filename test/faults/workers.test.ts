@@ -78,11 +78,10 @@ function makeCall(virtual: VirtualReactor) {
   return { heard, errors, socket, say, until };
 }
 
-for (const [row, name, byte, isInTask] of [
-  [54, 'ends itself', FAULT.exit, true],
-  // Behind the task, whose results may all have been told by then.
-  [54, 'throws what nobody catches', FAULT.crash, false],
-  [55, 'runs out of memory', FAULT.outOfMemory, true],
+for (const [row, name, byte] of [
+  [54, 'ends itself', FAULT.exit],
+  [54, 'throws what nobody catches', FAULT.crash],
+  [55, 'runs out of memory', FAULT.outOfMemory],
 ] as const) {
   test(`fault ${row}: a worker that ${name}: its calls hear concealment and go on in another, the others hear nothing of it`, async () => {
     await withCalls(async ([struck, other], pool) => {
@@ -111,13 +110,9 @@ for (const [row, name, byte, isInTask] of [
         [2, 2, false],
         [3, 3, false],
       ]);
-      const isLost = struck!.heard.some(([, , concealed]) => concealed);
-      if (isInTask) assert.ok(isLost);
+      assert.ok(struck!.heard.some(([, , concealed]) => concealed));
       // What is heard is heard in order; behind the loss the codec is a new one.
-      const values = struck!.heard
-        .filter(([, , concealed]) => !concealed)
-        .map(([value]) => value)
-        .filter(value => value !== byte);
+      const values = struck!.heard.filter(([, , concealed]) => !concealed).map(([value]) => value);
       assert.deepEqual(
         values,
         [...values].sort((a, b) => a - b),
@@ -126,7 +121,7 @@ for (const [row, name, byte, isInTask] of [
       assert.deepEqual([eighth[0], eighth[2], ninth[0], ninth[2]], [8, false, 9, false]);
       assert.equal(ninth[1], eighth[1] + 1);
       assert.ok(eighth[1] < 8, 'a codec that has seen less than all');
-      assert.deepEqual([...new Set(struck!.errors)], isLost ? ['SIDETONE_WORKER_DIED'] : []);
+      assert.ok(struck!.errors.includes('SIDETONE_WORKER_DIED'));
       assert.equal(struck!.socket.ended, undefined);
 
       assert.deepEqual(

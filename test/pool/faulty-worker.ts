@@ -9,11 +9,7 @@ import { FAULT, FIFO_VARIABLE } from './faults.js';
 
 function fault(byte: number): void {
   if (byte === FAULT.exit) process.exit(3);
-  if (byte === FAULT.crash) {
-    queueMicrotask(() => {
-      throw new Error('nobody catches this');
-    });
-  }
+  if (byte === FAULT.crash) throw new Error('this is caught, and what stands in for it fails too');
   if (byte === FAULT.native) waitInNativeCode();
   if (byte === FAULT.bad) throw new SidetoneError('SIDETONE_BAD_PAYLOAD', 'no such packet');
   if (byte === FAULT.outOfMemory) {
@@ -43,15 +39,18 @@ export default serve({
   openDecoder: ({ options }) => {
     if (options.sampleRate === 12000) throw new SidetoneError('SIDETONE_CODEC_UNAVAILABLE', 'no 12 kHz here');
     let seen = 0;
+    let isBroken = false;
     const pcm = new Int16Array(320);
     return {
       sampleRate: 16000,
       decode(payload) {
+        isBroken = payload[0] === FAULT.crash;
         fault(payload[0]!);
         pcm.fill(++seen, 1).fill(payload[0]!, 0, 1);
         return pcm;
       },
       conceal() {
+        if (isBroken) throw new Error('nobody catches this');
         return pcm.fill(++seen, 1).fill(-1, 0, 1);
       },
       close() {},
