@@ -76,7 +76,7 @@ export async function serveChild(
 }
 
 async function listeningPort(child: ReturnType<typeof runCli>): Promise<number> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const line = child
       .output()
