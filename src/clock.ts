@@ -52,6 +52,11 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
+  /** Timers that are set. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   every(intervalMs: number, callback: () => void): () => void {
     return this.#add(intervalMs, intervalMs, callback);
   }

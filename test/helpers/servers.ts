@@ -1,6 +1,7 @@
 /** Servers for tests over real sockets, and a call beside the fault that must not notice it. */
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer as createTcpServer } from 'node:net';
 import {
   type Call,
   type CallResult,
@@ -32,13 +33,22 @@ export async function startServer(
   return server;
 }
 
-/** A port that was free a moment ago, for what must know its address before it listens. */
+/**
+ * A port that was free a moment ago, for what must know its address before it listens. It is below those that the
+ * kernel gives to whoever asks for any, so that none of them takes it meanwhile.
+ */
 export async function freePort(): Promise<number> {
-  const probe = createTcpServer();
-  await new Promise<void>(resolve => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise(resolve => probe.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const probe = createTcpServer();
+    const free = await new Promise<boolean>(resolve => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise(resolve => probe.close(resolve));
+    return port;
+  }
 }
 
 /** Closes a server without waiting for calls that a failed test has left. */
