@@ -7,16 +7,15 @@ const SLICES = 10;
 /** Goes round a set again and again, a slice at a time, for as long as there is something in it. */
 export class Sweeper<T extends { sweep(nowMs: number): void }> {
   #stop: (() => void) | undefined;
-  #iterator: Iterator<T>;
+  // Only within a round: an iterator at rest keeps all that has left the set since its last step.
+  #iterator: Iterator<T> | undefined;
   #slice = -1;
   #swept = 0; // of this round
 
   constructor(
     private readonly clock: Clock,
     private readonly all: ReadonlySet<T>,
-  ) {
-    this.#iterator = all.values();
-  }
+  ) {}
 
   start(): void {
     this.#stop ??= this.clock.every(SWEEP_MS / SLICES, () => this.#sweep());
@@ -25,6 +24,7 @@ export class Sweeper<T extends { sweep(nowMs: number): void }> {
   stop(): void {
     this.#stop?.();
     this.#stop = undefined;
+    this.#iterator = undefined;
     this.#slice = -1;
   }
 
@@ -37,11 +37,15 @@ export class Sweeper<T extends { sweep(nowMs: number): void }> {
     }
     // Of a set that grows and shrinks meanwhile: its iterator does not mind.
     const until = Math.floor((this.all.size * (this.#slice + 1)) / SLICES);
-    while (this.#swept < until) {
+    while (this.#iterator && this.#swept < until) {
       const next = this.#iterator.next();
-      if (next.done) return;
+      if (next.done) {
+        this.#iterator = undefined;
+        return;
+      }
       this.#swept++;
       next.value.sweep(now);
     }
+    if (this.#slice === SLICES - 1) this.#iterator = undefined;
   }
 }
