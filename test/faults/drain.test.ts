@@ -1,7 +1,7 @@
-/** The end of a server, and its beginning on a port that is taken (rows 59, 60 and 62): as processes of their own. */
+/** The end of a server, and its beginning on a port that is taken (rows 59 to 62): as processes of their own. */
 import assert from 'node:assert/strict';
 import { createServer as createTcpServer } from 'node:net';
-import { afterEach, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { drain } from '../../src/drain.js';
 import type { Call, CallResult } from '../../src/index.js';
 import echo from '../../src/plugins/echo.js';
@@ -11,7 +11,7 @@ import { eventually, hangUp, longCall } from '../helpers/servers.js';
 import { payloads, WireCall } from '../helpers/telnyx-messages.js';
 import { VirtualReactor } from '../helpers/virtual-reactor.js';
 
-afterEach(() => RawSocket.destroyAll());
+after(() => RawSocket.destroyAll());
 
 /** Calls under way, each of them echoed. */
 const load = (child: ServeChild, count: number): Promise<Call[]> =>
@@ -117,6 +117,76 @@ test('fault 59: a drain is over when the last call has ended by itself', async (
   await done;
   assert.equal(virtual.reactor.counters().closedByServer, 0);
   await virtual.close();
+});
+
+describe('fault 61: with several reactors, in threads of their own', { concurrency: true }, () => {
+  /** Calls on every reactor, in every codec, with requests under way; each of them to end in its own way. */
+  async function busyChild(drainSeconds: number) {
+    const child = await serveChild(['--reactors', '3', '--drain-timeout', String(drainSeconds)]);
+    const calls = await load(child, 6);
+    const raw: RawSocket[] = [];
+    for (const encoding of ['OPUS', 'AMR-WB', 'L16', 'G722', 'PCMA', 'OPUS'] as const) {
+      const socket = await RawSocket.open(child.port, { path: '/echo' });
+      const call = new WireCall({ encoding });
+      socket.send(call.start());
+      for (const payload of payloads(5, encoding === 'L16' ? 640 : 40)) socket.send(call.media(payload));
+      raw.push(socket);
+    }
+    await raw[3]!.until(() => raw[3]!.messages('media').length > 0, 'audio');
+    const unanswered = await Promise.all([1, 2, 3].map(() => RawSocket.open(child.port, { path: '/echo' })));
+    const half = [1, 2, 3].map(() => new RawSocket(child.port));
+    for (const socket of half) socket.write('GET /echo HTTP/1.1\r\n');
+    return { child, calls, raw, unanswered };
+  }
+  const endsCleanly = async (child: ServeChild): Promise<void> => {
+    assert.deepEqual(await child.exit, { code: 0, signal: null }, child.output());
+    assert.match(child.output(), /"msg":"closed"/);
+    assert.doesNotMatch(child.output(), /"level":(50|60)|uv_loop_close/);
+  };
+
+  test('SIGTERM lets the calls of all end by themselves, and the process exits with 0', async () => {
+    const { child, calls, raw, unanswered } = await busyChild(3600);
+    try {
+      child.process.kill('SIGTERM');
+      for (const socket of unanswered) {
+        await socket.end();
+        assert.equal(socket.closeCode, 1001);
+      }
+      await Promise.all(calls.map(call => hangUp(call)));
+      raw.forEach((socket, i) => void (i % 2 ? socket.destroy() : socket.tcp.end()));
+      await endsCleanly(child);
+    } finally {
+      await child.kill();
+    }
+  });
+
+  test('a second SIGTERM closes the rest with 1001, and the process exits with 0', async () => {
+    const { child, calls, raw } = await busyChild(3600);
+    try {
+      child.process.kill('SIGTERM');
+      await eventually(() => child.output().includes('draining'), 'the drain');
+      child.process.kill('SIGTERM');
+      for (const { closeCode } of await results(calls)) assert.equal(closeCode, 1001);
+      for (const socket of raw) {
+        await socket.end();
+        assert.equal(socket.closeCode, 1001);
+      }
+      await endsCleanly(child);
+    } finally {
+      await child.kill();
+    }
+  });
+
+  test('at the deadline of the drain it is the same', async () => {
+    const { child, calls } = await busyChild(0.1);
+    try {
+      child.process.kill('SIGTERM');
+      for (const { closeCode } of await results(calls)) assert.equal(closeCode, 1001);
+      await endsCleanly(child);
+    } finally {
+      await child.kill();
+    }
+  });
 });
 
 test('fault 62: a port in use is a message and a non-zero exit; so is bad configuration', async () => {
