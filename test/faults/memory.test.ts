@@ -29,7 +29,7 @@ const VIRTUAL_CALLS = SOAK_SECONDS > 0 ? 1000 : 60;
 
 interface SoakChild {
   port: number;
-  /** What it holds once its connections have gone. */
+  /** What it holds once its connections and their timers have gone, or have had the time to. */
   figures(): Promise<Figures>;
   close(): Promise<number | null>;
   kill(): void;
@@ -60,7 +60,12 @@ async function soakChild(): Promise<SoakChild> {
   return {
     port: (await answer()) as number,
     async figures() {
-      await eventually(async () => (await ask('connections')) === 0, 'the end of all connections');
+      await eventually(
+        async () => !(await ask('busy')),
+        'the end of all connections, and of their timers',
+      ).catch(
+        () => undefined, // the figures tell more
+      );
       return (await ask('figures')) as Figures;
     },
     async close() {

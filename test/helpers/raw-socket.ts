@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
 /** How long a test waits for what must come: no machine is too slow for it, and it costs nothing when it comes. */
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 60_000;
 
 export interface FrameOptions {
   opcode?: number;

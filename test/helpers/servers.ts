@@ -102,9 +102,14 @@ export async function longCall(address: string, options: CallOptions = {}): Prom
   const call = new Simulator().call(address, {
     inbound: SPOKEN,
     durationMs: Number.POSITIVE_INFINITY,
+    handshakeTimeoutMs: PATIENCE_MS,
     ...options,
   });
-  await eventually(() => call.soFar().echo.matched > 0, 'the first echo');
+  await eventually(() => {
+    const { ended, failure, echo } = call.soFar();
+    assert.equal(ended === 'running' || ended === 'unanswered' ? undefined : ended, undefined, failure);
+    return echo.matched > 0;
+  }, 'the first echo');
   return call;
 }
 
@@ -177,7 +182,7 @@ export function eventually(
     const look = async (): Promise<void> => {
       if (await holds()) resolve();
       else if (performance.now() > until) reject(new Error(`${what} did not happen within ${withinMs} ms`));
-      else setTimeout(look, 5);
+      else setTimeout(look, 10);
     };
     look().catch(reject);
   });
