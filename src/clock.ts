@@ -52,6 +52,11 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
+  /** Timers that are set. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   every(intervalMs: number, callback: () => void): () => void {
     return this.#add(intervalMs, intervalMs, callback);
   }
@@ -79,7 +84,7 @@ export class VirtualClock implements Clock {
   advance(ms: number): void {
     const until = this.#now + ms;
     for (let timer = this.#next(until); timer; timer = this.#next(until)) this.#fire(timer);
-    this.#now = until;
+    this.#now = Math.max(this.#now, until); // a callback may have blocked for longer
   }
 
   /** Goes on by `ms`, letting pending promises run before the first timer and after each. */
@@ -90,7 +95,7 @@ export class VirtualClock implements Clock {
       this.#fire(timer);
       await new Promise(resolve => setImmediate(resolve));
     }
-    this.#now = until;
+    this.#now = Math.max(this.#now, until);
     await new Promise(resolve => setImmediate(resolve));
   }
 

@@ -1,21 +1,15 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { Simulator } from '../src/index.js';
 import { RawSocket } from './helpers/raw-socket.js';
 import { serveChild } from './helpers/serve-child.js';
-import { eventually } from './helpers/servers.js';
-import { payloads } from './helpers/telnyx-messages.js';
+import { eventually, hangUp, longCall } from './helpers/servers.js';
 
 afterEach(() => RawSocket.destroyAll());
 
 test('reactors without calls go on refusing new ones while the calls of another end', async () => {
   const child = await serveChild(['--reactors', '3']);
   try {
-    const call = new Simulator().call(`ws://127.0.0.1:${child.port}/echo`, {
-      inbound: payloads(75),
-      lingerMs: 300,
-    });
-    await eventually(() => call.soFar().echo.matched > 0, 'the first echo');
+    const call = await longCall(`ws://127.0.0.1:${child.port}/echo`);
     child.process.kill('SIGTERM');
     await eventually(() => child.output().includes('"msg":"draining"'), 'the drain');
     // Connections are dealt in turn: each reactor gets some, also when all others have nothing to do any more.
@@ -24,9 +18,8 @@ test('reactors without calls go on refusing new ones while the calls of another 
       assert.equal(socket.status, 503);
       socket.destroy();
     }
-    const { ended, echo } = await call.result;
-    assert.equal(ended, 'by the caller');
-    assert.deepEqual(echo, { sent: 75, matched: 75 });
+    // The call has lived through all of it.
+    await hangUp(call);
     assert.deepEqual(await child.exit, { code: 0, signal: null });
   } finally {
     await child.kill();

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { createServer as createSocket } from 'node:net';
 import { test } from 'node:test';
-import { createServer, Simulator } from '../../src/index.js';
-import { eventually, startServer, stopServer, url } from '../helpers/servers.js';
-import { payloads } from '../helpers/telnyx-messages.js';
+import { createServer } from '../../src/index.js';
+import echo from '../../src/plugins/echo.js';
+import { eventually, longCall, startServer, stopServer, url } from '../helpers/servers.js';
+import { WireCall } from '../helpers/telnyx-messages.js';
+import { VirtualReactor } from '../helpers/virtual-reactor.js';
 import { parseExposition, sampleValue } from './exposition.js';
 import { fetchAdmin } from './fake.js';
 
@@ -22,14 +24,10 @@ for (const reactors of [1, 2]) {
   test(`${reactors} reactor${reactors > 1 ? 's' : ''}: calls show in metrics and streams, and nothing of who calls`, async () => {
     const server = await startServer([], { admin: true, reactors, authToken: SECRETS.authToken });
     try {
-      const simulator = new Simulator();
-      const calls = [0, 1].map(i =>
-        simulator.call(url(server), {
-          ...SECRETS,
-          callControlId: `${SECRETS.callControlId}-${i}`,
-          inbound: payloads(3000),
-          durationMs: Number.POSITIVE_INFINITY,
-        }),
+      const calls = await Promise.all(
+        [0, 1].map(i =>
+          longCall(url(server), { ...SECRETS, callControlId: `${SECRETS.callControlId}-${i}` }),
+        ),
       );
       await eventually(() => calls.every(call => call.soFar().echo.matched >= 10), 'the echo of both calls');
 
@@ -42,7 +40,7 @@ for (const reactors of [1, 2]) {
       for (const stream of streams) {
         assert.equal(stream.plugin, 'echo');
         assert.deepEqual(stream.inbound, { encoding: 'PCMU', sampleRate: 8000 });
-        assert.ok(stream.counters.framesHeard >= 10 && stream.ageMs >= 100);
+        assert.ok(stream.counters.framesHeard >= 10 && stream.ageMs > 0);
       }
 
       const text = (await fetchAdmin(server.adminPort, '/metrics')).body;
@@ -73,14 +71,22 @@ for (const reactors of [1, 2]) {
   });
 }
 
+test('how old a stream is, and what is queued, is told in ms of the clock', async () => {
+  const virtual = new VirtualReactor({ leadMs: 200 });
+  const { connection, receive } = virtual.connect(echo);
+  receive(new WireCall().start());
+  virtual.clock.advance(1234);
+  connection.stream!.play(new Int16Array(8000));
+  virtual.clock.advance(100);
+  const [stream] = virtual.reactor.snapshot(0).streams;
+  assert.deepEqual([stream!.ageMs, stream!.queuedMs], [1334, 900]);
+  await virtual.close();
+});
+
 test('while draining, readiness is 503 and the figures go on; the admin port closes last', async () => {
   const server = await startServer([], { admin: true });
   const { adminPort } = server;
-  const call = new Simulator().call(url(server), {
-    inbound: payloads(3000),
-    durationMs: Number.POSITIVE_INFINITY,
-  });
-  await eventually(() => call.soFar().echo.matched > 0, 'the first echo');
+  const call = await longCall(url(server));
   assert.equal((await fetchAdmin(adminPort, '/readyz')).status, 200);
   const closed = server.close();
   assert.deepEqual((await fetchAdmin(adminPort, '/readyz')).status, 503);
@@ -97,11 +103,7 @@ test('while draining, readiness is 503 and the figures go on; the admin port clo
 test('a full server is not ready', async () => {
   const server = await startServer([], { admin: true, maxStreams: 1 });
   try {
-    const call = new Simulator().call(url(server), {
-      inbound: payloads(3000),
-      durationMs: Number.POSITIVE_INFINITY,
-    });
-    await eventually(() => call.soFar().echo.matched > 0, 'the first echo');
+    const call = await longCall(url(server));
     const { status, body } = await fetchAdmin(server.adminPort, '/readyz');
     assert.deepEqual([status, body], [503, 'full\n']);
     call.hangup();

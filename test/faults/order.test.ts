@@ -50,14 +50,38 @@ before(async () => {
 afterEach(() => RawSocket.destroyAll());
 after(() => stopServer(server));
 
+/** A call to the listening plugin over a real socket. */
 async function listeningCall(encoding: Encoding = 'PCMU') {
   const { socket, call } = await startedCall(server, { path: '/listener', encoding });
   await eventually(() => heard.has(call.callControlId), 'the start');
   return { socket, call, frames: heard.get(call.callControlId)! };
 }
 
-const samplesOf = (frames: readonly Heard[]): number =>
-  frames.reduce((sum, { samples }) => sum + samples.length, 0);
+interface Listening {
+  call: WireCall;
+  frames: Heard[];
+  send(message: object): void;
+  /** Lets time go by, in ms. */
+  pass(ms: number): void;
+}
+
+/** Calls to the listening plugin in virtual time; returns the counters that are not zero afterwards. */
+async function hearing(
+  act: (listen: (encoding?: Encoding) => Listening) => Promise<void>,
+): Promise<Record<string, number>> {
+  const virtual = new VirtualReactor();
+  await act((encoding = 'PCMU') => {
+    const call = new WireCall({ encoding });
+    const { receive } = virtual.connect(listener);
+    receive(call.start());
+    const frames = heard.get(call.callControlId)!;
+    return { call, frames, send: receive, pass: ms => virtual.clock.advance(ms) };
+  });
+  const counters = virtual.reactor.counters();
+  await virtual.close();
+  return Object.fromEntries(Object.entries(counters).filter(([, value]) => value !== 0));
+}
+
 const pcm = (frames: readonly Heard[]): Buffer =>
   Buffer.concat(frames.map(({ samples }) => Buffer.from(samples.buffer)));
 /** Four bytes of each payload, enough to tell which frames were heard in which order. */
@@ -115,13 +139,13 @@ test('fault 29: payloads of any length are accounted for to the sample', async (
     ['G722', [160, 1, 792, 3, 33]],
   ];
   for (const [encoding, lengths] of bytes) {
-    await beside(server, async () => {
-      const { socket, call, frames } = await listeningCall(encoding);
+    await hearing(async listen => {
+      const { send, pass, call, frames } = listen(encoding);
       const spoken = lengths.map((length, i) => payloads(1, length, i)[0]!);
-      for (const payload of spoken) socket.send(call.media(payload));
+      for (const payload of spoken) send(call.media(payload));
       const decoder = createDecoder(encoding);
       const expected = Buffer.concat(spoken.map(payload => Buffer.from(decoder.decode(payload).buffer)));
-      await eventually(() => samplesOf(frames) * 2 >= expected.length, `all of ${encoding} is heard`);
+      pass(100);
       assert.deepEqual(pcm(frames), expected);
       let at = 0;
       for (const { timestampMs, samples, concealed } of frames) {
@@ -131,60 +155,59 @@ test('fault 29: payloads of any length are accounted for to the sample', async (
         );
         at += (samples.length * 1000) / decoder.sampleRate;
       }
-      socket.destroy();
     });
   }
 });
 
 test('fault 30: a chunk that comes twice is heard once', async () => {
   const spoken = payloads(50);
-  const grown = await beside(server, async () => {
-    const { socket, call, frames } = await listeningCall();
+  const grown = await hearing(async listen => {
+    const { send, pass, call, frames } = listen();
     const messages = spoken.map(payload => call.media(payload));
     messages.forEach((message, i) => {
-      socket.send(message);
-      socket.send(message);
-      if (i >= 5) socket.send(messages[i - 5]!);
+      send(message);
+      send(message);
+      if (i >= 5) send(messages[i - 5]!);
     });
-    socket.send(call.dtmf('1'));
-    await eventually(() => frames.length >= 50, 'all of it is heard');
+    send(call.dtmf('1'));
+    pass(100);
     assert.deepEqual(orderOf(frames, spoken), range(50));
-    socket.destroy();
   });
   assert.equal(grown.framesDuplicate, 50 + 45);
 });
 
 test('fault 31: what is out of order inside the window is mended, outside it is late and counted', async () => {
   const spoken = payloads(60);
-  const grown = await beside(server, async () => {
-    const { socket, call, frames } = await listeningCall();
+  const grown = await hearing(async listen => {
+    const { send, pass, call, frames } = listen();
     const messages = spoken.map(payload => call.media(payload));
     for (let i = 0; i < 60; i += 4) {
-      for (const k of [2, 0, 3, 1]) socket.send(messages[i + k]!);
+      for (const k of [2, 0, 3, 1]) send(messages[i + k]!);
     }
-    await eventually(() => frames.length >= 60, 'all of it is heard');
+    pass(100);
     assert.deepEqual(orderOf(frames, spoken), range(60));
     assert.ok(frames.every(({ concealed }) => !concealed));
-    socket.destroy();
   });
   assert.ok(grown.framesReordered! >= 15, JSON.stringify(grown));
   assert.equal(grown.framesLate, undefined);
 
-  const grownLate = await beside(server, async () => {
-    const { socket, call, frames } = await listeningCall();
+  const grownLate = await hearing(async listen => {
+    const { send, pass, call, frames } = listen();
     const messages = spoken.slice(0, 6).map(payload => call.media(payload));
-    for (const i of [0, 1, 3, 4]) socket.send(messages[i]!);
-    await eventually(() => frames.length === 5, 'the gap is given up');
-    socket.send(messages[2]!);
-    socket.send(messages[5]!);
-    await eventually(() => frames.length === 6, 'the last frame');
+    for (const i of [0, 1, 3, 4]) send(messages[i]!);
+    pass(59);
+    assert.equal(frames.length, 2, 'the gap waits for its frame');
+    pass(3);
+    assert.equal(frames.length, 5, 'the gap is given up');
+    send(messages[2]!);
+    send(messages[5]!);
+    assert.equal(frames.length, 6, 'the last frame');
     // The frame behind a gap is faded in, so it is not the one that was sent.
     assert.deepEqual(orderOf(frames, spoken), [0, 1, -1, 4, 5]);
     assert.deepEqual(
       frames.map(({ concealed }) => concealed),
       [false, false, true, false, false, false],
     );
-    socket.destroy();
   });
   assert.equal(grownLate.framesLate, 1);
   assert.equal(grownLate.framesConcealed, 1);
@@ -194,22 +217,22 @@ test('fault 32: gaps of 5, 50 and 500 frames are concealed, then silent, and nev
   const encoder = createEncoder('PCMU');
   const voice = speechLike(8000, 12);
   for (const gap of [5, 50, 500]) {
-    const grown = await beside(server, async () => {
-      const { socket, call, frames } = await listeningCall();
+    const grown = await hearing(async listen => {
+      const { send, pass, call, frames } = listen();
       const messages = Array.from({ length: 20 + gap + 5 }, (_, i) =>
         call.media(encoder.encode(voice.slice(i * 160, i * 160 + 160))),
       );
-      for (const message of messages.slice(0, 20)) socket.send(message);
-      for (const message of messages.slice(20 + gap)) socket.send(message);
+      for (const message of messages.slice(0, 20)) send(message);
+      for (const message of messages.slice(20 + gap)) send(message);
       const filled = Math.min(gap, 50); // gapFillMaxMs
-      await eventually(() => frames.length === 25 + filled, 'the frames behind the gap');
+      pass(100);
+      assert.equal(frames.length, 25 + filled, 'the frames behind the gap');
       const concealed = frames.slice(20, 20 + filled);
       assert.ok(concealed.every(frame => frame.concealed));
       assert.ok(frames.slice(20 + filled).every(frame => !frame.concealed));
       assert.ok(rms(concealed[0]!.samples) > 0);
       for (const { samples } of concealed.slice(6)) assert.ok(rms(samples) <= 1, 'silence after 120 ms');
       assert.equal(frames.at(-1)!.timestampMs, (messages.length - 1) * 20);
-      socket.destroy();
     });
     assert.equal(grown.framesLost, gap);
   }
@@ -225,20 +248,19 @@ test('fault 33: chunk numbers that wrap, restart or jump by 20 either way are fo
   ];
   const spoken = payloads(60);
   for (const [name, number] of jumps) {
-    const grown = await beside(server, async () => {
-      const { socket, call, frames } = await listeningCall();
+    const grown = await hearing(async listen => {
+      const { send, pass, call, frames } = listen();
       spoken.forEach((payload, i) => {
         const message = call.media(payload);
-        socket.send({ ...message, media: { ...message.media, chunk: String(number(i)) } });
+        send({ ...message, media: { ...message.media, chunk: String(number(i)) } });
       });
-      await eventually(() => orderOf(frames, spoken).includes(59), `${name}: the last frame`);
+      pass(100);
       const order = orderOf(frames, spoken);
       assert.deepEqual(order, range(60), name);
       assert.ok(
         frames.every(({ concealed }) => !concealed),
         name,
       );
-      socket.destroy();
     });
     if (name !== 'jump by 20') assert.equal(grown.resyncs, 1, name);
   }

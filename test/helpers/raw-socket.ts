@@ -4,6 +4,9 @@ import { connect, type Socket } from 'node:net';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
+/** How long a test waits for what must come: no machine is too slow for it, and it costs nothing when it comes. */
+export const PATIENCE_MS = 60_000;
+
 export interface FrameOptions {
   opcode?: number;
   fin?: boolean;
@@ -145,7 +148,7 @@ export class RawSocket {
   }
 
   /** Resolves when the server has closed the connection (a close frame is answered); rejects after `withinMs`. */
-  async end(withinMs = 3000): Promise<void> {
+  async end(withinMs = PATIENCE_MS): Promise<void> {
     const over = (): boolean => this.closed || this.frames.some(({ opcode }) => opcode === OPCODE.close);
     await this.until(over, 'the close', withinMs);
     this.tcp.destroy();
@@ -153,7 +156,7 @@ export class RawSocket {
   }
 
   /** Resolves as soon as `want` holds for what has come. */
-  until(want: () => boolean, what = 'something', withinMs = 3000): Promise<void> {
+  until(want: () => boolean, what = 'something', withinMs = PATIENCE_MS): Promise<void> {
     if (want()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(

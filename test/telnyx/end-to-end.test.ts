@@ -1,7 +1,7 @@
 /** From a webhook to audio heard: Telnyx's side is a double of its REST API, signed webhooks and simulated calls. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 import { readWav } from '../../src/audio/wav.js';
 import { resample } from '../../src/codecs.js';
 import {
@@ -27,14 +27,18 @@ import { createWebhookSigner, webhookBody } from '../helpers/webhooks.js';
 const kToken = 'stream-token-secret';
 const phrase = await readWav(join(root, 'assets/speech.wav'));
 const spoken = speechLike(8000, 1);
-/** A caller who speaks for a second, and listens for some more. */
-const caller = { ...new Simulator().speech({ samples: spoken, sampleRate: 8000 }), durationMs: 1600 };
+/** A caller who speaks for a second, and stays until it is hung up. */
+const caller = {
+  ...new Simulator().speech({ samples: spoken, sampleRate: 8000 }),
+  durationMs: Number.POSITIVE_INFINITY,
+};
+/** What a caller must have heard before it is judged: a second, and what codecs put before it. */
+const ENOUGH_MS = 1200;
 
-const open: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.close();
-  RawSocket.destroyAll();
-});
+after(() => RawSocket.destroyAll());
+
+/** Tests wait for audio most of their time, so several run at once. */
+const together = { concurrency: 4 };
 
 interface Scene {
   telnyx: TelnyxDouble;
@@ -42,7 +46,7 @@ interface Scene {
 }
 
 /** A server that answers calls, at `path`, and the Telnyx that tells it of them. */
-async function scene(options: ServerOptions = {}, path = '/'): Promise<Scene> {
+async function scene(test: TestContext, options: ServerOptions = {}, path = '/'): Promise<Scene> {
   const port = await freePort();
   const telnyx = await TelnyxDouble.start({
     webhookUrl: `http://127.0.0.1:${port}/telnyx/webhooks`,
@@ -57,13 +61,11 @@ async function scene(options: ServerOptions = {}, path = '/'): Promise<Scene> {
     ...options,
   });
   await server.listen();
-  open.push({
-    async close() {
-      // A test that failed leaves webhooks that do not arrive.
-      await telnyx.settled().catch(() => undefined);
-      await stopServer(server);
-      await telnyx.close();
-    },
+  test.after(async () => {
+    // A test that failed leaves webhooks that do not arrive.
+    await telnyx.settled().catch(() => undefined);
+    await stopServer(server);
+    await telnyx.close();
   });
   return { telnyx, server };
 }
@@ -74,13 +76,23 @@ function spokenPhrase(sampleRate: number, seconds: number): Int16Array {
   return resample(pcm, phrase.sampleRate, sampleRate);
 }
 
+/** Hangs up when the caller has heard enough. */
+async function listen(call: Call): Promise<CallResult> {
+  await eventually(() => {
+    const { ended, heardMs } = call.soFar();
+    return ended !== 'running' || heardMs >= ENOUGH_MS;
+  }, `${ENOUGH_MS} ms are heard`);
+  call.hangup();
+  return call.result;
+}
+
 function assertClean(result: CallResult): void {
   assert.equal(result.ended, 'by the caller', result.failure);
   assert.deepEqual(result.errors, []);
   assert.deepEqual(result.warnings, []);
 }
 
-/** That the caller heard `said`, beginning within half a second. Gaps are the business of tests with a virtual clock. */
+/** That the caller heard `said`, beginning in the first half second of all that it heard. Gaps are the business of tests with a virtual clock. */
 function assertHeard(telnyx: TelnyxDouble, result: CallResult, said: Int16Array, least: number): void {
   assertClean(result);
   let atMs = 0;
@@ -94,7 +106,7 @@ function assertHeard(telnyx: TelnyxDouble, result: CallResult, said: Int16Array,
   assert.ok(alike >= least, `${result.outboundEncoding}: likeness ${alike}, at least ${least} is wanted`);
 }
 
-describe('from webhook to audio heard', () => {
+describe('from webhook to audio heard', together, () => {
   const cases = [
     { outboundCodec: { encoding: 'PCMU' }, rate: 8000, commands: ['answer'], least: 0.99 },
     { outboundCodec: { encoding: 'G722' }, rate: 16000, commands: ['answer'], least: 0.99 },
@@ -108,12 +120,12 @@ describe('from webhook to audio heard', () => {
   ] as const;
   for (const reactors of [1, 2]) {
     for (const { outboundCodec, rate, commands, least } of cases) {
-      it(`in ${outboundCodec.encoding} at ${rate} Hz, with ${reactors} reactors`, async () => {
-        const { telnyx, server } = await scene({ reactors, outboundCodec, plugins: ['speak'] });
+      it(`in ${outboundCodec.encoding} at ${rate} Hz, with ${reactors} reactors`, async test => {
+        const { telnyx, server } = await scene(test, { reactors, outboundCodec, plugins: ['speak'] });
         const results = await Promise.all(
           [1, 2].map(async () => {
             const call = await telnyx.ring();
-            return call.result;
+            return listen(call);
           }),
         );
         for (const result of results) assertHeard(telnyx, result, spokenPhrase(rate, 1), least);
@@ -128,33 +140,31 @@ describe('from webhook to audio heard', () => {
     }
   }
 
-  it('asks for what the plugin of the address sends, and before that for what its query says', async () => {
-    const plugin = definePlugin({
-      name: 'wanting',
-      outbound: { encoding: 'PCMA' },
-      onStart: stream => ({ onAudio: frame => stream.play(frame) }),
-    });
-    for (const [path, wanted] of [
-      ['/wanting', 'PCMA'],
-      ['/wanting?outbound=G722', 'G722'],
-      ['/echo', 'OPUS'],
-    ] as const) {
-      const { telnyx } = await scene(
-        { plugins: ['echo', plugin], outboundCodec: { encoding: 'OPUS' } },
-        path,
-      );
-      const result = await (await telnyx.ring()).result;
+  for (const [path, wanted] of [
+    ['/wanting', 'PCMA'],
+    ['/wanting?outbound=G722', 'G722'],
+    ['/echo', 'OPUS'],
+  ] as const) {
+    it(`asks for what the plugin of ${path} sends, and before that for what its query says`, async test => {
+      const plugin = definePlugin({
+        name: 'wanting',
+        outbound: { encoding: 'PCMA' },
+        onStart: stream => ({ onAudio: frame => stream.play(frame) }),
+      });
+      const options: ServerOptions = { plugins: ['echo', plugin], outboundCodec: { encoding: 'OPUS' } };
+      const { telnyx } = await scene(test, options, path);
+      const result = await listen(await telnyx.ring());
       assert.equal(result.outboundEncoding, wanted);
       const rate = telnyx.simulator.render(result).sampleRate;
       assertHeard(telnyx, result, resample(spoken, 8000, rate), 0.9);
-    }
-  });
+    });
+  }
 
-  it('with a token in two steps, and lets in nobody without it', async () => {
-    const { telnyx, server } = await scene({ authToken: ['another', kToken].reverse() });
-    const result = await (await telnyx.ring()).result;
+  it('with a token in two steps, and lets in nobody without it', async test => {
+    const { telnyx, server } = await scene(test, { authToken: ['another', kToken].reverse() });
+    const result = await listen(await telnyx.ring());
     assertHeard(telnyx, result, spoken, 0.99);
-    assert.ok(result.echo.sent - result.echo.matched <= 5, JSON.stringify(result.echo));
+    assert.ok(result.echo.matched >= 50, JSON.stringify(result.echo));
     const [answer, start] = telnyx.rest.requests;
     assert.deepEqual(Object.keys(answer!.body), ['command_id']);
     assert.equal(start!.command, 'streaming_start');
@@ -164,10 +174,10 @@ describe('from webhook to audio heard', () => {
   });
 });
 
-describe('what is no webhook of Telnyx', () => {
-  it('is refused, and the calls that run do not notice', async () => {
-    for (const reactors of [1, 2]) {
-      const { telnyx, server } = await scene({ reactors });
+describe('what is no webhook of Telnyx', together, () => {
+  for (const reactors of [1, 2]) {
+    it(`is refused, and the calls that run do not notice, with ${reactors} reactors`, async test => {
+      const { telnyx, server } = await scene(test, { reactors });
       const call = await telnyx.ring();
       const ring = (id: string): Uint8Array =>
         webhookBody('call.initiated', id, { call_control_id: `v3:${id}`, direction: 'incoming' });
@@ -179,8 +189,8 @@ describe('what is no webhook of Telnyx', () => {
       assert.equal(await status(ring('unsigned'), {}), 401);
       assert.equal(await status(ring('forged'), createWebhookSigner().headers(ring('forged'), nowMs)), 401);
       assert.equal(await status(ring('altered'), signer.headers(ring('other'), nowMs)), 401);
-      assert.equal(await status(ring('late'), signer.headers(ring('late'), nowMs - 301_000)), 401);
-      assert.equal(await status(ring('early'), signer.headers(ring('early'), nowMs + 302_000)), 401);
+      assert.equal(await status(ring('late'), signer.headers(ring('late'), nowMs - 600_000)), 401);
+      assert.equal(await status(ring('early'), signer.headers(ring('early'), nowMs + 600_000)), 401);
       const replayed = webhookBody('streaming.started', 'replayed', { call_control_id: 'v3:replayed' });
       const headers = signer.headers(replayed, nowMs);
       // Whichever thread takes them.
@@ -216,22 +226,22 @@ describe('what is no webhook of Telnyx', () => {
         webhooksTooLarge: 1,
       });
       for (const [name, times] of refused) assert.equal(all[name], times, name);
-      assertHeard(telnyx, await call.result, spoken, 0.99);
+      assertHeard(telnyx, await listen(call), spoken, 0.99);
       await telnyx.settled();
       assert.deepEqual(telnyx.commands, ['answer']);
-    }
-  });
+    });
+  }
 
-  it('is nothing at all where no public key is given', async () => {
+  it('is nothing at all where no public key is given', async test => {
     const server = await createServer({ port: 0, admin: false, logLevel: 'silent' });
     await server.listen();
-    open.push({ close: () => stopServer(server) });
+    test.after(() => stopServer(server));
     const url = `http://127.0.0.1:${server.port}/telnyx/webhooks`;
     assert.equal((await fetch(url, { method: 'POST', body: '{}' })).status, 426);
   });
 });
 
-describe('what plugins are told', () => {
+describe('what plugins are told', together, () => {
   interface Told {
     type: WebhookEvent['type'];
     call: string;
@@ -241,19 +251,24 @@ describe('what plugins are told', () => {
   }
 
   for (const reactors of [1, 2]) {
-    it(`is every event once, where the call's stream is, with ${reactors} reactors`, async () => {
+    it(`is every event once, where the call's stream is, with ${reactors} reactors`, async test => {
       const told: Told[] = [];
       const channel = new BroadcastChannel('sidetone-test-webhooks');
       channel.onmessage = message => told.push((message as MessageEvent).data as Told);
-      open.push({ close: async () => channel.close() });
+      test.after(() => channel.close());
       const plugins = [join(root, 'test/fixtures/webhook-plugin.ts')];
-      const { telnyx, server } = await scene({ reactors, plugins });
+      const { telnyx, server } = await scene(test, { reactors, plugins });
       const calls = await Promise.all([telnyx.ring(), telnyx.ring(), telnyx.ring()]);
-      for (const call of calls) assertHeard(telnyx, await call.result, spoken, 0.99);
+      for (const call of calls) assertHeard(telnyx, await listen(call), spoken, 0.99);
       await telnyx.settled();
-      await eventually(() => told.length >= 15, 'what is told');
+      // The channel is every test's.
+      const toldOf = (callControlId: string): Told[] => told.filter(({ call }) => call === callControlId);
+      await eventually(
+        () => calls.every(({ callControlId }) => toldOf(callControlId).length >= 5),
+        'what is told',
+      );
       for (const { callControlId } of calls) {
-        const ofCall = told.filter(({ call }) => call === callControlId);
+        const ofCall = toldOf(callControlId);
         const at = (type: string): Told => ofCall.find(event => event.type === type)!;
         assert.deepEqual(ofCall.map(({ type }) => type).sort(), [
           'call.answered',
@@ -273,14 +288,14 @@ describe('what plugins are told', () => {
     });
   }
 
-  it('is what TeXML tells in a form, as the same events, and what nobody knows yet', async () => {
+  it('is what TeXML tells in a form, as the same events, and what nobody knows yet', async test => {
     const events: WebhookEvent[] = [];
     const plugin = definePlugin({
       name: 'listener',
       onStart: () => undefined,
       onWebhook: event => void events.push(event),
     });
-    const { telnyx, server } = await scene({ plugins: [plugin] });
+    const { telnyx, server } = await scene(test, { plugins: [plugin] });
     const post = async (text: string, type: string): Promise<number> => {
       const body = Buffer.from(text);
       const headers = { ...telnyx.signer.headers(body, Date.now()), 'content-type': type };
@@ -307,7 +322,7 @@ describe('what plugins are told', () => {
     assert.deepEqual([webhooksAccepted, webhooksBadBody], [2, 0]);
   });
 
-  it('is that a stream failed, and why', async () => {
+  it('is that a stream failed, and why', async test => {
     const events: WebhookEvent[] = [];
     const closed = definePlugin({
       name: 'closed',
@@ -318,7 +333,7 @@ describe('what plugins are told', () => {
         if (event.type === 'call.hangup') throw new Error('a failure of the plugin');
       },
     });
-    const { telnyx, server } = await scene({ plugins: [closed] });
+    const { telnyx, server } = await scene(test, { plugins: [closed] });
     assert.equal((await (await telnyx.ring()).result).httpStatus, 403);
     await telnyx.settled();
     await eventually(async () => (await counts(server)).webhookFailures === 1, 'the failure');
@@ -329,9 +344,9 @@ describe('what plugins are told', () => {
   });
 });
 
-describe('calls that cannot be answered', () => {
-  it('go on ringing while the server is full', async () => {
-    const { telnyx, server } = await scene({ maxStreams: 1 });
+describe('calls that cannot be answered', together, () => {
+  it('go on ringing while the server is full', async test => {
+    const { telnyx, server } = await scene(test, { streamsMax: 1 });
     const first = await telnyx.ring();
     await eventually(() => server.connections === 1, 'the first stream');
     void telnyx.ring('v3:second');
@@ -341,23 +356,23 @@ describe('calls that cannot be answered', () => {
       telnyx.deliveries.some(({ event, status }) => event === 'call.initiated' && status === 503);
     await eventually(turned, 'the 503', 30_000);
     assert.equal((await counts(server)).webhooksNotNow, 1);
-    assertHeard(telnyx, await first.result, spoken, 0.99);
+    assertHeard(telnyx, await listen(first), spoken, 0.99);
     assert.deepEqual(telnyx.commands, ['answer']);
   });
 
-  it('are counted when Telnyx refuses the answer', async () => {
-    const { telnyx, server } = await scene();
+  it('are counted when Telnyx refuses the answer', async test => {
+    const { telnyx, server } = await scene(test);
     telnyx.rest.ended.add('v3:gone');
     void telnyx.ring('v3:gone');
     await eventually(async () => (await counts(server)).answersFailed === 1, 'the failure');
     assert.equal(server.expectations.size, 0);
-    assertHeard(telnyx, await (await telnyx.ring()).result, spoken, 0.99);
+    assertHeard(telnyx, await listen(await telnyx.ring()), spoken, 0.99);
   });
 });
 
-describe('reactors', () => {
-  it('share the streams, whatever the rhythm of webhooks between them', async () => {
-    const { telnyx, server } = await scene({ reactors: 2 });
+describe('reactors', together, () => {
+  it('share the streams, whatever the rhythm of webhooks between them', async test => {
+    const { telnyx, server } = await scene(test, { reactors: 2 });
     const calls: Call[] = [];
     for (let i = 1; i <= 14; i++) {
       calls.push(await telnyx.ring());
@@ -378,10 +393,10 @@ describe('reactors', () => {
   });
 });
 
-describe('startStreaming beside the server', () => {
+describe('startStreaming beside the server', together, () => {
   for (const reactors of [1, 2]) {
-    it(`makes it send what was asked for, with ${reactors} reactors`, async () => {
-      const { telnyx, server } = await scene({ reactors, plugins: ['speak'], answer: undefined });
+    it(`makes it send what was asked for, with ${reactors} reactors`, async test => {
+      const { telnyx, server } = await scene(test, { reactors, plugins: ['speak'], answer: undefined });
       const url = `ws://127.0.0.1:${server.port}/` as const;
       const body = buildStreamingStart({
         url,
@@ -395,18 +410,17 @@ describe('startStreaming beside the server', () => {
         await startStreaming(id, body, { apiKey: API_KEY, apiBase: telnyx.rest.base, expectations });
         calls.push(await stream);
       }
-      for (const call of calls) assertHeard(telnyx, await call.result, spokenPhrase(24000, 1), 0.9999);
+      for (const call of calls) assertHeard(telnyx, await listen(call), spokenPhrase(24000, 1), 0.9999);
       for (const request of telnyx.rest.requests) assert.equal(request.body.custom_parameters, undefined);
     });
   }
 });
 
-describe('sidetone serve --answer', () => {
-  it('answers, talks, and tells no secret', async () => {
+describe('sidetone serve --answer', together, () => {
+  it('answers, talks, and tells no secret', async test => {
     const port = await freePort();
     const webhookUrl = `http://127.0.0.1:${port}/hooks`;
     const telnyx = await TelnyxDouble.start({ webhookUrl, caller });
-    open.push(telnyx);
     const args = [
       '--port',
       String(port),
@@ -425,8 +439,11 @@ describe('sidetone serve --answer', () => {
         environment: { TELNYX_API_KEY: API_KEY, TELNYX_LOG: 'debug' },
       },
     );
-    open.push({ close: () => child.kill() });
-    const result = await (await telnyx.ring()).result;
+    test.after(async () => {
+      await child.kill();
+      await telnyx.close();
+    });
+    const result = await listen(await telnyx.ring());
     assertHeard(telnyx, result, spokenPhrase(16000, 1), 0.9999);
     await telnyx.settled();
     assert.deepEqual(telnyx.commands, ['answer', 'streaming_start']);
