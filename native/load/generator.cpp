@@ -23,11 +23,7 @@ namespace {
 constexpr int64_t kTickUs = 250;
 /** And at least, to read and to answer marks in time. */
 constexpr int64_t kIdleTickUs = 1000;
-constexpr int64_t kDrainUs = 500'000;
 constexpr int64_t kCloseUs = 2'000'000;
-/** A stream that is silent for this long at the end of the window has stopped: its rate counts the silence.
- */
-constexpr int64_t kSilentUs = 500'000;
 constexpr size_t kMarkNameBytesMax = 4096;
 
 int64_t nowUs() {
@@ -91,8 +87,6 @@ class Generator final : public Receiver {
   void step(int64_t now);
   void enter(Phase phase, int64_t untilUs);
   bool allReturned();
-  void takeRate(Stream& stream, int64_t ticks, int64_t arrivedUs);
-  double audioRate(const Stream& stream, int64_t now) const;
   void beginWindow(int64_t now);
   void endWindow(int64_t now);
   void sendDue(int64_t now);
@@ -194,7 +188,7 @@ void Generator::step(int64_t now) {
     case Phase::Measuring:
       if (now < phaseEndUs_ && connections_.active() > 0) break;
       endWindow(now);
-      enter(Phase::Draining, now + kDrainUs);
+      enter(Phase::Draining, now + int64_t{options_.drainMs} * 1000);
       break;
     case Phase::Draining:
       if (now < phaseEndUs_ && !allReturned()) break;
@@ -226,15 +220,6 @@ bool Generator::allReturned() {
   return true;
 }
 
-double Generator::audioRate(const Stream& stream, int64_t now) const {
-  if (stream.firstUs == 0) return 0;
-  const bool silent = now - stream.lastUs > std::max(kSilentUs, ticksToUs(stream.lastTicks));
-  const bool whole = !silent && stream.early.latenessUs != INT64_MAX && stream.late.latenessUs != INT64_MAX;
-  const int64_t ticks = whole ? stream.late.ticksBefore - stream.early.ticksBefore : stream.windowTicks;
-  const int64_t spanUs = whole ? stream.late.arrivedUs - stream.early.arrivedUs : now - stream.firstUs;
-  return spanUs <= 0 ? 0 : static_cast<double>(ticks) * 125 / 6 / static_cast<double>(spanUs);
-}
-
 void Generator::beginWindow(int64_t now) {
   windowUs_ = now;
   measuring_ = true;
@@ -255,7 +240,7 @@ void Generator::endWindow(int64_t now) {
     const Stream& stream = connections_.stream(i);
     if (stream.underran) result_.streamsWithUnderrun++;
     if (stream.state != Stream::State::Open) continue;
-    result_.audioRates.push_back(audioRate(stream, now));
+    result_.audioRates.push_back(stream.rate.rate(now));
   }
 }
 
@@ -406,21 +391,7 @@ void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, i
     result_.underrunLength.record(arrival.gapUs);
     stream.underran = true;
   }
-  takeRate(stream, ticks, arrivedUs);
-}
-
-void Generator::takeRate(Stream& stream, int64_t ticks, int64_t arrivedUs) {
-  const int64_t quarterUs = int64_t{options_.measureMs} * 1000 / 4;
-  const Stream::RatePoint point{arrivedUs, stream.windowTicks, arrivedUs - ticksToUs(stream.windowTicks)};
-  if (arrivedUs < windowUs_ + quarterUs) {
-    if (point.latenessUs < stream.early.latenessUs) stream.early = point;
-  } else if (arrivedUs >= windowUs_ + 3 * quarterUs) {
-    if (point.latenessUs < stream.late.latenessUs) stream.late = point;
-  }
-  if (stream.firstUs == 0) stream.firstUs = arrivedUs;
-  stream.windowTicks += ticks;
-  stream.lastUs = arrivedUs;
-  stream.lastTicks = ticks;
+  stream.rate.push(windowUs_, int64_t{options_.measureMs} * 1000, ticks, arrivedUs);
 }
 
 void Generator::takeLatency(Stream& stream, uint32_t framesBack, int64_t arrivedUs) {

@@ -6,6 +6,7 @@
 
 #include "load/payload.h"
 #include "load/playback.h"
+#include "load/rate_meter.h"
 
 namespace sidetone::load {
 
@@ -51,22 +52,7 @@ struct Stream {
   int64_t receivedTicks = 0;
   uint32_t framesTimed = 0;
 
-  /**
-   * For the audio rate: the most punctual message of the window's first quarter and of its last. The audio
-   * between them over the time between them is the rate, and a stall at either end of the window does not
-   * show in it.
-   */
-  struct RatePoint {
-    int64_t arrivedUs = 0;
-    int64_t ticksBefore = 0;
-    int64_t latenessUs = INT64_MAX;
-  };
-  RatePoint early;
-  RatePoint late;
-  int64_t windowTicks = 0;
-  int64_t firstUs = 0;
-  int64_t lastUs = 0;
-  int64_t lastTicks = 0;
+  RateMeter rate;
   bool underran = false;
 };
 

@@ -24,6 +24,7 @@ interface LoadFlags {
   connectsPerSecond?: number;
   warmup?: number;
   connectTimeout?: number;
+  drain?: number;
   playout?: number;
   utteranceGap?: number;
   rampToP99?: number;
@@ -72,6 +73,7 @@ export function register(program: Command): void {
     .option('--connects-per-second <n>', 'pace of the connects (default 500)', number)
     .option('--warmup <s>', 'before the measurement begins (default 2)', number)
     .option('--connect-timeout <ms>', 'for a stream to open (default 5000)', number)
+    .option('--drain <s>', 'for the last frames to come back (default 0.5)', number)
     .option('--playout <ms>', "jitter buffer of the callers' end (default 40)", number)
     .option('--utterance-gap <ms>', 'silence that is a pause, not a gap (default 1000)', number)
     .option('--report <file.html>', 'write a report with plots')
@@ -98,6 +100,7 @@ async function run(url: string, flags: LoadFlags): Promise<void> {
     connectsPerSecond: flags.connectsPerSecond,
     warmupSeconds: flags.warmup,
     connectTimeoutMs: flags.connectTimeout,
+    drainSeconds: flags.drain,
     playoutMs: flags.playout,
     utteranceGapMs: flags.utteranceGap,
     signal: abort.signal,
