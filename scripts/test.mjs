@@ -95,7 +95,9 @@ async function fileTests(files) {
   });
   events.on('test:fail', test => {
     took(test);
-    if (test.details.type === 'suite' && test.details.error?.failureType === 'subtestsFailed') return;
+    // The tests within are counted themselves.
+    const within = ['subtestsFailed', 'cancelledByParent'].includes(test.details.error?.failureType);
+    if (test.details.type === 'suite' && within) return;
     if (test.todo !== undefined) count.skipped++;
     else count.failed++;
   });
