@@ -13,7 +13,8 @@ namespace sidetone::load {
  */
 class RateMeter {
  public:
-  /** `ticks` of audio came at `arrivedUs`, in a window that began at `windowUs` and lasts `windowLengthUs`. */
+  /** `ticks` of audio came at `arrivedUs`, in a window that began at `windowUs` and lasts `windowLengthUs`.
+   */
   void push(int64_t windowUs, int64_t windowLengthUs, int64_t ticks, int64_t arrivedUs) {
     const int64_t quarterUs = windowLengthUs / 4;
     const Point point{arrivedUs, windowTicks_, arrivedUs - ticksToUs(windowTicks_)};

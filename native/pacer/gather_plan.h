@@ -12,8 +12,8 @@ class GatherPlan {
   explicit GatherPlan(double waitMs) : waitMs_(waitMs) {}
 
   /**
-   * What is left of `waitMs` since the loop last polled; 0: nothing may wait. `messages` is how many have come
-   * since the beginning, `answeredMs` when a frame was last answered while it was heard.
+   * What is left of `waitMs` since the loop last polled; 0: nothing may wait. `messages` is how many have
+   * come since the beginning, `answeredMs` when a frame was last answered while it was heard.
    */
   double leftMs(double nowMs, double messages, double answeredMs) {
     const double leftMs = waitMs_ - (nowMs - polledMs_);
@@ -27,7 +27,8 @@ class GatherPlan {
     return quiet || leftMs < 0 ? 0 : leftMs;
   }
 
-  /** How long to sleep of `leftMs`; 0: not at all. `timerMs`: to the loop's next timer, negative: there is none. */
+  /** How long to sleep of `leftMs`; 0: not at all. `timerMs`: to the loop's next timer, negative: there is
+   * none. */
   double sleepMs(double leftMs, int timerMs) const {
     if (timerMs == 0) return 0;
     if (timerMs > 0 && timerMs <= leftMs) return timerMs;
@@ -39,7 +40,8 @@ class GatherPlan {
  private:
   /** How often messages come is asked over windows of this length. */
   static constexpr double kWindowMs = 50;
-  /** Waiting costs a wake-up of its own, so it should save one; unless a timer wakes the loop by then anyway. */
+  /** Waiting costs a wake-up of its own, so it should save one; unless a timer wakes the loop by then anyway.
+   */
   static constexpr double kMessagesWorthAWait = 2;
   /** After a frame was answered as it came, nothing waits for this long. */
   static constexpr double kPromptMs = 1000;

@@ -236,7 +236,8 @@ TEST_CASE("playback: a server at half of real time makes a gap in every third fr
   Playback playback(40'000, 1'000'000);
   int gaps = 0;
   for (int64_t i = 0; i < 25; i++) {
-    // 40 ms of playout and 20 ms of audio last until the second frame after it; the third comes 20 ms too late.
+    // 40 ms of playout and 20 ms of audio last until the second frame after it; the third comes 20 ms too
+    // late.
     const int64_t gapUs = playback.push(i * 40'000, 960).gapUs;
     CHECK(gapUs == (i > 0 && i % 3 == 0 ? 20'000 : 0));
     gaps += gapUs > 0;

@@ -130,7 +130,9 @@ function problemsOf(
   if (verify && raw.framesRepeated > 0)
     problems.push(`${raw.framesRepeated} frames came twice or out of order`);
   if (echo && verify && raw.framesUnreturned > 0) {
-    problems.push(`${raw.framesUnreturned} frames had not come back ${drainMs / 1000} s after the last was sent`);
+    problems.push(
+      `${raw.framesUnreturned} frames had not come back ${drainMs / 1000} s after the last was sent`,
+    );
   }
   return problems;
 }

@@ -9,7 +9,12 @@ import fc from 'fast-check';
 import { WebSocket } from 'ws';
 import { AudioComparison } from '../../src/capture/outcome.js';
 import { openCapture } from '../../src/capture/reader.js';
-import { type ReplayOptions, type ReplayResult, type ReplaySocket, replay } from '../../src/capture/replay.js';
+import {
+  type ReplayOptions,
+  type ReplayResult,
+  type ReplaySocket,
+  replay,
+} from '../../src/capture/replay.js';
 import { type Clock, VirtualClock } from '../../src/clock.js';
 import echo from '../../src/plugins/echo.js';
 import { createServer } from '../../src/server.js';

@@ -128,7 +128,12 @@ test('over real sockets: a report with its sounds, exit 0 or the reason, exit 1 
     assert.equal(right.code, 1, right.output);
     const problems = [...right.output.matchAll(/06-echo-L16: (.*)/g)].map(match => match[1]!);
     assert.ok(problems.length > 0, right.output);
-    for (const problem of problems) assert.match(problem, /^\d+ gaps|^only \d+ of \d+ ms came back|: \d+ ms, not \d+ to \d+$/, right.output);
+    for (const problem of problems)
+      assert.match(
+        problem,
+        /^\d+ gaps|^only \d+ of \d+ ms came back|: \d+ ms, not \d+ to \d+$/,
+        right.output,
+      );
   }
   assert.equal(wrong.code, 1, wrong.output);
   assert.match(wrong.output, /06-echo-L16: is not what it should be from \d+ ms on/);

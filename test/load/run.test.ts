@@ -14,7 +14,13 @@ import { eventually } from '../helpers/servers.js';
 import { type Answer, echo, startServer, type TestServer, type TestServerOptions } from './echo-server.js';
 
 /** Limits that no machine is too slow for: what a run finds does not depend on how long it takes. */
-const PATIENT = { streams: 10, seconds: 60, warmupSeconds: 0, connectTimeoutMs: 60_000, drainSeconds: 60 } as const;
+const PATIENT = {
+  streams: 10,
+  seconds: 60,
+  warmupSeconds: 0,
+  connectTimeoutMs: 60_000,
+  drainSeconds: 60,
+} as const;
 
 interface Run {
   result: LoadResult;
@@ -208,7 +214,10 @@ describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, (
       ['ws://127.0.0.1:1/', { token: 'a\r\nb' }, /token/],
     ];
     for (const [url, options, message] of refused) {
-      await assert.rejects(runLoad(url, { ...PATIENT, ...options }), { code: 'SIDETONE_BAD_OPTION', message });
+      await assert.rejects(runLoad(url, { ...PATIENT, ...options }), {
+        code: 'SIDETONE_BAD_OPTION',
+        message,
+      });
     }
   });
 });

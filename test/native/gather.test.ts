@@ -39,7 +39,10 @@ test('while it gathers, every message comes and every timer fires, whatever the 
     });
     clearInterval(timer);
     stop();
-    assert.deepEqual(messages, Array.from({ length: 2000 }, (_, i) => i));
+    assert.deepEqual(
+      messages,
+      Array.from({ length: 2000 }, (_, i) => i),
+    );
   }
 });
 

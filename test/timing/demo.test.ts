@@ -11,7 +11,9 @@ test('five echoes over real sockets: exit 0', () => {
   const dir = mkdtempSync(join(tmpdir(), 'sidetone-demo-'));
   const main = join(root, 'dist/src/cli/main.js');
   const flags = ['--out', dir, '--only', 'echo-L16', '--seed', '5'];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'demo', ...flags], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'demo', ...flags], {
+    encoding: 'utf8',
+  });
   rmSync(dir, { recursive: true });
   assert.equal(status, 0, stdout + stderr);
   assert.match(stdout, /calls {4}5 of 5 right, seed 5/);
