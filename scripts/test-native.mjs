@@ -26,7 +26,8 @@ run('cmake', [
   '-B',
   build,
   '-DSIDETONE_NATIVE_TESTS=ON',
-  `-DCMAKE_BUILD_TYPE=${sanitize ? 'RelWithDebInfo' : 'Release'}`,
+  // With sanitizers CMakeLists.txt says how it is optimised.
+  `-DCMAKE_BUILD_TYPE=${sanitize ? 'None' : 'Release'}`,
   `-DSIDETONE_ASAN=${sanitize ? 'ON' : 'OFF'}`,
   `-DSIDETONE_UBSAN=${sanitize ? 'ON' : 'OFF'}`,
   '-Wno-dev',

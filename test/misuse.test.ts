@@ -303,7 +303,7 @@ describe('plugins and servers', () => {
     });
   });
 
-  test('listen and close in every order', { timeout: 20_000 }, async () => {
+  test('listen and close in every order', { timeout: 120_000 }, async () => {
     const make = () => createServer({ port: 0, admin: false, logLevel: 'silent' });
     const unused = await make();
     assert.deepEqual([unused.port, unused.ready, unused.draining, unused.streams], [0, false, false, 0]);
@@ -390,7 +390,7 @@ describe('streams', () => {
     return { stream: streams[0]!, socket, call };
   }
 
-  test('wrong arguments', { timeout: 20_000 }, async () => {
+  test('wrong arguments', { timeout: 120_000 }, async () => {
     const { stream } = await held();
     const code = 'SIDETONE_BAD_ARGUMENT';
     // Text and lists can be read piece by piece: it is the pieces that are wrong.
@@ -425,7 +425,7 @@ describe('streams', () => {
   });
 
   test('the same mark twice, a mark with nothing played, a clear of nothing, twice', {
-    timeout: 20_000,
+    timeout: 120_000,
   }, async () => {
     const { stream, socket, call } = await held();
     const marks = [stream.mark('same'), stream.mark('same'), stream.mark()];
@@ -447,7 +447,7 @@ describe('streams', () => {
   });
 
   test('a playback awaited twice, late, with wrong callbacks, and read at any time', {
-    timeout: 20_000,
+    timeout: 120_000,
   }, async () => {
     const { stream, socket } = await held();
     const empty = stream.play(new Int16Array());
@@ -471,7 +471,7 @@ describe('streams', () => {
     assert.equal(playback.finished, true);
   });
 
-  test('every call after the end', { timeout: 20_000 }, async () => {
+  test('every call after the end', { timeout: 120_000 }, async () => {
     const endings: Record<string, (stream: Stream, socket: RawSocket, call: WireCall) => void> = {
       'the stop': (_stream, socket, call) => socket.send(call.stop()),
       'a broken connection': (_stream, socket) => socket.tcp.resetAndDestroy(),
@@ -510,7 +510,7 @@ describe('streams', () => {
   });
 
   test("a frame played after its callback, on its own stream and on another's", {
-    timeout: 20_000,
+    timeout: 120_000,
   }, async () => {
     const one = await held();
     frame = undefined;
@@ -591,7 +591,7 @@ describe('the simulator', () => {
     }
   });
 
-  test('a call before, during and after its life', { timeout: 20_000 }, async () => {
+  test('a call before, during and after its life', { timeout: 120_000 }, async () => {
     const simulator = new Simulator({ seed: 2 });
     const call = simulator.call(url(server), { inbound: payloads(50), lingerMs: 5000 });
     call.dtmf('1'); // not answered yet: ignored

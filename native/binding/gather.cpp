@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "binding/clock.h"
+#include "pacer/gather_plan.h"
 
 // What is used of libuv, which Node.js exports with a stable ABI; its header does not come with Node-API's.
 extern "C" {
@@ -29,14 +30,6 @@ namespace {
 
 constexpr int kUvPrepare = 9;  // UV_PREPARE
 
-/** How often messages come is asked over windows of this length. */
-constexpr double kWindowMs = 50;
-/** Waiting costs a wake-up of its own, so it should save one; unless a timer wakes the loop by then anyway.
- */
-constexpr double kMessagesWorthAWait = 2;
-/** After a frame was answered as it came, nothing waits for this long. */
-constexpr double kPromptMs = 1000;
-
 /**
  * Makes an event loop look at its sockets once in `waitMs` rather than once a message. A message that finds
  * the loop asleep costs a wake-up, and thousands of them a second cost more than what is done with the
@@ -46,7 +39,7 @@ constexpr double kPromptMs = 1000;
 class Gatherer {
  public:
   Gatherer(Napi::Env env, Napi::Float64Array view, double waitMs)
-      : env_(env), memory_(Napi::Persistent(view.As<Napi::Object>())), view_(view.Data()), waitMs_(waitMs) {}
+      : env_(env), memory_(Napi::Persistent(view.As<Napi::Object>())), view_(view.Data()), plan_(waitMs) {}
 
   /** False: this Node.js has no loop to be had. The caller then still owns the object. */
   bool start() {
@@ -82,38 +75,23 @@ class Gatherer {
   }
 
   void wait() {
-    const double nowMs = monotonicMs();
-    const double sinceMs = nowMs - polledMs_;
-    polledMs_ = nowMs;
-    if (nowMs - windowMs_ >= kWindowMs) {
-      messagesAMs_ = (view_[kMessages] - windowMessages_) / (nowMs - windowMs_);
-      windowMessages_ = view_[kMessages];
-      windowMs_ = nowMs;
-    }
-    const double leftMs = waitMs_ - sinceMs;
-    if (leftMs <= 0 || messagesAMs_ == 0 || nowMs - view_[kAnsweredMs] < kPromptMs) return;
+    const double leftMs = plan_.leftMs(monotonicMs(), view_[kMessages], view_[kAnsweredMs]);
+    if (leftMs == 0) return;
     uv_update_time(loop_);
-    const int timerMs = uv_backend_timeout(loop_);
-    if (timerMs == 0) return;
-    const bool timerWakes = timerMs > 0 && timerMs <= leftMs;
-    if (!timerWakes && messagesAMs_ * waitMs_ < kMessagesWorthAWait) return;
-    const double sleepMs = timerWakes ? timerMs : leftMs;
+    const double sleepMs = plan_.sleepMs(leftMs, uv_backend_timeout(loop_));
+    if (sleepMs == 0) return;
     std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(sleepMs));
     // The loop counts what is left to its next timer from the time it knows.
     uv_update_time(loop_);
-    polledMs_ = monotonicMs();
+    plan_.slept(monotonicMs());
   }
 
   napi_env env_;
   Napi::ObjectReference memory_;
   const double* view_;
-  double waitMs_;
+  GatherPlan plan_;
   uv_loop_s* loop_ = nullptr;
   uv_handle_s* handle_ = nullptr;
-  double polledMs_ = 0;
-  double windowMs_ = 0;
-  double windowMessages_ = 0;
-  double messagesAMs_ = 0;
 };
 
 /** (view: Float64Array, waitMs: number) → a function that ends it. */

@@ -47,6 +47,7 @@ LoadOptions readOptions(const Napi::Object& from) {
   options.warmupMs = number(from, "warmupMs");
   options.measureMs = number(from, "measureMs");
   options.connectTimeoutMs = number(from, "connectTimeoutMs");
+  options.drainMs = number(from, "drainMs");
   options.playoutMs = number(from, "playoutMs");
   options.utteranceGapMs = number(from, "utteranceGapMs");
   options.serverPid = static_cast<int>(number(from, "serverPid"));

@@ -21,7 +21,6 @@ namespace {
 constexpr int64_t kTickUs = 250;
 /** And at least, to read and to answer marks in time. */
 constexpr int64_t kIdleTickUs = 1000;
-constexpr int64_t kDrainUs = 500'000;
 constexpr int64_t kCloseUs = 2'000'000;
 constexpr size_t kMarkNameBytesMax = 4096;
 
@@ -164,7 +163,7 @@ void Generator::step(int64_t now) {
     case Phase::Measuring:
       if (now < phaseEndUs_ && connections_.active() > 0) break;
       endWindow(now);
-      enter(Phase::Draining, now + kDrainUs);
+      enter(Phase::Draining, now + int64_t{options_.drainMs} * 1000);
       break;
     case Phase::Draining:
       if (now < phaseEndUs_ && !allReturned()) break;
@@ -216,7 +215,7 @@ void Generator::endWindow(int64_t now) {
     const Stream& stream = connections_.stream(i);
     if (stream.underran) result_.streamsWithUnderrun++;
     if (stream.state != Stream::State::Open) continue;
-    result_.audioRates.push_back(stream.rate.at(now));
+    result_.audioRates.push_back(stream.rate.rate(now));
   }
 }
 
@@ -349,7 +348,7 @@ void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, i
     result_.underrunLength.record(arrival.gapUs);
     stream.underran = true;
   }
-  stream.rate.take(ticks, arrivedUs, windowUs_, int64_t{options_.measureMs} * 1000 / 4);
+  stream.rate.push(windowUs_, int64_t{options_.measureMs} * 1000, ticks, arrivedUs);
 }
 
 void Generator::takeLatency(Stream& stream, uint32_t framesBack, int64_t arrivedUs) {

@@ -38,6 +38,8 @@ struct LoadOptions {
   uint32_t warmupMs = 2000;
   uint32_t measureMs = 10000;
   uint32_t connectTimeoutMs = 5000;
+  /** How long frames may take to come back after the last one was sent. */
+  uint32_t drainMs = 500;
   uint32_t playoutMs = 40;
   uint32_t utteranceGapMs = 1000;
   /** Process whose processor time and memory are read at both ends of the measurement; 0: none. */

@@ -42,7 +42,7 @@ struct RunCounts {
   uint64_t badMessages = 0;
   /** Media whose payload is not base64 or not of the codec. */
   uint64_t badPayloads = 0;
-  /** Sent frames whose audio had not come back half a second after the last one was sent (echo). */
+  /** Sent frames whose audio had not come back `drainMs` after the last one was sent (echo). */
   uint64_t framesUnreturned = 0;
 };
 

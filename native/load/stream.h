@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "load/audio_rate.h"
-#include "load/payload.h"
 #include "load/playback.h"
+#include "load/rate_meter.h"
 
 namespace sidetone::load {
 
@@ -52,7 +51,7 @@ struct Stream {
   int64_t receivedTicks = 0;
   uint32_t framesTimed = 0;
 
-  AudioRate rate;
+  RateMeter rate;
   bool underran = false;
 };
 

@@ -9,6 +9,7 @@
 #include "load/histogram.h"
 #include "load/payload.h"
 #include "load/playback.h"
+#include "load/rate_meter.h"
 #include "load/scan.h"
 
 using namespace sidetone;
@@ -229,4 +230,43 @@ TEST_CASE("playback: underruns, schedule, marks and clear") {
   CHECK(playback.popDueMark(460'000, name));
   for (size_t i = 0; i < Playback::kMarksMax; i++) REQUIRE(playback.mark(500'000, "m"));
   CHECK_FALSE(playback.mark(500'000, "one too many"));
+}
+
+TEST_CASE("playback: a server at half of real time makes a gap in every third frame") {
+  Playback playback(40'000, 1'000'000);
+  int gaps = 0;
+  for (int64_t i = 0; i < 25; i++) {
+    // 40 ms of playout and 20 ms of audio last until the second frame after it; the third comes 20 ms too
+    // late.
+    const int64_t gapUs = playback.push(i * 40'000, 960).gapUs;
+    CHECK(gapUs == (i > 0 && i % 3 == 0 ? 20'000 : 0));
+    gaps += gapUs > 0;
+  }
+  CHECK(gaps == 8);
+}
+
+TEST_CASE("rate: audio over time, of a server that is slow, one that stalls and one that stops") {
+  constexpr int64_t kFrameTicks = 960;
+  constexpr int64_t kWindowUs = 1'000'000;
+  constexpr int64_t kBeginUs = 5'000'000;
+  /** A frame of 20 ms each `everyUs`, for `forUs`, `lateUs(at)` late. */
+  const auto rateOf = [](int64_t everyUs, int64_t forUs, auto lateUs) {
+    RateMeter meter;
+    for (int64_t at = 0; at < forUs; at += everyUs) {
+      meter.push(kBeginUs, kWindowUs, kFrameTicks, kBeginUs + at + lateUs(at));
+    }
+    return meter.rate(kBeginUs + kWindowUs);
+  };
+  const auto punctual = [](int64_t) { return int64_t{0}; };
+  CHECK(rateOf(20'000, kWindowUs, punctual) == doctest::Approx(1));
+  CHECK(rateOf(40'000, kWindowUs, punctual) == doctest::Approx(0.5));
+  CHECK(rateOf(21'500, kWindowUs, punctual) == doctest::Approx(20.0 / 21.5));
+  // A stall at either end of the window leaves a punctual message in its quarter.
+  CHECK(rateOf(20'000, kWindowUs, [](int64_t at) { return at < 100'000 ? 100'000 - at : 0; }) ==
+        doctest::Approx(1));
+  CHECK(rateOf(20'000, kWindowUs, [](int64_t at) { return at > 900'000 ? 990'000 - at : 0; }) ==
+        doctest::Approx(1));
+  // Silent for longer than half a second at the end: the silence counts. 400 ms of audio in a second.
+  CHECK(rateOf(20'000, 400'000, punctual) == doctest::Approx(0.4));
+  CHECK(RateMeter().rate(kBeginUs) == 0);
 }

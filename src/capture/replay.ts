@@ -23,7 +23,12 @@ export interface ReplayOptions {
   verifyCertificate?: boolean;
   clock?: Clock;
   signal?: AbortSignal;
+  /** Opens the connection. Default: a WebSocket; tests have their own. */
+  connect?: (url: string, options: ReplayOptions) => ReplaySocket;
 }
+
+/** What a replay uses of a WebSocket. */
+export type ReplaySocket = Pick<WebSocket, 'on' | 'once' | 'send' | 'close' | 'terminate' | 'bufferedAmount'>;
 
 export interface ReplayResult {
   sent: { messages: number; media: number };
@@ -53,12 +58,12 @@ const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
  * @throws SidetoneError SIDETONE_BAD_OPTION, SIDETONE_BAD_ARGUMENT (the capture). What the server does is in the result.
  */
 export async function replay(path: string, url: string, options: ReplayOptions = {}): Promise<ReplayResult> {
-  const { speed = 1 } = options;
+  const { speed = 1, connect = openSocket } = options;
   if (!(speed > 0 && speed <= 1000)) {
     throw new SidetoneError('SIDETONE_BAD_OPTION', `--speed: ${speed}: give a number above 0, at most 1000`);
   }
   const before = await readServerSide(path);
-  const socket = openSocket(url, options);
+  const socket = connect(url, options);
   return new Replay(path, socket, before, { ...options, speed }).run();
 }
 
@@ -136,7 +141,7 @@ class Replay {
 
   constructor(
     private readonly path: string,
-    private readonly socket: WebSocket,
+    private readonly socket: ReplaySocket,
     private readonly before: Before,
     private readonly options: ReplayOptions & { speed: number },
   ) {

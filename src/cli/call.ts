@@ -55,6 +55,8 @@ export interface CallCommandContext {
   writeError: (text: string) => void;
   /** Hangs up. */
   signal?: AbortSignal;
+  /** Places the call. Default: one of its own; tests have one in virtual time. */
+  simulator?: Simulator;
 }
 
 /** Adds `sidetone call` to the program. */
@@ -124,9 +126,8 @@ export async function runCall(
 ): Promise<number> {
   let result: CallResult;
   try {
-    const { signal } = context;
+    const { signal, simulator = new Simulator() } = context;
     const seed = optionalNumber('--seed', options.seed, 0, 2 ** 32 - 1);
-    const simulator = new Simulator();
     const callOptions: CallOptions & SocketOptions = {
       ...readOptions(options),
       ...(await speech(simulator, options)),

@@ -25,6 +25,7 @@ interface LoadFlags {
   connectsPerSecond?: number;
   warmup?: number;
   connectTimeout?: number;
+  drain?: number;
   playout?: number;
   utteranceGap?: number;
   rampToP99?: number;
@@ -80,6 +81,7 @@ export function register(program: Command): void {
     .option('--connects-per-second <n>', 'pace of the connects (default 500)', numberArgument())
     .option('--warmup <s>', 'before the measurement begins (default 2)', numberArgument())
     .option('--connect-timeout <ms>', 'for a stream to open (default 5000)', numberArgument())
+    .option('--drain <s>', 'for the last frames to come back (default 0.5)', numberArgument())
     .option('--playout <ms>', "jitter buffer of the callers' end (default 40)", numberArgument())
     .option('--utterance-gap <ms>', 'silence that is a pause, not a gap (default 1000)', numberArgument())
     .option('--report <file.html>', 'write a report with plots')
@@ -106,6 +108,7 @@ async function run(url: string, flags: LoadFlags): Promise<void> {
     connectsPerSecond: flags.connectsPerSecond,
     warmupSeconds: flags.warmup,
     connectTimeoutMs: flags.connectTimeout,
+    drainSeconds: flags.drain,
     playoutMs: flags.playout,
     utteranceGapMs: flags.utteranceGap,
     signal: abort.signal,

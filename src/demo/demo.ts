@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { readWav, wavBytes } from '../audio/wav.js';
+import { type Clock, systemClock } from '../clock.js';
 import type { Encoding } from '../codec.js';
 import { SidetoneError } from '../errors.js';
 import type { CallResult } from '../simulator/result.js';
@@ -11,7 +12,7 @@ import { type Call, Simulator } from '../simulator/simulator.js';
 import type { Pcm } from '../simulator/speech.js';
 import { judge, type Verdict } from './judge.js';
 import { type Kind, type PlannedCall, planCalls, probeEncodings } from './plan.js';
-import { DemoServer } from './server.js';
+import { DemoServer, type DemoServerOptions } from './server.js';
 
 const asset = (name: string): string => fileURLToPath(new URL(`../../../assets/${name}`, import.meta.url));
 const example = (name: string): string =>
@@ -43,7 +44,21 @@ export interface DemoOptions {
   plugins?: readonly string[];
   /** Only calls whose name holds this. Default: all. */
   only?: string;
+  /** What the calls are made with. Default: real ones; tests have a server in virtual time. */
+  means?: DemoMeans;
 }
+
+export interface DemoMeans {
+  clock: Clock;
+  simulator: Simulator;
+  startServer: (options: DemoServerOptions) => Promise<DemoTarget>;
+}
+
+/** What the demo needs of the server. */
+export type DemoTarget = Pick<
+  DemoServer,
+  'url' | 'dashboard' | 'told' | 'errors' | 'cpuMs' | 'stop' | 'kill'
+>;
 
 /** A call that is over, and what was found. */
 export interface JudgedCall {
@@ -79,23 +94,27 @@ interface PlacedCall {
 
 export class Demo {
   readonly #options: DemoOptions;
-  readonly #simulator: Simulator;
+  readonly #means: DemoMeans;
   readonly #encodings = probeEncodings();
   readonly #stall: IntervalHistogram = monitorEventLoopDelay({ resolution: STALL_RESOLUTION_MS });
   readonly #placed: PlacedCall[] = [];
   #planned: PlannedCall[] = [];
   #phrases: { speech: Pcm; answer: Pcm } | undefined;
-  #server: DemoServer | undefined;
+  #server: DemoTarget | undefined;
   #cpuMs: number | undefined;
   #cpuBeforeMs = 0;
   #aborted = false;
 
   constructor(options: DemoOptions) {
     this.#options = options;
-    this.#simulator = new Simulator({ seed: options.seed });
+    this.#means = options.means ?? {
+      clock: systemClock,
+      simulator: new Simulator({ seed: options.seed }),
+      startServer: DemoServer.start,
+    };
   }
 
-  get server(): DemoServer {
+  get server(): DemoTarget {
     return this.#server!;
   }
 
@@ -108,13 +127,13 @@ export class Demo {
     const { directory, seed, plugins = DEMO_PLUGINS, only = '' } = this.#options;
     await prepare(directory);
     this.#phrases = { speech: await phrase('speech.wav'), answer: await phrase('answer.wav') };
-    this.#planned = planCalls(this.#simulator, this.#phrases, this.#encodings.works, seed).filter(call =>
-      call.name.includes(only),
+    this.#planned = planCalls(this.#means.simulator, this.#phrases, this.#encodings.works, seed).filter(
+      call => call.name.includes(only),
     );
     if (this.#planned.length === 0) {
       throw new SidetoneError('SIDETONE_BAD_OPTION', `--only: ${only}: no call has this in its name`);
     }
-    this.#server = await DemoServer.start({
+    this.#server = await this.#means.startServer({
       plugins,
       recordings: join(directory, 'recordings'),
       logFile: join(directory, 'server.log'),
@@ -124,21 +143,21 @@ export class Demo {
 
   /** Places all calls, each at its time. */
   place(): void {
+    const { clock, simulator } = this.#means;
     this.#stall.enable();
     const spreadMs = this.#planned.length * CALL_INTERVAL_MS;
     for (const planned of this.#planned) {
       const placed: PlacedCall = { planned, call: undefined, over: false, result: undefined as never };
-      placed.result = new Promise<void>(resolve => setTimeout(resolve, planned.begins * spreadMs)).then(
-        () => {
-          const patience = setTimeout(() => placed.call?.hangup(), CALL_MS_MAX);
-          placed.call = this.#simulator.call(this.server.url + planned.path, planned.options);
-          if (this.#aborted) placed.call.hangup();
-          return placed.call.result.finally(() => {
-            clearTimeout(patience);
-            placed.over = true;
-          });
-        },
-      );
+      const begun = new Promise<void>(resolve => void clock.after(planned.begins * spreadMs, resolve));
+      placed.result = begun.then(() => {
+        const calm = clock.after(CALL_MS_MAX, () => placed.call?.hangup());
+        placed.call = simulator.call(this.server.url + planned.path, planned.options);
+        if (this.#aborted) placed.call.hangup();
+        return placed.call.result.finally(() => {
+          calm();
+          placed.over = true;
+        });
+      });
       this.#placed.push(placed);
     }
   }
@@ -172,7 +191,9 @@ export class Demo {
     const problems = server.errors.map(error => `the server: ${error}`);
     if (exitCode !== 0)
       problems.push(`the server ended with ${exitCode ?? 'a signal'} instead of exit code 0`);
-    const stallMs = Math.max(0, this.#stall.max / 1e6 - STALL_RESOLUTION_MS);
+    // In virtual time nothing stands still.
+    const real = this.#means.clock === systemClock;
+    const stallMs = real ? Math.max(0, this.#stall.max / 1e6 - STALL_RESOLUTION_MS) : 0;
     const calls: JudgedCall[] = [];
     for (const [i, { planned }] of this.#placed.entries()) {
       calls.push(await this.#judgeOne(planned, results[i]!, stallMs));
@@ -206,7 +227,7 @@ export class Demo {
         : undefined,
       stallMs,
     });
-    const heard = this.#simulator.render(result);
+    const heard = this.#means.simulator.render(result);
     const file = `heard/${planned.name}.wav`;
     await writeFile(
       join(directory, file),

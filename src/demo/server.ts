@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { SidetoneError } from '../errors.js';
 
 const MAIN = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-const READY_MS = 15_000;
+const READY_MS = 60_000;
 const CLOSE_MS = 20_000;
 /** The unit of /proc/PID/stat on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;

@@ -18,6 +18,7 @@ export interface NativeLoadOptions {
   warmupMs: number;
   measureMs: number;
   connectTimeoutMs: number;
+  drainMs: number;
   playoutMs: number;
   utteranceGapMs: number;
   serverPid: number;

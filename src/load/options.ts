@@ -39,6 +39,8 @@ export interface LoadOptions {
   warmupSeconds?: number;
   /** For one stream to connect and upgrade, in ms. Default 5000. */
   connectTimeoutMs?: number;
+  /** Echo: how long frames may take to come back after the last one was sent, in seconds. Default 0.5. */
+  drainSeconds?: number;
   /** Jitter buffer of the simulated far end: playing starts this long after an utterance's first audio, in ms. Default 40. */
   playoutMs?: number;
   /** Silence from the application that is a pause between utterances, not an underrun, in ms. Default 1000. */
@@ -115,6 +117,7 @@ export async function resolveOptions(url: string, options: LoadOptions): Promise
     ptimeMs,
     warmupMs: 1000 * number('warmupSeconds', options.warmupSeconds, 2, 0, 60, false),
     connectTimeoutMs: number('connectTimeoutMs', options.connectTimeoutMs, 5000, 100, 60_000),
+    drainMs: 1000 * number('drainSeconds', options.drainSeconds, 0.5, 0, 60, false),
     playoutMs: number('playoutMs', options.playoutMs, 40, 0, 1000),
     utteranceGapMs: number('utteranceGapMs', options.utteranceGapMs, 1000, 20, 60_000),
     serverPid: number('serverPid', options.serverPid, 0, 0, 2 ** 22),

@@ -58,7 +58,7 @@ export interface LoadResult {
   bad: { messages: number; payloads: number };
   /** With `verify`, whole run. */
   verify?: { bytesRight: number; bytesWrong: number; framesMissing: number; framesRepeated: number };
-  /** Echo: frames whose audio had not come back half a second after the last one was sent. */
+  /** Echo: frames whose audio had not come back `drainSeconds` after the last one was sent. */
   framesUnreturned: number;
   /** With `serverPid`. */
   server?: { cpu: CpuPerStreamSecond; rssBytesBefore: number; rssBytesAfter: number };
@@ -111,7 +111,11 @@ function perStreamSecond(userUs: number, kernelUs: number, streamSeconds: number
   return { userUs: share(userUs), kernelUs: share(kernelUs), totalUs: share(userUs + kernelUs) };
 }
 
-function problemsOf(raw: NativeLoadResult, asked: number, echo: boolean, verify: boolean): string[] {
+function problemsOf(
+  raw: NativeLoadResult,
+  { streams: asked, mode, verify, drainMs }: NativeLoadOptions,
+): string[] {
+  const echo = mode === 'echo';
   const failed = asked - raw.opened;
   const problems: string[] = [];
   if (failed > 0) problems.push(`${failed} of ${asked} streams were not opened: ${raw.firstError}`);
@@ -126,7 +130,9 @@ function problemsOf(raw: NativeLoadResult, asked: number, echo: boolean, verify:
   if (verify && raw.framesRepeated > 0)
     problems.push(`${raw.framesRepeated} frames came twice or out of order`);
   if (echo && verify && raw.framesUnreturned > 0) {
-    problems.push(`${raw.framesUnreturned} frames had not come back half a second after the last was sent`);
+    problems.push(
+      `${raw.framesUnreturned} frames had not come back ${drainMs / 1000} s after the last was sent`,
+    );
   }
   return problems;
 }
@@ -213,7 +219,7 @@ export function resultFrom(url: string, options: NativeLoadOptions, raw: NativeL
       cpu: perStreamSecond(raw.generatorUserUs, raw.generatorKernelUs, streamSeconds),
       sendLateness: distribution(raw.sendLateness),
     },
-    problems: problemsOf(raw, options.streams, echo, options.verify),
+    problems: problemsOf(raw, options),
     warnings,
   };
 }

@@ -35,6 +35,8 @@ export interface RampOptions extends Omit<LoadOptions, 'streams'> {
   streams?: number;
   /** The limit that p99 must keep: of the latency for echo, of the deadline error for listen, in ms. */
   p99Ms: number;
+  /** Makes one step. Default: runLoad; tests have their own. */
+  run?: (url: string, options: LoadOptions) => Promise<LoadResult>;
   /** Called after each step. */
   onStep?: (result: LoadResult, held: boolean) => void;
 }
@@ -63,14 +65,14 @@ export function p99Of(result: LoadResult): number {
  * doubles from 50 until a step fails, then halves the interval until it is known to 5 %. Every step is a fresh run of `seconds`.
  */
 export async function rampLoad(url: string, options: RampOptions): Promise<RampResult> {
-  const { p99Ms, onStep, ...rest } = options;
+  const { p99Ms, onStep, run = runLoad, ...rest } = options;
   if (!(p99Ms > 0)) {
     throw new SidetoneError('SIDETONE_BAD_OPTION', `p99Ms = ${p99Ms}: give a number of ms above 0`);
   }
   const most = Math.min(options.streams ?? STREAMS_MAX, STREAMS_MAX);
   const steps: RampResult['steps'] = [];
   const holds = async (streams: number): Promise<boolean> => {
-    const result = await runLoad(url, { ...rest, streams });
+    const result = await run(url, { ...rest, streams });
     const held =
       result.problems.length === 0 && p99Of(result) <= p99Ms && result.audioRate.mean >= RAMP_RATE_MIN;
     steps.push({ result, held });

@@ -20,6 +20,7 @@ import { VirtualClock } from '../../src/clock.js';
 import { createServer } from '../../src/server.js';
 import { Simulator } from '../../src/simulator/simulator.js';
 import { propertyRuns } from '../helpers/runs.js';
+import { eventually } from '../helpers/servers.js';
 
 let base: string;
 before(() => {
@@ -253,10 +254,12 @@ test('a server with captureDir: every message of a call is in its file when clos
   const inbound = Array.from({ length: 10 }, (_, i) => new Uint8Array(160).fill(i + 1));
   const call = new Simulator({ seed: 1 }).call(`ws://127.0.0.1:${server.port}/echo`, {
     inbound,
-    lingerMs: 200,
+    durationMs: Number.POSITIVE_INFINITY,
     authToken: 'sesame',
     clientState: 'c2VjcmV0',
   });
+  await eventually(() => call.soFar().echo.matched === 10, 'the last echo', 60_000);
+  call.hangup();
   const result = await call.result;
   const [snapshot] = await server.snapshot();
   assert.equal(snapshot!.counters.captureDropped, 0);

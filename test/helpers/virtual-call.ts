@@ -20,8 +20,7 @@ export interface VirtualCall {
 
 /** Calls to a plugin on a reactor without sockets, in virtual time. */
 export class VirtualServer {
-  readonly clock = new VirtualClock();
-  readonly simulator = new Simulator({ clock: this.clock, seed: 1 });
+  readonly simulator: Simulator;
   readonly reactor: Reactor;
   /** What went to the log about failing handlers. */
   readonly failures: unknown[] = [];
@@ -29,7 +28,9 @@ export class VirtualServer {
   constructor(
     readonly plugin: Plugin,
     options: ServerOptions = {},
+    readonly clock = new VirtualClock(),
   ) {
+    this.simulator = new Simulator({ clock, seed: 1 });
     const log = createLog('silent');
     log.error = ((fields: { err?: unknown }) => this.failures.push(fields.err)) as typeof log.error;
     this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });

@@ -22,10 +22,12 @@ const buffer = (text: string): ArrayBuffer => {
 };
 
 export class VirtualReactor {
-  readonly clock = new VirtualClock(1000);
   readonly reactor: Reactor;
 
-  constructor(options: ServerOptions = {}) {
+  constructor(
+    options: ServerOptions = {},
+    readonly clock = new VirtualClock(1000),
+  ) {
     const log = createLog('silent');
     this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
   }

@@ -10,58 +10,91 @@ import { ENCODINGS } from '../../src/codec.js';
 import type { LoadOptions } from '../../src/load/options.js';
 import type { LoadResult } from '../../src/load/result.js';
 import { rampLoad, runLoad } from '../../src/load/run.js';
-import { type Answer, echo, startServer, type TestServerOptions } from './echo-server.js';
+import { eventually } from '../helpers/servers.js';
+import { type Answer, echo, startServer, type TestServer, type TestServerOptions } from './echo-server.js';
 
-const SHORT = { streams: 10, seconds: 0.6, warmupSeconds: 0.1 } as const;
+/** Limits that no machine is too slow for: what a run finds does not depend on how long it takes. */
+const PATIENT = {
+  streams: 10,
+  seconds: 60,
+  warmupSeconds: 0,
+  connectTimeoutMs: 60_000,
+  drainSeconds: 60,
+} as const;
 
+interface Run {
+  result: LoadResult;
+  server: TestServer;
+}
+
+/** A run that is stopped as soon as `enough`: the server has seen what the test is about. */
 async function run(
   options: Partial<LoadOptions>,
-  server: TestServerOptions = {},
-): Promise<{ result: LoadResult; server: Awaited<ReturnType<typeof startServer>> }> {
-  const started = await startServer(server);
+  { enough, ...serverOptions }: TestServerOptions & { enough: (server: TestServer) => boolean },
+): Promise<Run> {
+  const server = await startServer(serverOptions);
+  const stop = new AbortController();
+  // What came back before the measurement is no part of it.
+  let measuringSince: number | undefined;
   try {
-    return { result: await runLoad(started.url, { ...SHORT, ...options }), server: started };
+    const result = await runLoad(server.url, {
+      ...PATIENT,
+      ...options,
+      signal: stop.signal,
+      onProgress: ({ phase, mediaMessages }) => {
+        if (phase !== 'measuring') return;
+        measuringSince ??= mediaMessages;
+        if (mediaMessages > measuringSince && enough(server)) stop.abort();
+      },
+    });
+    const { opened, closedEarly } = result.streams;
+    const ended = (): boolean => server.events('stop') === opened - closedEarly;
+    await eventually(ended, 'the stop of every stream', 30_000);
+    return { result, server };
   } finally {
-    await started.close();
+    await server.close();
   }
 }
+
+/** Every stream has been sent this many media messages. */
+const sent =
+  (count: number) =>
+  (server: TestServer): boolean =>
+    server.media.length === PATIENT.streams && server.media.every(each => each >= count);
 
 const speak = (socket: Parameters<Answer>[0], ms: number): void =>
   socket.send(
     JSON.stringify({ event: 'media', media: { payload: Buffer.alloc(ms * 8, 0xff).toString('base64') } }),
   );
 
-// Side by side: a run waits for its clock most of the time, and the limits leave room for the company.
-describe('a load run', { concurrency: 4, skip: process.platform !== 'linux' }, () => {
-  it('sends in real time and gets every byte back', async () => {
-    const { result, server } = await run({ verify: true });
+// Side by side: a run waits for its clock most of the time.
+describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, () => {
+  it('sends every byte, gets every byte back, and begins and ends its streams', async () => {
+    const { result, server } = await run({ verify: true }, { enough: sent(20) });
     assert.deepEqual(result.problems, []);
     assert.equal(result.streams.opened, 10);
-    assert.ok(Math.abs(result.sent.frames - 300) <= 10, `${result.sent.frames} frames in 0.6 s`);
-    assert.ok(Math.abs(result.audioRate.mean - 1) < 0.1, `rate ${result.audioRate.mean}`);
-    assert.ok(result.latency!.count > 250);
-    assert.ok(result.latency!.p50Ms > 0 && result.latency!.p50Ms < 200);
+    assert.ok(result.sent.frames > 0);
+    assert.ok(result.latency!.count > 0 && result.latency!.minMs > 0);
     assert.equal(result.framesUnreturned, 0);
-    // From start to stop, so the whole run: more than the measurement, nothing damaged.
-    assert.ok(result.verify!.bytesRight > result.received.payloadBytes);
-    const events = server.control.map(({ message }) => message.event);
-    for (const event of ['connected', 'start', 'stop']) {
-      assert.equal(events.filter(one => one === event).length, 10, event);
-    }
+    // From start to stop, so the whole run: at least the measurement, nothing damaged.
+    const all = server.media.reduce((sum, count) => sum + count) * 160;
+    assert.equal(result.verify!.bytesRight, all);
+    assert.ok(all >= result.received.payloadBytes);
+    for (const event of ['connected', 'start', 'stop']) assert.equal(server.events(event), 10, event);
   });
 
   const held: Parameters<Answer>[1][] = [];
   const faults: { name: string; answer: Answer; found: (result: LoadResult) => number }[] = [
     {
       name: 'a dropped frame',
-      answer: (socket, message, index) => index !== 5 && echo(socket, message, index),
+      answer: (socket, message, index) => index !== 5 && echo(socket, message),
       found: result => result.verify!.framesMissing,
     },
     {
       name: 'a repeated frame',
       answer: (socket, message, index) => {
-        echo(socket, message, index);
-        if (index === 5) echo(socket, message, index);
+        echo(socket, message);
+        if (index === 5) echo(socket, message);
       },
       found: result => result.verify!.framesRepeated,
     },
@@ -69,8 +102,8 @@ describe('a load run', { concurrency: 4, skip: process.platform !== 'linux' }, (
       name: 'two frames in the wrong order',
       answer: (socket, message, index) => {
         if (index === 5) return void held.push(message);
-        echo(socket, message, index);
-        if (index === 6) echo(socket, held.shift()!, index);
+        echo(socket, message);
+        if (index === 6) echo(socket, held.shift()!);
       },
       found: result => result.verify!.framesRepeated,
     },
@@ -79,75 +112,65 @@ describe('a load run', { concurrency: 4, skip: process.platform !== 'linux' }, (
       answer: (socket, message, index) => {
         const payload = Buffer.from(message.media!.payload, 'base64');
         if (index === 5) payload[100]! ^= 0x10;
-        echo(socket, { event: 'media', media: { payload: payload.toString('base64') } }, index);
+        echo(socket, { event: 'media', media: { payload: payload.toString('base64') } });
       },
       found: result => result.verify!.bytesWrong,
     },
   ];
   for (const { name, answer, found } of faults) {
     it(`finds ${name} on every stream`, async () => {
-      const { result } = await run({ verify: true, streams: 4 }, { answer });
-      assert.equal(found(result), 4);
+      const { result } = await run({ verify: true }, { answer, enough: sent(10) });
+      assert.equal(found(result), 10);
       assert.ok(result.problems.length > 0);
     });
   }
 
-  it('measures the audio rate and the underruns of a server that is too slow', async () => {
-    const { result } = await run(
-      { mode: 'listen', seconds: 1, playoutMs: 40 },
-      { answer: (socket, message, index) => index % 2 === 0 && echo(socket, message, index) },
-    );
-    assert.deepEqual(result.problems, []);
-    assert.ok(Math.abs(result.audioRate.mean - 0.5) < 0.05, `rate ${result.audioRate.mean}`);
-    // Each stream hears half of a second in frames of 20 ms behind 40 ms of playout each: a gap a hole.
-    assert.ok(result.underruns.streams === 10 && result.underruns.count > 50, `${result.underruns.count}`);
-  });
-
-  it('returns a mark when its audio has been played, and at once at a clear', async () => {
-    const sentAt: number[] = [];
+  it('returns a mark when its audio has been played, and at a clear what is waiting', async () => {
+    const marks = (server: TestServer): string[] =>
+      server.control.flatMap(({ message: { mark } }) => (mark ? [mark.name] : []));
+    const spokenAt: number[] = [];
     const { result, server } = await run(
-      { mode: 'listen', streams: 1, seconds: 1, playoutMs: 0 },
+      { mode: 'listen', streams: 1, playoutMs: 0 },
       {
-        answer: (socket, _message, index) => {
-          if (index !== 0 && index !== 25) return;
-          sentAt.push(performance.now());
-          speak(socket, 300);
-          socket.send(JSON.stringify({ event: 'mark', mark: { name: `m "${index}"` } }));
-          if (index === 25) socket.send('{"event":"clear"}');
+        answer: (socket, _message, _index, server) => {
+          // The second utterance begins when the first one's mark is back, and would last longer than the run.
+          if (marks(server).length < spokenAt.length || spokenAt.length === 2) return speak(socket, 1);
+          const name = `m "${spokenAt.push(performance.now())}"`;
+          speak(socket, spokenAt.length === 1 ? 300 : 120_000);
+          socket.send(JSON.stringify({ event: 'mark', mark: { name } }));
+          if (spokenAt.length === 2) socket.send('{"event":"clear"}');
         },
+        enough: server => marks(server).length === 2,
       },
     );
-    const marks = server.control.filter(({ message }) => message.event === 'mark');
-    assert.deepEqual(
-      marks.map(({ message }) => message.mark!.name),
-      ['m "0"', 'm "25"'],
-    );
-    const waited = marks.map(({ atMs }, i) => atMs - sentAt[i]!);
-    assert.ok(waited[0]! >= 295 && waited[0]! < 500, `played after ${waited[0]} ms`);
-    assert.ok(waited[1]! < 200, `cleared after ${waited[1]} ms`);
+    assert.deepEqual(marks(server), ['m "1"', 'm "2"']);
+    const [first] = server.control.filter(({ message }) => message.event === 'mark');
+    // Not before the audio is over, however late it may come.
+    assert.ok(first!.atMs - spokenAt[0]! >= 299, `played after ${first!.atMs - spokenAt[0]!} ms`);
     assert.equal(result.control.marksReturned, 2);
     assert.equal(result.control.clears, 1);
   });
 
-  it('counts audio of every encoding, by its bytes or its packets', async () => {
-    for (const encoding of ENCODINGS) {
-      const { result } = (await run({ encoding, streams: 2, seconds: 0.4 }).catch((error: unknown) => {
+  for (const encoding of ENCODINGS) {
+    it(`counts ${encoding} by its bytes or its packets`, async context => {
+      const measured = await run({ encoding }, { enough: sent(10) }).catch((error: { code?: string }) => {
         // The system's AMR-WB libraries may be missing; every other encoding must be there.
-        if (encoding === 'AMR-WB' && (error as { code?: string }).code === 'SIDETONE_CODEC_UNAVAILABLE')
-          return {};
+        if (encoding === 'AMR-WB' && error.code === 'SIDETONE_CODEC_UNAVAILABLE') return undefined;
         throw error;
-      })) as { result?: LoadResult };
-      if (!result) continue;
-      assert.deepEqual(result.problems, [], encoding);
-      assert.ok(Math.abs(result.audioRate.mean - 1) < 0.1, `${encoding}: rate ${result.audioRate.mean}`);
-    }
-  });
+      });
+      if (!measured) return context.skip('the AMR-WB libraries are not installed');
+      const { problems, received } = measured.result;
+      assert.deepEqual(problems, []);
+      assert.ok(received.messages > 0);
+      assert.equal(received.audioMs, received.messages * 20);
+    });
+  }
 
   it('presents the token, and reports a refused upgrade with its status', async () => {
-    const accepted = await run({ token: 'secret"1' }, { token: 'secret"1' });
+    const accepted = await run({ token: 'secret"1' }, { token: 'secret"1', enough: sent(1) });
     assert.deepEqual(accepted.result.problems, []);
     assert.equal(accepted.server.tokens[0], 'secret"1');
-    const refused = await run({}, { token: 'secret' });
+    const refused = await run({}, { token: 'secret', enough: () => true });
     assert.equal(refused.result.streams.upgradeRefused, 10);
     assert.match(refused.result.problems[0]!, /10 of 10 .*401/);
   });
@@ -166,21 +189,17 @@ describe('a load run', { concurrency: 4, skip: process.platform !== 'linux' }, (
           socket.send(escaped.slice(0, 50), { fin: false });
           socket.send(escaped.slice(50));
         },
+        enough: sent(10),
       },
     );
     assert.deepEqual(result.problems, []);
     assert.ok(result.verify!.bytesRight > 0);
   });
 
-  it('finds the largest load that a server bears', async () => {
-    const server = await startServer({ streamsMax: 30 });
-    const found = await rampLoad(server.url, { seconds: 0.2, warmupSeconds: 0.1, streams: 50, p99Ms: 500 });
-    assert.equal(found.streams, 0, '50 is the smallest load it tries');
-    await server.close();
-    const roomier = await startServer({ streamsMax: 70 });
-    const ramp = await rampLoad(roomier.url, { seconds: 0.2, warmupSeconds: 0.1, p99Ms: 500 });
-    assert.ok(ramp.streams > 60 && ramp.streams <= 70, `found ${ramp.streams}`);
-    await roomier.close();
+  it('refuses what a server closes, and reports it', async () => {
+    const { result } = await run({}, { streamsMax: 7, enough: () => true });
+    assert.equal(result.streams.closedEarly, 3);
+    assert.match(result.problems.join(), /3 streams were closed early/);
   });
 
   it('refuses what it cannot do, naming it', async () => {
@@ -195,7 +214,59 @@ describe('a load run', { concurrency: 4, skip: process.platform !== 'linux' }, (
       ['ws://127.0.0.1:1/', { token: 'a\r\nb' }, /token/],
     ];
     for (const [url, options, message] of refused) {
-      await assert.rejects(runLoad(url, { ...SHORT, ...options }), { code: 'SIDETONE_BAD_OPTION', message });
+      await assert.rejects(runLoad(url, { ...PATIENT, ...options }), {
+        code: 'SIDETONE_BAD_OPTION',
+        message,
+      });
+    }
+  });
+});
+
+describe('the search for the largest load', () => {
+  /** A server that bears `most` streams: over that it fails as `how` says. */
+  const search = async (most: number, how: Partial<LoadResult>, streams?: number) => {
+    const tried: number[] = [];
+    const found = await rampLoad('ws://127.0.0.1/', {
+      seconds: 1,
+      p99Ms: 50,
+      ...(streams !== undefined && { streams }),
+      run: async (_url, options) => {
+        tried.push(options.streams);
+        const fine = { problems: [], latency: { p99Ms: 50 }, audioRate: { mean: 0.995 } };
+        return { ...fine, ...(options.streams > most && how) } as unknown as LoadResult;
+      },
+    });
+    assert.deepEqual(
+      found.steps.map(({ held }) => held),
+      tried.map(count => count <= most),
+    );
+    return { found: found.streams, tried };
+  };
+  const failures = [
+    { problems: ['no audio came back'] },
+    { latency: { p99Ms: 50.1 } as LoadResult['latency'] & object },
+    { audioRate: { mean: 0.994 } as LoadResult['audioRate'] },
+  ];
+
+  it('doubles from 50 until a step fails, then halves the interval to 5 %', async () => {
+    for (const how of failures) {
+      assert.deepEqual(await search(30, how), { found: 0, tried: [50] });
+      assert.deepEqual(await search(70, how), { found: 69, tried: [50, 100, 75, 63, 69, 72] });
+    }
+  });
+
+  it('goes no further than it is told, and never over what one thread may hold', async () => {
+    assert.deepEqual(await search(9999, failures[0]!, 120), { found: 120, tried: [50, 100, 120] });
+    const { found, tried } = await search(9999, failures[0]!);
+    assert.equal(found, 5000);
+    assert.equal(tried.at(-1), 5000);
+    assert.deepEqual(await search(9999, failures[0]!, 20), { found: 20, tried: [20] });
+  });
+
+  it('finds to 5 %, wherever the end is', async () => {
+    for (let most = 50; most < 5000; most += 37) {
+      const { found } = await search(most, failures[0]!);
+      assert.ok(found <= most && found >= most * 0.95 - 1, `${found} of ${most}`);
     }
   });
 });
@@ -216,7 +287,7 @@ describe('sidetone load', { skip: process.platform !== 'linux' }, () => {
     const server = await startServer();
     const folder = await mkdtemp(join(tmpdir(), 'load-'));
     const file = join(folder, 'report.html');
-    const short = ['--streams', '3', '--seconds', '0.3', '--warmup', '0.1'];
+    const short = ['--streams', '3', '--seconds', '2', '--warmup', '0.1', '--drain', '60'];
     const fine = await cli(
       server.url,
       ...short,
