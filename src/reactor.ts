@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { callFields, logEnd, logStart } from './call-log.js';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import { encodingNumber } from './codec.js';
@@ -128,7 +129,8 @@ export class Reactor {
       onDropped: messages => {
         this.#counters.captureDropped += messages;
       },
-      onError: error => this.#log.error({ err: error }, 'a capture could not be written'),
+      onError: (error, started) =>
+        this.#log.error({ ...started, err: error }, 'a capture could not be written'),
     });
   }
 
@@ -237,10 +239,7 @@ export class Reactor {
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
-    this.#log.debug(
-      { stream: start.stream_id, inbound, outbound, plugin: open.link.plugin.name },
-      'stream started',
-    );
+    logStart(this.#log, stream, open.link.plugin.name);
     return stream;
   }
 
@@ -250,14 +249,15 @@ export class Reactor {
       return new Stream(setup);
     } catch (error) {
       this.#counters.streamsNotOpened++;
-      this.#log.error({ stream: setup.start.stream_id, err: error }, 'a stream could not be opened');
+      const { stream_id: stream, start } = setup.start;
+      this.#log.error({ stream, call: start.call_control_id, err: error }, 'a stream could not be opened');
       return undefined;
     }
   }
 
   closeStream(stream: Stream, reason: StopReason): void {
-    this.#log.debug({ stream: stream.id, reason }, 'stream ended');
     const connection = this.#links[stream.slot];
+    logEnd(this.#log, stream, connection?.plugin.name, reason);
     if (this.#calls.get(stream.callControlId) === connection) this.#calls.delete(stream.callControlId);
     this.engine.native.close(stream.slot);
     this.#streamAt[stream.slot] = undefined;
@@ -373,21 +373,22 @@ export class Reactor {
     this.#counters[counter] += times;
   }
 
-  /** A message was refused. */
-  refused(reason: string, detail: string): void {
+  /** A message was refused, of a stream or before there is one. */
+  refused(reason: string, detail: string, stream: Stream | undefined): void {
     this.#counters.refusedMessages++;
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    this.#log.debug({ reason, detail }, 'message refused');
+    if (!this.#log.isLevelEnabled('debug')) return;
+    this.#log.debug({ ...(stream && callFields(stream)), reason, detail }, 'message refused');
   }
 
   handlerFailed(stream: Stream, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
-    this.#log.error({ stream: stream.id, where, err: cause }, "a plugin's handler failed");
+    this.#log.error({ ...callFields(stream), where, err: cause }, "a plugin's handler failed");
   }
 
   handlerStalled(stream: Stream, where: string, heldMs: number): void {
     this.#counters.handlerStalls++;
-    this.#log.warn({ stream: stream.id, where, heldMs }, "a plugin's handler held the thread");
+    this.#log.warn({ ...callFields(stream), where, heldMs }, "a plugin's handler held the thread");
   }
 
   // --- figures ---

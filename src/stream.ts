@@ -5,6 +5,7 @@
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
 import { type CallInfo, callInfo } from './call-info.js';
+import type { StreamFigures } from './call-log.js';
 import type { Format } from './engine.js';
 import { SidetoneError } from './errors.js';
 import { queueFull } from './feed.js';
@@ -156,6 +157,13 @@ export class Stream implements PlayerOwner {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** @internal How it went: at its end too, until the reactor has let go of its slot. */
+  figures(): StreamFigures {
+    const { heardMs: playedMs, interruptions } = this.#player;
+    const durationMs = this.#reactor.clock.now() - this.startedMs;
+    return { counters: this.#player.counters(), playedMs, interruptions, durationMs };
   }
 
   /**

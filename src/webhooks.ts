@@ -176,7 +176,7 @@ export function tellPlugins(
 ): void {
   const failed = (plugin: Plugin, error: unknown): void => {
     count();
-    log.error({ plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
+    log.error({ call: event.callControlId, plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
   };
   for (const plugin of plugins) {
     try {
