@@ -50,6 +50,10 @@ export interface ReactorSnapshot {
   eventLoopDelayMs: { p50: number; p99: number; max: number };
 }
 
+export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'streams'>): string {
+  return `${inbound} ${outbound} ${plugin}`;
+}
+
 /** All streams that run, by plugin and encodings. */
 export function streamGroups(connections: Iterable<Connection>): StreamGroup[] {
   const groups = new Map<string, StreamGroup>();
@@ -57,10 +61,11 @@ export function streamGroups(connections: Iterable<Connection>): StreamGroup[] {
     if (!stream || stream.closed) continue;
     const inbound = stream.inbound.encoding;
     const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
-    const key = `${inbound} ${outbound} ${plugin.name}`;
+    const of = { plugin: plugin.name, inbound, outbound } as const;
+    const key = groupKey(of);
     const group = groups.get(key);
     if (group) group.streams++;
-    else groups.set(key, { plugin: plugin.name, inbound, outbound, streams: 1 });
+    else groups.set(key, { ...of, streams: 1 });
   }
   return [...groups.values()];
 }
