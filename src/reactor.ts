@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { callFields, type LoggedStream, logEnd, logStart } from './call-log.js';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import type { OutboundOptions } from './codec.js';
@@ -107,7 +108,8 @@ export class Reactor implements StreamHost {
       onDropped: messages => {
         this.#counters.captureDropped += messages;
       },
-      onError: error => this.#log.error({ err: error }, 'a capture could not be written'),
+      onError: (error, started) =>
+        this.#log.error({ ...started, err: error }, 'a capture could not be written'),
     });
   }
 
@@ -214,7 +216,7 @@ export class Reactor implements StreamHost {
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
-    this.#log.debug({ stream: start.stream_id, inbound, outbound, plugin: open.plugin }, 'stream started');
+    logStart(this.#log, stream);
     return stream;
   }
 
@@ -224,13 +226,14 @@ export class Reactor implements StreamHost {
       return new CallStream(setup);
     } catch (error) {
       this.#counters.streamsNotOpened++;
-      this.#log.error({ stream: setup.start.stream_id, err: error }, 'a stream could not be opened');
+      const { stream_id: stream, start } = setup.start;
+      this.#log.error({ stream, call: start.call_control_id, err: error }, 'a stream could not be opened');
       return undefined;
     }
   }
 
   closeStream(stream: CallStream, reason: StopReason): void {
-    this.#log.debug({ stream: stream.id, reason }, 'stream ended');
+    logEnd(this.#log, stream, reason);
     if (this.#calls.get(stream.callControlId)?.stream === stream) this.#calls.delete(stream.callControlId);
     this.path.close(stream.slot);
     this.#streams--;
@@ -248,21 +251,22 @@ export class Reactor implements StreamHost {
     this.#counters[counter] += times;
   }
 
-  /** A message was refused. */
-  refused(reason: string, detail: string): void {
+  /** A message was refused, of a stream or before there is one. */
+  refused(reason: string, detail: string, stream: LoggedStream | undefined): void {
     this.#counters.refusedMessages++;
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    this.#log.debug({ reason, detail }, 'message refused');
+    if (!this.#log.isLevelEnabled('debug')) return;
+    this.#log.debug({ ...(stream && callFields(stream)), reason, detail }, 'message refused');
   }
 
-  handlerFailed(streamId: string, where: string, cause: unknown): void {
+  handlerFailed(stream: LoggedStream, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
-    this.#log.error({ stream: streamId, where, err: cause }, "a plugin's handler failed");
+    this.#log.error({ ...callFields(stream), where, err: cause }, "a plugin's handler failed");
   }
 
-  handlerStalled(streamId: string, where: string, heldMs: number): void {
+  handlerStalled(stream: LoggedStream, where: string, heldMs: number): void {
     this.#counters.handlerStalls++;
-    this.#log.warn({ stream: streamId, where, heldMs }, "a plugin's handler held the thread");
+    this.#log.warn({ ...callFields(stream), where, heldMs }, "a plugin's handler held the thread");
   }
 
   // --- figures ---

@@ -25,8 +25,7 @@ export class VirtualReactor {
   readonly clock = new VirtualClock(1000);
   readonly reactor: Reactor;
 
-  constructor(options: ServerOptions = {}) {
-    const log = createLog('silent');
+  constructor(options: ServerOptions = {}, log = createLog('silent')) {
     this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
   }
 
