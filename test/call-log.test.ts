@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
+import { closeMp3, encodeMp3, mp3DurationMs } from '../src/codecs/mp3.js';
 import type { Plugin, ServerOptions, Stream, StreamHandler } from '../src/index.js';
 import { createLog } from '../src/log.js';
+import { tellPlugins } from '../src/plugin/tell.js';
 import { eventually } from './helpers/servers.js';
 import { WireCall } from './helpers/telnyx-messages.js';
 import { VirtualReactor } from './helpers/virtual-reactor.js';
@@ -189,6 +191,56 @@ test('the end says why: broken, idle, replaced, closed by the plugin', async () 
     await made.reactor.close();
   }
   assert.deepEqual(reasons, ['disconnected', 'idle_timeout', 'replaced', 'closed']);
+});
+
+test('in MP3 mode the end says so, with the bytes of the files and what was heard of them', async () => {
+  after(() => closeMp3());
+  const file = await encodeMp3(tone(1000), 8000);
+  const fileMs = mp3DurationMs(file);
+  const { reactor, lines, call, receive, drop } = logged(
+    stream => {
+      stream.playFile(file);
+      return {};
+    },
+    { outboundMode: 'mp3' },
+  );
+  receive(call.start());
+  await reactor.clock.advanceAsync(fileMs + 500);
+  drop();
+  const { outbound, mediaSent, bytesSent, playedMs } = lines.at(-1)!;
+  assert.deepEqual(
+    { outbound, mediaSent, bytesSent, playedMs },
+    { outbound: 'MP3', mediaSent: 1, bytesSent: file.length, playedMs: Math.round(fileMs) },
+  );
+  await reactor.close();
+});
+
+test('a stream that cannot be opened, and a plugin that fails at a webhook, are told with the ids of the call', async () => {
+  const lines: Line[] = [];
+  const log = createLog('info', { write: text => lines.push(JSON.parse(text)) });
+  const reactor = new VirtualReactor({}, log);
+  Object.defineProperty(reactor.reactor, 'pool', {
+    get: () => {
+      throw new Error('no worker is left');
+    },
+  });
+  const { receive } = reactor.connect({ name: 'test', onStart: () => undefined });
+  receive(new WireCall({ ...IDS, encoding: 'OPUS' }).start());
+  assert.equal(lines[0]!.msg, 'a stream could not be opened');
+  const onWebhook = (): never => {
+    throw new Error('out of order');
+  };
+  const event = {
+    id: 'e',
+    payload: {},
+    type: 'streaming.stopped',
+    callControlId: IDS.callControlId,
+    streamId: IDS.streamId,
+  } as const;
+  tellPlugins([{ name: 'test', onStart: () => undefined, onWebhook }], event, log, () => {});
+  assert.equal(lines[1]!.event, 'streaming.stopped');
+  for (const { stream, call, msg } of lines) assert.deepEqual({ stream, call }, FIELDS, msg);
+  await reactor.close();
 });
 
 test('at a level above info a call has no line', async () => {
