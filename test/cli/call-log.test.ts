@@ -20,7 +20,7 @@ const PERSONAL = {
 };
 const TOKEN = 'token-of-the-stream';
 const SECRETS = ['3125550123', '3125550188', 'aGlkZGVuLXN0YXRl', 'account-of-the-caller', TOKEN];
-/** What pino writes by itself, and Telnyx's name of an event in lines of webhooks. */
+/** What pino writes by itself. */
 const FRAME_FIELDS = ['level', 'time', 'pid', 'hostname', 'msg'];
 
 type Line = Record<string, unknown> & { msg: string };
