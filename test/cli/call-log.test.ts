@@ -36,7 +36,7 @@ function linesOf(child: ServeChild): Line[] {
 /** Fields of the table in docs/admin.md under `## Log`, with the lines that they are in. */
 function documentedFields(): Map<string, string> {
   const page = readFileSync(join(root, 'docs/admin.md'), 'utf8');
-  const section = /^## Log\n([^]*?)^## /m.exec(page)![1]!;
+  const section = /^## Log\n([\s\S]*?)^## /m.exec(page)![1]!;
   const fields = new Map<string, string>();
   for (const [, names, where] of section.matchAll(/^\| ((?:`\w+` )+)\| ([^|]+) \|/gm)) {
     for (const [, name] of names!.matchAll(/`(\w+)`/g))
