@@ -167,7 +167,7 @@ export class Connection implements ReactorLink {
   closed(fault?: WireFault): void {
     this.#socket = undefined;
     if (this.#endReason === undefined && fault !== undefined && fault !== 'idle') {
-      this.reactor.refused(fault, 'the peer broke the WebSocket protocol (RFC 6455)');
+      this.reactor.refused(fault, 'the peer broke the WebSocket protocol (RFC 6455)', this.#stream);
       this.#endReason = 'protocol_error';
     }
     this.#finish(this.#endReason ?? (fault === 'idle' ? 'idle_timeout' : 'disconnected'));
@@ -285,13 +285,13 @@ export class Connection implements ReactorLink {
 
   #refuse(reason: string, detail: string): void {
     this.#malformed++;
-    this.reactor.refused(reason, detail);
+    this.reactor.refused(reason, detail, this.#stream);
     if (this.#malformed >= this.reactor.options.malformedMax) this.end('protocol_error');
   }
 
   /** What no peer in its senses does. */
   #violation(reason: string, detail: string): void {
-    this.reactor.refused(reason, detail);
+    this.reactor.refused(reason, detail, this.#stream);
     this.end('protocol_error');
   }
 

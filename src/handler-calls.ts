@@ -1,4 +1,5 @@
 /** Calling a handler, whatever it does: throw, reject, never finish, hold the thread. Its own call suffers, no other. */
+import type { LoggedStream } from './call-log.js';
 import { SidetoneError } from './errors.js';
 import type { StreamHost } from './media/host.js';
 import type { StreamHandler } from './plugin.js';
@@ -15,8 +16,7 @@ const HANDLER_PENDING_MAX = 1000;
 type Methods = Record<string, ((...values: unknown[]) => unknown) | undefined>;
 
 /** The stream whose handler it is. */
-export interface HandlerOwner {
-  readonly id: string;
+export interface HandlerOwner extends LoggedStream {
   /** The handler has failed: frames pass by it, or the stream ends. */
   bypass(ends: boolean): void;
 }
@@ -68,7 +68,7 @@ export class HandlerCalls {
 
   /** A method held the thread for HANDLER_SLOW_MS or more. */
   held(where: string, heldMs: number): void {
-    this.host.handlerStalled(this.stream.id, where, heldMs);
+    this.host.handlerStalled(this.stream, where, heldMs);
     if (heldMs < HANDLER_STALL_MS) return;
     const problem = `${where} held the thread, and with it every stream of it, for ${Math.round(heldMs)} ms: hand such work to a worker`;
     this.failed(where, new SidetoneError('SIDETONE_HANDLER_FAILED', problem));
@@ -76,7 +76,7 @@ export class HandlerCalls {
 
   failed(where: string, cause: unknown): void {
     if (this.#bypassed && where !== 'onStop') return;
-    this.host.handlerFailed(this.stream.id, where, cause);
+    this.host.handlerFailed(this.stream, where, cause);
     const bypass = this.host.options.handlerErrors === 'bypass';
     if (where !== 'onError' && where !== 'onStop') {
       const error = new SidetoneError('SIDETONE_HANDLER_FAILED', `handler's ${where} failed`, { cause });

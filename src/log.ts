@@ -1,4 +1,4 @@
-import { pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
 
 /** Structured log, one JSON line an event, on stdout. */
 export type Logger = pino.Logger;
@@ -18,9 +18,11 @@ const SECRETS = [
   'authorization',
 ];
 
-export function createLog(level: string): Logger {
-  return pino({
+/** `destination`: where the lines go instead of stdout. */
+export function createLog(level: string, destination?: DestinationStream): Logger {
+  const options = {
     level,
     redact: { paths: SECRETS.flatMap(key => [key, `*.${key}`, `*.*.${key}`]), censor: '[redacted]' },
-  });
+  };
+  return destination ? pino(options, destination) : pino(options);
 }

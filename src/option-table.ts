@@ -361,7 +361,7 @@ export const OPTION_TABLE = {
   }),
   logLevel: option(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), {
     flag: '--log-level <level>',
-    text: 'least level that is logged, one JSON line an event; tokens, numbers and client_state never',
+    text: 'least level that is logged, one JSON line an event ([fields](docs/admin.md#log)); tokens, numbers and client_state never',
   }),
 };
 

@@ -8,7 +8,7 @@
 import type { Format, OutboundMode } from './codec.js';
 import { SidetoneError } from './errors.js';
 import { Feed, type Source, stopSource } from './feed.js';
-import { Ledger, type LedgerOwner, type PlaybackEntry } from './ledger.js';
+import { Ledger, type LedgerOwner, type PlaybackEntry, type Positions } from './ledger.js';
 import type { StreamHost, StreamLink } from './media/host.js';
 import { Mp3Outlet, mp3File } from './mp3-outlet.js';
 import { EngineOutlet, type Outlet } from './outlet.js';
@@ -44,6 +44,9 @@ export class Player implements LedgerOwner {
   #followsAll = true;
   #closed = false;
   readonly #skipped = (from: number, to: number): void => this.#ledger.skip(from, to);
+  #heardMs = 0; // before the last clear
+  #heardFrom = 0; // the position that the last clear left behind
+  #interruptions = 0;
 
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
     this.#host = setup.host;
@@ -63,6 +66,16 @@ export class Player implements LedgerOwner {
   /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
   get queuedMs(): number {
     return this.#outlet.queuedMs() + (this.#feed?.waitingMs ?? 0);
+  }
+
+  /** Audio heard in the call since the stream's start, in ms. */
+  get heardMs(): number {
+    return this.#closed ? this.#heardMs : this.#heardMs + this.#heardSince(this.#outlet.positions());
+  }
+
+  /** Clears that cut off audio. */
+  get interruptions(): number {
+    return this.#interruptions;
   }
 
   counters(): Record<string, number> {
@@ -148,9 +161,12 @@ export class Player implements LedgerOwner {
     this.#tellSkipped();
     const positions = this.#outlet.positions();
     const playedMs = this.#ledger.clear(positions, true);
+    this.#heardMs += this.#heardSince(positions);
+    this.#heardFrom = positions.accepted;
     this.#outlet.clear();
     this.#follow();
     const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
+    if (discardedMs > 0) this.#interruptions++;
     return { playedMs, discardedMs };
   }
 
@@ -191,7 +207,9 @@ export class Player implements LedgerOwner {
   finish(): void {
     this.#dropFeed();
     this.#tellSkipped();
-    this.#ledger.clear(this.#outlet.positions(), false);
+    const positions = this.#outlet.positions();
+    this.#heardMs += this.#heardSince(positions);
+    this.#ledger.clear(positions, false);
     this.#outlet.close();
     this.#closed = true;
   }
@@ -266,6 +284,11 @@ export class Player implements LedgerOwner {
     });
     this.#follow();
     return this.#feed;
+  }
+
+  /** Audio heard since the last clear, in ms: positions go on counting over what a clear dropped. */
+  #heardSince({ played, samplesPerMs }: Positions): number {
+    return Math.max(0, played - this.#heardFrom) / samplesPerMs;
   }
 
   /** Returns what waited there, in ms. */

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { callFields, type LoggedStream, logEnd, logStart } from './call-log.js';
 import { CaptureDirectory } from './capture/writer.js';
 import type { Clock } from './clock.js';
 import type { OutboundOptions } from './codec.js';
@@ -110,7 +111,8 @@ export class Reactor implements StreamHost {
       onDropped: messages => {
         this.#counters.captureDropped += messages;
       },
-      onError: error => this.#log.error({ err: error }, 'a capture could not be written'),
+      onError: (error, started) =>
+        this.#log.error({ ...started, err: error }, 'a capture could not be written'),
     });
   }
 
@@ -249,7 +251,7 @@ export class Reactor implements StreamHost {
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
-    this.#log.debug({ stream: start.stream_id, inbound, outbound, plugin: open.plugin }, 'stream started');
+    logStart(this.#log, stream);
     return stream;
   }
 
@@ -260,16 +262,17 @@ export class Reactor implements StreamHost {
     } catch (error) {
       this.#counters.streamsNotOpened++;
       const isFull = error instanceof SidetoneError && error.code === 'SIDETONE_POOL_FULL';
-      const { stream_id: stream } = setup.start;
+      const { stream_id: stream, start } = setup.start;
+      const ids = { stream, call: start.call_control_id };
       if (isFull)
-        this.#log.warn({ stream, reason: error.message }, 'a stream was refused: the codec pool is full');
-      else this.#log.error({ stream, err: error }, 'a stream could not be opened');
+        this.#log.warn({ ...ids, reason: error.message }, 'a stream was refused: the codec pool is full');
+      else this.#log.error({ ...ids, err: error }, 'a stream could not be opened');
       return isFull ? 'overloaded' : 'server_closed';
     }
   }
 
   closeStream(stream: CallStream, reason: StopReason): void {
-    this.#log.debug({ stream: stream.id, reason }, 'stream ended');
+    logEnd(this.#log, stream, reason);
     if (this.#calls.get(stream.callControlId)?.stream === stream) {
       this.#calls.delete(stream.callControlId);
       this.#dropped.ended(stream.callControlId, { streamId: stream.id, reason, atMs: this.clock.now() });
@@ -290,21 +293,22 @@ export class Reactor implements StreamHost {
     this.#counters[counter] += times;
   }
 
-  /** A message was refused. */
-  refused(reason: string, detail: string): void {
+  /** A message was refused, of a stream or before there is one. */
+  refused(reason: string, detail: string, stream: LoggedStream | undefined): void {
     this.#counters.refusedMessages++;
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    this.#log.debug({ reason, detail }, 'message refused');
+    if (!this.#log.isLevelEnabled('debug')) return;
+    this.#log.debug({ ...(stream && callFields(stream)), reason, detail }, 'message refused');
   }
 
-  handlerFailed(streamId: string, where: string, cause: unknown): void {
+  handlerFailed(stream: LoggedStream, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
-    this.#log.error({ stream: streamId, where, err: cause }, "a plugin's handler failed");
+    this.#log.error({ ...callFields(stream), where, err: cause }, "a plugin's handler failed");
   }
 
-  handlerStalled(streamId: string, where: string, heldMs: number): void {
+  handlerStalled(stream: LoggedStream, where: string, heldMs: number): void {
     this.#counters.handlerStalls++;
-    this.#log.warn({ stream: streamId, where, heldMs }, "a plugin's handler held the thread");
+    this.#log.warn({ ...callFields(stream), where, heldMs }, "a plugin's handler held the thread");
   }
 
   // --- figures ---

@@ -49,6 +49,10 @@ export interface ReactorSnapshot {
   eventLoopDelayMs: { p50: number; p99: number; max: number };
 }
 
+export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'streams'>): string {
+  return `${inbound} ${outbound} ${plugin}`;
+}
+
 /** All streams that run, by plugin and encodings. */
 export function streamGroups(streams: Iterable<CallStream>): StreamGroup[] {
   const groups = new Map<string, StreamGroup>();
@@ -56,10 +60,11 @@ export function streamGroups(streams: Iterable<CallStream>): StreamGroup[] {
     const { plugin } = stream;
     const inbound = stream.inbound.encoding;
     const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
-    const key = `${inbound} ${outbound} ${plugin}`;
+    const of = { plugin, inbound, outbound } as const;
+    const key = groupKey(of);
     const group = groups.get(key);
     if (group) group.streams++;
-    else groups.set(key, { plugin, inbound, outbound, streams: 1 });
+    else groups.set(key, { ...of, streams: 1 });
   }
   return [...groups.values()];
 }

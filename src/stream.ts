@@ -5,6 +5,7 @@
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
 import { callInfo } from './call-info.js';
+import type { CallFigures } from './call-log.js';
 import type { Format, OutboundMode } from './codec.js';
 import { queueFull } from './feed.js';
 import { InboundFrame } from './frame.js';
@@ -161,6 +162,13 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** @internal How it went: at its end too, until the reactor has let go of its slot. */
+  figures(): CallFigures {
+    const { heardMs: playedMs, interruptions } = this.#player;
+    const lengthMs = this.#host.clock.now() - this.startedMs;
+    return { counters: this.#player.counters(), playedMs, interruptions, lengthMs };
   }
 
   play(audio: PlayableAudio, options?: PlayOptions): Playback {

@@ -2,6 +2,7 @@
  * Webhooks of a server: one handler with one memory of what has come, in the main thread, whatever thread took the
  * request. Events go to the plugins; incoming calls are answered where the server is to.
  */
+import { eventFields } from './call-log.js';
 import type { Clock } from './clock.js';
 import { CODECS, type OutboundOptions } from './codec.js';
 import { SidetoneError } from './errors.js';
@@ -115,11 +116,10 @@ export class Webhooks {
 
   async #event(event: WebhookEvent): Promise<void> {
     const { log } = this.#setup;
-    const call = event.callControlId;
-    const type = event.type === 'other' ? event.eventType : event.type;
     if (event.type === 'streaming.failed') {
-      log.warn({ event: type, call, reason: event.failureReason?.slice(0, 200) }, 'Telnyx could not stream');
-    } else log.debug({ event: type, call }, 'webhook');
+      const reason = event.failureReason?.slice(0, 200);
+      log.warn({ ...eventFields(event), reason }, 'Telnyx could not stream');
+    } else log.debug(eventFields(event), 'webhook');
     // Plugins first: a command may be tried again for a minute, and later events of the call do not wait for it.
     this.#tell(event);
     if (event.type === 'call.hangup') this.#lanes.delete(event.callControlId);
@@ -148,7 +148,7 @@ export class Webhooks {
       if (isRinging(event)) this.#answered++;
     } catch (error) {
       this.#answersFailed++;
-      log.error({ call: event.callControlId, err: error }, 'a call could not be answered or streamed');
+      log.error({ ...eventFields(event), err: error }, 'a call could not be answered or streamed');
     }
   }
 

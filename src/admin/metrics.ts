@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { native } from '../native.js';
 import { REACTOR_COUNTERS } from '../reactor-counters.js';
-import type { ReactorSnapshot } from '../snapshot.js';
+import { groupKey, type ReactorSnapshot, type StreamGroup } from '../snapshot.js';
 import { version } from '../version.js';
 import { COUNTER_HELP, POOL_COUNTER_HELP, POOL_GAUGE_HELP, REFUSAL_REASONS, snakeCase } from './counters.js';
 import { LatenessHistogram } from './lateness.js';
@@ -32,6 +32,8 @@ export class Metrics {
   readonly #poolCounters = new Map<string, Write>();
   readonly #poolGauges = new Map<string, Write>();
   readonly #write;
+  /** All groups of streams that there have been, by `groupKey`. */
+  readonly #groups = new Map<string, StreamGroup>();
   #scrapedMs = Number.NEGATIVE_INFINITY;
 
   constructor(figures: Figures) {
@@ -84,8 +86,16 @@ export class Metrics {
       write.reactorUp(health === 'well' ? 1 : 0, { reactor });
       write.reactorRestarts(restarts, { reactor });
     }
-    for (const { streams, ...labels } of sumGroups(snapshots)) write.streams(streams, labels);
+    this.#fillStreams(snapshots);
     this.#lateness.set(sumByIndex(snapshots.map(snapshot => snapshot.lateness)));
+  }
+
+  /** A group whose last stream has ended stays at 0: Prometheus could not tell a series that is gone from 0 streams. */
+  #fillStreams(snapshots: readonly ReactorSnapshot[]): void {
+    for (const group of this.#groups.values()) group.streams = 0;
+    for (const group of sumGroups(snapshots)) this.#groups.set(groupKey(group), group);
+    for (const { streams, ...labels } of this.#groups.values()) this.#write.streams(streams, labels);
+    if (this.#groups.size === 0) this.#write.streams(0, { plugin: '', inbound: '', outbound: '' });
   }
 
   #fillCounters(snapshots: readonly ReactorSnapshot[]): void {
@@ -158,7 +168,7 @@ export class Metrics {
       queueBytes: gauge('sidetone_queue_bytes', 'Memory that holds queued and held audio.', ['reactor']),
       queueBytesMax: gauge(
         'sidetone_queue_bytes_max',
-        'Memory for queued audio beyond which play() is refused.',
+        'Memory for queued audio of each reactor beyond which play() is refused.',
       ),
       loopDelay: gauge(
         'sidetone_event_loop_delay_seconds',

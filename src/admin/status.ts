@@ -1,6 +1,6 @@
 /** The figures of a server as JSON. */
 import type { LaneHealth } from '../lane-keeper.js';
-import type { ReactorSnapshot, StreamGroup, StreamSummary } from '../snapshot.js';
+import { groupKey, type ReactorSnapshot, type StreamGroup, type StreamSummary } from '../snapshot.js';
 import { version } from '../version.js';
 import { LATENESS_BIN_MS } from './lateness.js';
 import {
@@ -124,7 +124,7 @@ export async function streamsReport(figures: Figures, limit: number): Promise<St
 export function sumGroups(snapshots: readonly ReactorSnapshot[]): StreamGroup[] {
   const sums = new Map<string, StreamGroup>();
   for (const group of snapshots.flatMap(({ groups }) => groups)) {
-    const key = `${group.inbound} ${group.outbound} ${group.plugin}`;
+    const key = groupKey(group);
     const sum = sums.get(key);
     if (sum) sum.streams += group.streams;
     else sums.set(key, { ...group });

@@ -25,8 +25,16 @@ export interface CaptureOptions {
   wallClock?: () => number;
   /** Messages that the disk was too slow for. */
   onDropped?: (messages: number) => void;
-  /** A file could not be written; the stream goes on without. */
-  onError?: (error: unknown) => void;
+  /** A file could not be written; the stream goes on without. `started`: absent where it had not started. */
+  onError?: (error: unknown, started: StartedStream | undefined) => void;
+}
+
+/** What names a stream. */
+export interface StartedStream {
+  /** Telnyx's stream_id. */
+  stream: string;
+  /** Telnyx's call_control_id. */
+  call: string | undefined;
 }
 
 /** A directory of captures. */
@@ -88,7 +96,7 @@ export class StreamCapture {
   readonly #openedMs: number;
   readonly #startedAt: Date;
   #finish!: () => void;
-  #streamId: string | undefined;
+  #started: StartedStream | undefined;
   #lines: string[] = [];
   #lineBytes = 0;
   #messages = 0;
@@ -120,7 +128,7 @@ export class StreamCapture {
       return;
     }
     const text = bytes.toString('utf8');
-    if (!this.#named && this.#streamId === undefined) this.#streamId = streamIdOf(text);
+    if (!this.#named && this.#started === undefined) this.#started = startedIn(text);
     const kept = redact(text, this.#directory.options.keepPersonal === true);
     this.#add({ atMs: this.#now(), from: 'telnyx', text: kept });
   }
@@ -171,7 +179,7 @@ export class StreamCapture {
     }
     this.#push(line);
     this.#messages++;
-    this.#named ||= this.#streamId !== undefined || this.#messages >= UNNAMED_MESSAGES_MAX;
+    this.#named ||= this.#started !== undefined || this.#messages >= UNNAMED_MESSAGES_MAX;
     if (this.#lineBytes >= FLUSH_BYTES) this.#flush();
     else this.#cancelFlush ??= this.#directory.options.clock.after(FLUSH_MS, () => this.#flush());
   }
@@ -212,19 +220,23 @@ export class StreamCapture {
       } catch (error) {
         this.#failed = true;
         this.#drop(count);
-        this.#directory.options.onError?.(error);
+        this.#report(error);
       }
       this.#directory.queuedBytes -= bytes;
     }
     this.#writing = false;
     if (!this.#closed) return;
-    await this.#file?.close().catch(error => this.#directory.options.onError?.(error));
+    await this.#file?.close().catch(error => this.#report(error));
     this.#finish();
+  }
+
+  #report(error: unknown): void {
+    this.#directory.options.onError?.(error, this.#started);
   }
 
   async #create(): Promise<FileHandle> {
     const time = this.#startedAt.toISOString().replace(/[-:]/g, '');
-    const name = `${time}-${safeName(this.#streamId)}`;
+    const name = `${time}-${safeName(this.#started?.stream)}`;
     for (let attempt = 1; ; attempt++) {
       const path = join(this.#directory.path, `${name}${attempt > 1 ? `-${attempt}` : ''}.jsonl`);
       try {
@@ -242,7 +254,7 @@ export class StreamCapture {
       capture: 'sidetone',
       version: CAPTURE_VERSION,
       startedAt: this.#startedAt.toISOString(),
-      ...(this.#streamId !== undefined && { streamId: this.#streamId }),
+      ...(this.#started && { streamId: this.#started.stream }),
       redacted: this.#directory.options.keepPersonal ? ['token'] : ['token', 'personal'],
     };
   }
@@ -254,10 +266,16 @@ function safeName(streamId: string | undefined): string {
   return streamId.slice(0, NAME_CHARACTERS_MAX).replace(/[^A-Za-z0-9_-]/g, '_') || '_';
 }
 
-function streamIdOf(text: string): string | undefined {
+function startedIn(text: string): StartedStream | undefined {
   try {
-    const frame = JSON.parse(text) as { event?: unknown; stream_id?: unknown } | null;
-    return frame?.event === 'start' && typeof frame.stream_id === 'string' ? frame.stream_id : undefined;
+    const frame = JSON.parse(text) as {
+      event?: unknown;
+      stream_id?: unknown;
+      start?: { call_control_id?: unknown };
+    } | null;
+    if (frame?.event !== 'start' || typeof frame.stream_id !== 'string') return undefined;
+    const call = frame.start?.call_control_id;
+    return { stream: frame.stream_id, call: typeof call === 'string' ? call : undefined };
   } catch {
     return undefined;
   }

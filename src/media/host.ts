@@ -1,4 +1,5 @@
 /** What a stream and its parts need of the reactor that carries them, and of the connection that they belong to. */
+import type { LoggedStream } from '../call-log.js';
 import type { Clock } from '../clock.js';
 import type { ReactorOptions } from '../options.js';
 import type { StopReason } from '../plugin.js';
@@ -22,8 +23,8 @@ export interface StreamHost {
   encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array>;
   /** Counts up over all streams, for marks without a name. */
   nextMarkNumber(): number;
-  handlerFailed(streamId: string, where: string, cause: unknown): void;
-  handlerStalled(streamId: string, where: string, heldMs: number): void;
+  handlerFailed(stream: LoggedStream, where: string, cause: unknown): void;
+  handlerStalled(stream: LoggedStream, where: string, heldMs: number): void;
 }
 
 /** How a stream's connection sends text and ends. */

@@ -1,3 +1,4 @@
+import { eventFields } from '../call-log.js';
 import type { Logger } from '../log.js';
 import type { Plugin } from '../plugin.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
@@ -11,7 +12,7 @@ export function tellPlugins(
 ): void {
   const failed = (plugin: Plugin, error: unknown): void => {
     count();
-    log.error({ plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
+    log.error({ ...eventFields(event), plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
   };
   for (const plugin of plugins) {
     try {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { COUNTER_HELP, REFUSAL_REASONS, snakeCase } from '../../src/admin/counters.js';
 import { Metrics } from '../../src/admin/metrics.js';
 import { Figures } from '../../src/admin/source.js';
+import type { StreamGroup } from '../../src/snapshot.js';
 import { version } from '../../src/version.js';
 import { parseExposition, sampleValue } from './exposition.js';
 import { COUNTER_NAMES, FakeSource, fakeSnapshot } from './fake.js';
@@ -140,6 +141,27 @@ test('refused messages stand by reason, known ones from zero on', async () => {
   assert.equal(families.get(name)!.samples.length, REFUSAL_REASONS.length + 1);
 });
 
+test('streams are 0, not absent: before the first one, and after the last one of a group', async () => {
+  const source = new FakeSource();
+  const metrics = new Metrics(new Figures(source));
+  const group = { plugin: 'echo', inbound: 'PCMU', outbound: 'PCMU' } as const;
+  const shown = async (groups: StreamGroup[]) => {
+    source.answer = async () => [fakeSnapshot(0, 1, { groups })];
+    const { samples } = (await scrape(source, metrics)).get('sidetone_streams')!;
+    return samples.map(({ labels, value }) => ({ ...labels, value }));
+  };
+  assert.deepEqual(await shown([]), [{ plugin: '', inbound: '', outbound: '', value: 0 }]);
+  assert.deepEqual(await shown([{ ...group, streams: 3 }]), [{ ...group, value: 3 }]);
+  assert.deepEqual(await shown([{ ...group, plugin: 'tone', streams: 1 }]), [
+    { ...group, value: 0 },
+    { ...group, plugin: 'tone', value: 1 },
+  ]);
+  assert.deepEqual(await shown([]), [
+    { ...group, value: 0 },
+    { ...group, plugin: 'tone', value: 0 },
+  ]);
+});
+
 test('a second scrape shows the new figures only: nothing adds up, what is gone is gone', async () => {
   const source = new FakeSource();
   const metrics = new Metrics(new Figures(source));
@@ -172,7 +194,6 @@ test('a second scrape shows the new figures only: nothing adds up, what is gone 
   source.answer = async () => [fakeSnapshot(0, 2)];
   const second = await scrape(source, metrics);
   assert.equal(sampleValue(second, 'sidetone_media_received_total'), 2);
-  assert.equal(second.get('sidetone_streams')!.samples.length, 0);
   assert.equal(sampleValue(second, 'sidetone_pool_jobs_total'), 0);
 });
 

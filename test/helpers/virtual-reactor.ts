@@ -27,8 +27,8 @@ export class VirtualReactor {
   constructor(
     options: ServerOptions = {},
     readonly clock = new VirtualClock(1000),
+    log = createLog('silent'),
   ) {
-    const log = createLog('silent');
     this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
   }
 
