@@ -43,9 +43,15 @@ export class Player implements LedgerOwner {
   #feed: Feed | undefined;
   #followsAll = true;
   #closed = false;
-  readonly #skipped = (from: number, to: number): void => this.#ledger.skip(from, to);
+  readonly #skipped = (from: number, to: number): void => {
+    this.#ledger.skip(from, to);
+    this.#skippedEnd = to;
+    this.#skippedSamples += to - from;
+  };
   #heardMs = 0; // before the last clear
   #heardFrom = 0; // the position that the last clear left behind
+  #skippedSamples = 0; // left out since then, because they were late
+  #skippedEnd = 0; // where the last of them ends
   #interruptions = 0;
 
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
@@ -163,6 +169,7 @@ export class Player implements LedgerOwner {
     const playedMs = this.#ledger.clear(positions, true);
     this.#heardMs += this.#heardSince(positions);
     this.#heardFrom = positions.accepted;
+    this.#skippedSamples = 0;
     this.#outlet.clear();
     this.#follow();
     const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
@@ -286,9 +293,11 @@ export class Player implements LedgerOwner {
     return this.#feed;
   }
 
-  /** Audio heard since the last clear, in ms: positions go on counting over what a clear dropped. */
+  /** Audio heard since the last clear, in ms: positions go on counting over what was dropped or left out. */
   #heardSince({ played, samplesPerMs }: Positions): number {
-    return Math.max(0, played - this.#heardFrom) / samplesPerMs;
+    // What was left out last may still lie ahead of what is being heard.
+    const ahead = Math.min(this.#skippedSamples, Math.max(0, this.#skippedEnd - played));
+    return Math.max(0, played - this.#heardFrom - this.#skippedSamples + ahead) / samplesPerMs;
   }
 
   /** Returns what waited there, in ms. */
