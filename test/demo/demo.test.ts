@@ -52,7 +52,7 @@ test('a server that is right: exit 0; one that loses every tenth frame: exit 1, 
   assert.equal(wrong.code, 1, wrong.output);
   assert.match(wrong.output, /06-echo-L16: is not what it should be from \d+ ms on/);
   assert.match(wrong.output, /NOT RIGHT/);
-  assert.match(readFileSync(join(dir, 'wrong/index.html'), 'utf8'), /class="bad"/);
+  assert.match(readFileSync(join(dir, 'wrong/index.html'), 'utf8'), /class="bad long"/);
 });
 
 test('a server that does not start, and a name that no call has, say so', async () => {
