@@ -54,7 +54,7 @@ export function logStart(log: Logger, stream: LoggedStream, plugin: string): voi
 }
 
 /** One line at a call's end, with its figures: while the engine still has them. */
-export function logEnd(log: Logger, stream: LoggedStream, plugin: string | undefined, reason: string): void {
+export function logEnd(log: Logger, stream: LoggedStream, plugin: string, reason: string): void {
   if (!log.isLevelEnabled('info')) return;
   const { counters, playedMs, interruptions, durationMs } = stream.figures();
   log.info(

@@ -17,7 +17,7 @@ import type { ReactorOptions } from './options.js';
 import type { AudioFrame, OutboundMode, OutboundOptions, StopReason } from './plugin.js';
 import { CodecPool } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
-import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
+import { type ReactorSnapshot, StreamGroups, streamSummaries } from './snapshot.js';
 import { Stream, type StreamSetup } from './stream.js';
 import { Sweeper } from './sweeper.js';
 import type { StartFrame, Track } from './telnyx/frames.js';
@@ -83,6 +83,7 @@ export class Reactor {
   /** What went out past the engine: MP3 files. */
   readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
+  readonly #groups = new StreamGroups();
   #pool: CodecPool | undefined;
   #mp3Used = false;
   #reservedBytes = 0; // for audio queued outside the engine
@@ -239,6 +240,7 @@ export class Reactor {
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
+    this.#groups.count(stream, open.link.plugin.name, 1);
     logStart(this.#log, stream, open.link.plugin.name);
     return stream;
   }
@@ -257,7 +259,9 @@ export class Reactor {
 
   closeStream(stream: Stream, reason: StopReason): void {
     const connection = this.#links[stream.slot];
-    logEnd(this.#log, stream, connection?.plugin.name, reason);
+    const plugin = connection!.plugin.name;
+    this.#groups.count(stream, plugin, -1);
+    logEnd(this.#log, stream, plugin, reason);
     if (this.#calls.get(stream.callControlId) === connection) this.#calls.delete(stream.callControlId);
     this.engine.native.close(stream.slot);
     this.#streamAt[stream.slot] = undefined;
@@ -414,7 +418,7 @@ export class Reactor {
     const delay = this.#loopDelay;
     const snapshot: ReactorSnapshot = {
       reactor,
-      groups: streamGroups(this.#connections),
+      groups: this.#groups.list(),
       streams: streamSummaries(this.#connections, this.clock.now(), streamsMax),
       connections: this.#connections.size,
       counters: this.counters(),
