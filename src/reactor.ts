@@ -20,7 +20,7 @@ import type { ReactorOptions } from './options.js';
 import type { StopReason } from './plugin.js';
 import { CodecPool, type PoolCodec } from './pool/pool.js';
 import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from './reactor-counters.js';
-import { type ReactorSnapshot, streamGroups, streamSummaries } from './snapshot.js';
+import { type ReactorSnapshot, StreamGroups, streamSummaries } from './snapshot.js';
 import { CallStream, type StreamSetup } from './stream.js';
 import { Sweeper } from './sweeper.js';
 
@@ -75,6 +75,7 @@ export class Reactor implements StreamHost {
   /** What went out past the engine: MP3 files. */
   readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
+  readonly #groups = new StreamGroups();
   #pool: CodecPool | undefined;
   #mp3Used = false;
   #reservedBytes = 0; // for audio queued outside the engine
@@ -251,6 +252,7 @@ export class Reactor implements StreamHost {
     this.#streams++;
     this.#onStreams(1);
     this.#counters.streamsStarted++;
+    this.#groups.count(stream, 1);
     logStart(this.#log, stream);
     return stream;
   }
@@ -272,6 +274,7 @@ export class Reactor implements StreamHost {
   }
 
   closeStream(stream: CallStream, reason: StopReason): void {
+    this.#groups.count(stream, -1);
     logEnd(this.#log, stream, reason);
     if (this.#calls.get(stream.callControlId)?.stream === stream) {
       this.#calls.delete(stream.callControlId);
@@ -339,7 +342,7 @@ export class Reactor implements StreamHost {
     const delay = this.#loopDelay;
     const snapshot: ReactorSnapshot = {
       reactor,
-      groups: streamGroups(this.#running()),
+      groups: this.#groups.list(),
       streams: streamSummaries(this.#running(), this.clock.now(), streamsMax),
       connections: this.#connections.size,
       counters: this.counters(),

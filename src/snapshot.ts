@@ -26,6 +26,8 @@ export interface StreamGroup {
   streams: number;
 }
 
+type GroupedStream = Pick<StreamSummary, 'inbound' | 'outbound' | 'mode'>;
+
 export interface ReactorSnapshot {
   /** 0 for the first. */
   reactor: number;
@@ -53,20 +55,26 @@ export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'strea
   return `${inbound} ${outbound} ${plugin}`;
 }
 
-/** All streams that run, by plugin and encodings. */
-export function streamGroups(streams: Iterable<CallStream>): StreamGroup[] {
-  const groups = new Map<string, StreamGroup>();
-  for (const stream of streams) {
-    const { plugin } = stream;
-    const inbound = stream.inbound.encoding;
-    const outbound = stream.mode === 'mp3' ? 'MP3' : stream.outbound.encoding;
-    const of = { plugin, inbound, outbound } as const;
+/** All streams that run, by plugin and encodings: counted as they come and go, for somebody asks every second. */
+export class StreamGroups {
+  readonly #groups = new Map<string, StreamGroup>();
+
+  /** `change`: 1 where the stream starts, -1 where it ends. */
+  count({ inbound, outbound, mode, plugin }: CallStream, change: 1 | -1): void {
+    const of = {
+      plugin,
+      inbound: inbound.encoding,
+      outbound: mode === 'mp3' ? ('MP3' as const) : outbound.encoding,
+    };
     const key = groupKey(of);
-    const group = groups.get(key);
-    if (group) group.streams++;
-    else groups.set(key, { ...of, streams: 1 });
+    const streams = (this.#groups.get(key)?.streams ?? 0) + change;
+    if (streams > 0) this.#groups.set(key, { ...of, streams });
+    else this.#groups.delete(key);
   }
-  return [...groups.values()];
+
+  list(): StreamGroup[] {
+    return [...this.#groups.values()];
+  }
 }
 
 /** Up to `streamsMax` of the streams that run, the oldest first. */

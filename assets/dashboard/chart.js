@@ -1,7 +1,8 @@
 // One small chart: up to two lines over the last minutes, drawn as SVG.
-const SPAN_MS = 300_000;
-/** A page that was just opened begins with less. */
+/** A server that has just started begins with less than is wanted. */
 const SPAN_MS_MIN = 60_000;
+/** A point that stands for more than this has missing ones before it. */
+const GAP_INTERVALS = 2.5;
 const PAD = { top: 14, bottom: 1, right: 1 };
 
 /** A round number at or above `value`: 1, 2, 2.5 or 5 times a power of ten. */
@@ -12,19 +13,16 @@ function roundUp(value) {
 }
 
 /** The time that a chart of these points goes back. */
-function spanMs(points, nowMs) {
+export function spanMs(points, nowMs, wantedMs) {
   const first = points[0]?.atMs ?? nowMs;
-  return Math.min(SPAN_MS, Math.max(SPAN_MS_MIN, nowMs - first));
+  return Math.min(wantedMs, Math.max(SPAN_MS_MIN, nowMs - first));
 }
 
-// biome-ignore lint/correctness/noUnusedVariables: dashboard.js comes behind this in one script
-class Chart {
+export class Chart {
   #svg;
   #parts = {};
   #options;
-  #points = [];
-  #nowMs = 0;
-  #spanMs = SPAN_MS_MIN;
+  #history = { points: [], nowMs: 0, spanMs: SPAN_MS_MIN, intervalMs: 0 };
   #width = 0;
   #height = 0;
 
@@ -54,13 +52,13 @@ class Chart {
     });
     svg.addEventListener('pointermove', event => options.onHover(this.#timeAt(event)));
     svg.addEventListener('pointerleave', () => options.onHover(null));
-    new ResizeObserver(() => this.draw(this.#points, this.#nowMs, null)).observe(svg);
+    new ResizeObserver(() => this.draw(this.#history, null)).observe(svg);
   }
 
-  draw(points, nowMs, hover) {
-    this.#points = points;
-    this.#nowMs = nowMs;
-    this.#spanMs = spanMs(points, nowMs);
+  /** `history`: points, `nowMs` at the right end, `spanMs` to the left, and `intervalMs`, a point's usual length. */
+  draw(history, hover) {
+    this.#history = history;
+    const { points } = history;
     this.#width = this.#svg.clientWidth;
     this.#height = this.#svg.clientHeight;
     if (this.#width === 0) return;
@@ -94,15 +92,15 @@ class Chart {
   }
 
   #x(atMs) {
-    return (this.#width - PAD.right) * (1 - (this.#nowMs - atMs) / this.#spanMs);
+    return (this.#width - PAD.right) * (1 - (this.#history.nowMs - atMs) / this.#history.spanMs);
   }
 
   #timeAt(event) {
     const { left, width } = this.#svg.getBoundingClientRect();
-    return this.#nowMs - this.#spanMs * (1 - (event.clientX - left) / width);
+    return this.#history.nowMs - this.#history.spanMs * (1 - (event.clientX - left) / width);
   }
 
-  /** Null values part the line. With `base`, the area below it. */
+  /** Null values part the line, and so does a point that follows missing ones. With `base`, the area below it. */
   #path(points, read, y, base) {
     let path = '';
     let last;
@@ -112,10 +110,8 @@ class Chart {
     };
     for (const point of points) {
       const value = read(point);
-      if (value === null) {
-        end();
-        continue;
-      }
+      if (value === null || point.seconds * 1000 > GAP_INTERVALS * this.#history.intervalMs) end();
+      if (value === null) continue;
       const x = this.#x(point.atMs).toFixed(1);
       if (last === undefined) path += base === undefined ? `M${x} ` : `M${x} ${base}L${x} `;
       else path += `L${x} `;

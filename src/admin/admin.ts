@@ -4,7 +4,9 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Clock } from '../clock.js';
 import { ADMIN_NAMES, listenError } from '../listen-error.js';
+import { HISTORY_INTERVALS_MS, History } from './history.js';
 import { Metrics } from './metrics.js';
 import { dashboardPage } from './page.js';
 import { type AdminSource, Figures, serverState } from './source.js';
@@ -16,6 +18,8 @@ export interface AdminOptions {
   host: string;
   /** 0 picks a free one. */
   port: number;
+  /** The system's unless given. */
+  clock?: Clock;
 }
 
 export interface Admin {
@@ -55,8 +59,11 @@ const json = (value: unknown): Answer => ({
  * Opens the admin port.
  * @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's
  */
-export async function createAdmin(source: AdminSource, { host, port }: AdminOptions): Promise<Admin> {
-  const routes = adminRoutes(source);
+export async function createAdmin(source: AdminSource, options: AdminOptions): Promise<Admin> {
+  const { host, port, clock } = options;
+  const figures = new Figures(source, clock);
+  const history = new History(figures);
+  const routes = adminRoutes(figures, history);
   let loopback = true;
   const server = createServer(
     {
@@ -77,11 +84,18 @@ export async function createAdmin(source: AdminSource, { host, port }: AdminOpti
   await listen(server, host, port);
   const address = server.address() as AddressInfo;
   loopback = isLoopback(address.address);
-  return { port: address.port, close: () => close(server) };
+  history.start();
+  return {
+    port: address.port,
+    close: () => {
+      history.stop();
+      return close(server);
+    },
+  };
 }
 
-function adminRoutes(source: AdminSource): ReadonlyMap<string, Handler> {
-  const figures = new Figures(source);
+function adminRoutes(figures: Figures, history: History): ReadonlyMap<string, Handler> {
+  const { source } = figures;
   const metrics = new Metrics(figures);
   const page = dashboardPage();
   return new Map<string, Handler>([
@@ -96,7 +110,19 @@ function adminRoutes(source: AdminSource): ReadonlyMap<string, Handler> {
       },
     ],
     ['/metrics', async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() })],
-    ['/api/status', async () => json(await statusReport(figures))],
+    ['/api/status', async () => json(await statusReport(figures, history))],
+    [
+      '/api/history',
+      query => {
+        const intervalMs = Number(query.get('interval') || HISTORY_INTERVALS_MS[0]);
+        if (!HISTORY_INTERVALS_MS.includes(intervalMs)) {
+          return text(400, `interval: give ${HISTORY_INTERVALS_MS.join(' or ')}, in ms`);
+        }
+        const sinceMs = Number(query.get('since') || 0);
+        if (!Number.isFinite(sinceMs)) return text(400, 'since: give a time in ms since 1970');
+        return json(history.report(intervalMs, sinceMs));
+      },
+    ],
     [
       '/api/streams',
       async query => {

@@ -8,6 +8,10 @@ const part = (name: string): string =>
 
 const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
+/** Modules that become one, each behind those that it imports. */
+const SCRIPTS = ['format.js', 'chart.js', 'view.js', 'dashboard.js'];
+const IMPORT = /^import [^;]+;$/gm;
+
 export interface Page {
   html: Buffer;
   /** Lets this page's own style and script run, and nothing else. */
@@ -17,7 +21,7 @@ export interface Page {
 export function dashboardPage(): Page {
   const style = part('dashboard.css');
   const help = `const COUNTER_HELP = ${JSON.stringify(COUNTER_HELP)};`;
-  const script = ['"use strict";', help, part('chart.js'), part('dashboard.js')].join('\n');
+  const script = [help, ...SCRIPTS.map(name => part(name).replace(IMPORT, ''))].join('\n');
   const html = part('dashboard.html')
     .replace('/* style */', () => style)
     .replace('/* script */', () => script);

@@ -6,7 +6,7 @@ import type { ReactorSnapshot } from '../snapshot.js';
 
 /** What the admin port needs of a server. */
 export interface AdminSource {
-  readonly options: Pick<ResolvedOptions, 'queueBytesMax'>;
+  readonly options: Pick<ResolvedOptions, 'queueBytesMax' | 'queueMaxMs' | 'leadMs'>;
   /** Streams beyond which upgrades are refused. */
   readonly streamsMax: number;
   /** The port of the streams; 0 before it listens. */
@@ -83,6 +83,13 @@ export class Figures {
       worst.max = Math.max(worst.max, delay.max);
     }
     return worst;
+  }
+
+  /** The worst over all these reactors. */
+  worstOf(snapshots: readonly ReactorSnapshot[], sinceMs: number): LoopDelay {
+    const each = snapshots.map(({ reactor }) => this.worstDelay(reactor, sinceMs));
+    const worst = (stat: keyof LoopDelay): number => Math.max(0, ...each.map(delay => delay[stat]));
+    return { p50: worst('p50'), p99: worst('p99'), max: worst('max') };
   }
 
   #note(snapshots: readonly ReactorSnapshot[]): void {

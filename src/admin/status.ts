@@ -2,6 +2,8 @@
 import type { LaneHealth } from '../lane-keeper.js';
 import { groupKey, type ReactorSnapshot, type StreamGroup, type StreamSummary } from '../snapshot.js';
 import { version } from '../version.js';
+import { type Concern, concerns } from './concerns.js';
+import type { History, LastMinute } from './history.js';
 import { LATENESS_BIN_MS } from './lateness.js';
 import {
   type Figures,
@@ -30,8 +32,14 @@ export interface StatusReport {
   /** Messages sent, by lateness: a bin `latenessBinMs` wide each, the last one for all the rest. */
   lateness: number[];
   latenessBinMs: number;
+  lastMinute: LastMinute;
+  /** What is over its bound. */
+  concerns: Concern[];
   queueBytes: number;
+  /** Of each reactor. */
   queueBytesMax: number;
+  /** Longest audio that may wait in one stream, in ms. */
+  queueMaxMs: number;
   /** Of all threads of the process. */
   cpuSeconds: number;
   rssBytes: number;
@@ -57,15 +65,18 @@ export interface StreamsReport {
 }
 
 const RECENT_MS = 1000;
+const MINUTE_MS = 60_000;
 
 const streamsOf = (snapshot: ReactorSnapshot): number =>
   snapshot.groups.reduce((sum, { streams }) => sum + streams, 0);
 
-export async function statusReport(figures: Figures): Promise<StatusReport> {
+export async function statusReport(figures: Figures, history: History): Promise<StatusReport> {
   const { source } = figures;
   const snapshots = await figures.take(0);
   const { user, system } = process.cpuUsage();
   const now = figures.clock.now();
+  const lastMinute = history.lastMinute(snapshots);
+  const streams = snapshots.reduce((total, snapshot) => total + streamsOf(snapshot), 0);
   const sum = (figure: (snapshot: ReactorSnapshot) => number): number =>
     snapshots.reduce((total, snapshot) => total + figure(snapshot), 0);
   return {
@@ -75,7 +86,7 @@ export async function statusReport(figures: Figures): Promise<StatusReport> {
     nowMs: now,
     uptimeSeconds: process.uptime(),
     state: serverState(source),
-    streams: sum(streamsOf),
+    streams,
     streamsMax: source.streamsMax,
     connections: sum(snapshot => snapshot.connections),
     groups: sumGroups(snapshots),
@@ -83,8 +94,21 @@ export async function statusReport(figures: Figures): Promise<StatusReport> {
     refusals: sumByName(snapshots.map(snapshot => snapshot.refusals)),
     lateness: sumByIndex(snapshots.map(snapshot => snapshot.lateness)),
     latenessBinMs: LATENESS_BIN_MS,
+    lastMinute,
+    concerns: concerns({
+      streams,
+      draining: source.draining,
+      lastMinute,
+      reactors: snapshots.map(({ reactor, queueBytes }) => ({
+        reactor,
+        queueBytes,
+        loopMaxMs: figures.worstDelay(reactor, now - MINUTE_MS).max,
+      })),
+      options: source.options,
+    }),
     queueBytes: sum(snapshot => snapshot.queueBytes),
     queueBytesMax: source.options.queueBytesMax,
+    queueMaxMs: source.options.queueMaxMs,
     cpuSeconds: (user + system) / 1e6,
     rssBytes: process.memoryUsage.rss(),
     pool: sumByName(snapshots.flatMap(({ pool }) => (pool ? [{ ...pool }] : []))),

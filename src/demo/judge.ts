@@ -31,8 +31,10 @@ export interface Evidence {
 
 export interface Verdict {
   problems: string[];
-  /** By what the call was found right, in a few words. */
+  /** By what the call was found right, in a few words: each figure with its bound. */
   how: string;
+  /** Silence within what was heard, and how much of it would do; undefined where the call was not judged. */
+  gaps: { count: number; totalMs: number; allowedMs: number } | undefined;
   /** Echo: from a message's first sample being sent to its arrival, in ms. */
   delaysMs: number[];
 }
@@ -74,10 +76,10 @@ export const TONE_PURITY: Record<Encoding, number> = {
 };
 
 /** A live echo has nothing queued ahead: what comes late is heard late. The pool's codecs take longer. */
-const LIVE_GAPS_MS = 60;
-const POOL_GAPS_MS = 40;
+export const LIVE_GAPS_MS = 60;
+export const POOL_GAPS_MS = 40;
 /** A frame that was overtaken, or lost, makes those behind it wait for up to reorderWaitMs. */
-const TROUBLE_GAPS_MS = 120;
+export const TROUBLE_GAPS_MS = 120;
 /** What is left of reorderWaitMs when a frame was overtaken by as many as the plan allows. */
 const OVERTAKEN_SPARE_MS = 20;
 /** A server that is this far ahead is not heard when it, or this machine, stands still. */
@@ -100,7 +102,7 @@ const FIRST_MS = 100;
 const FIRST_POOLED_MS = 1500;
 
 export function judge(call: PlannedCall, result: CallResult, evidence: Evidence): Verdict {
-  const verdict: Verdict = { problems: [], how: '', delaysMs: [] };
+  const verdict: Verdict = { problems: [], how: '', gaps: undefined, delaysMs: [] };
   try {
     carried(call, result, evidence, verdict);
     JUDGES[call.kind](call, result, evidence, verdict);
@@ -123,7 +125,8 @@ const JUDGES: Record<PlannedCall['kind'], Judge> = {
 };
 
 /** The call itself: connected to its end, nothing that the specification forbids, no gaps in what was heard. */
-function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, { problems }: Verdict): void {
+function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, verdict: Verdict): void {
+  const { problems } = verdict;
   if (result.ended !== 'by the caller') {
     problems.push(`ended ${result.ended}: ${result.failure ?? `code ${result.closeCode}`}`);
   }
@@ -133,6 +136,7 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, {
   const allowed = gapsMsMax(call, stallMs);
   // Only an agent has reason to be silent: anywhere else a long silence is a gap too.
   const { totalMs, count } = call.kind === 'agent' ? result.underruns : silences(result);
+  verdict.gaps = { count, totalMs, allowedMs: allowed };
   if (totalMs > allowed) {
     problems.push(`${count} gaps, ${totalMs.toFixed(0)} ms in all; ${allowed.toFixed(0)} ms would do`);
   }
@@ -201,7 +205,7 @@ function compareFrames(frames: Uint8Array[], heard: Uint8Array, lost: number, ve
     }
     whole = Math.max(whole, same);
   }
-  verdict.how = `${whole} of ${count} frames whole`;
+  verdict.how = `${whole} of ${count} frames whole (at least ${Math.max(0, count - 2 * lost)})`;
   if (count - whole > 2 * lost) verdict.problems.push(`${count - whole} frames are not what was said`);
 }
 
@@ -330,7 +334,8 @@ function judgeTone(call: PlannedCall, result: CallResult, evidence: Evidence, ve
   }
   lasted(result, whole.startMs, whole.endMs, evidence, verdict);
   const pure = purity(pcm, sampleRate, call.hz!);
-  verdict.how = `one sine: ${(pure * 100).toFixed(1)} %`;
+  const bound = (TONE_PURITY[result.encoding] * 100).toFixed(1);
+  verdict.how = `one sine: ${(pure * 100).toFixed(1)} % (at least ${bound} %)`;
   if (pure < TONE_PURITY[result.encoding])
     verdict.problems.push(`only ${(pure * 100).toFixed(1)} % of it is the tone`);
   let energy = 0;
@@ -411,7 +416,10 @@ function compareSounds(
     lagMsMax: wanted.lagMsMax,
     alike: wanted.piece,
   });
-  verdict.how = `correlation ${found.correlation.toFixed(3)}, worst 200 ms ${found.worst.toFixed(2)}`;
+  const fewer = wanted.unlikeMax > 0 ? `, but for ${wanted.unlikeMax} pieces` : '';
+  verdict.how =
+    `correlation ${found.correlation.toFixed(3)} (at least ${wanted.whole.toFixed(2)}), ` +
+    `worst 200 ms ${found.worst.toFixed(2)} (at least ${wanted.piece}${fewer})`;
   const { count, unlike } = found.windows;
   if (found.correlation < wanted.whole)
     verdict.problems.push(`correlation ${found.correlation.toFixed(3)}, ${wanted.whole} is wanted`);

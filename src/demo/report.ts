@@ -3,13 +3,17 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CODECS } from '../codec.js';
 import { quantileChart } from '../load/charts.js';
-import { type Cell, figure, heading, page, paragraph, table } from '../load/page.js';
+import { type Cell, figure, heading, page, paragraph, provenance, table, verdict } from '../load/page.js';
 import type { Distribution } from '../load/result.js';
 import { latencies } from '../simulator/echo.js';
 import type { CallResult } from '../simulator/result.js';
 import { timelineChart } from './charts.js';
 import { type DemoOutcome, isRight, type JudgedCall } from './demo.js';
+import { LIVE_GAPS_MS, POOL_GAPS_MS, TROUBLE_GAPS_MS, type Verdict } from './judge.js';
 import type { Kind } from './plan.js';
+
+/** Callers that stood still for longer make bounds that say little, in ms. */
+const STALL_MS_MAX = 100;
 
 /** Writes index.html; its path. */
 export async function writeReport(directory: string, outcome: DemoOutcome): Promise<string> {
@@ -18,7 +22,8 @@ export async function writeReport(directory: string, outcome: DemoOutcome): Prom
   return path;
 }
 
-async function reportPage(outcome: DemoOutcome): Promise<string> {
+/** The page; the sounds that it points to are not in it. */
+export async function reportPage(outcome: DemoOutcome): Promise<string> {
   const { calls, cpuMs, callSeconds, missing, problems, stallMs, seed, encodings } = outcome;
   const right = calls.filter(isCallRight).length;
   const server =
@@ -26,7 +31,21 @@ async function reportPage(outcome: DemoOutcome): Promise<string> {
       ? ''
       : ` The server took ${(cpuMs / 1000).toFixed(1)} s of processor time for ${callSeconds.toFixed(0)} s of ` +
         `calls, ${(cpuMs / callSeconds).toFixed(1)} ms a second of call.`;
+  const isFine = isRight(outcome);
   const body = [
+    verdict(
+      `${right} of ${calls.length} calls right: ${isFine ? 'every caller heard what it should' : 'not every call was right'}.`,
+      isFine ? 'good' : 'bad',
+    ),
+    provenance(new Date()),
+    ...(stallMs > STALL_MS_MAX
+      ? [
+          paragraph(
+            `This machine was short of processor time: the callers' own process stood still for ${stallMs.toFixed(0)} ms. ` +
+              'That widens the bounds, so the outcome says little. Run the demo again when the machine has less to do.',
+          ),
+        ]
+      : []),
     paragraph(
       `Each call carried real speech over a WebSocket, as Telnyx does, in ${encodings.join(', ')}. Whether it was ` +
         'right is judged by the sound that the caller heard: byte for byte where the codec allows it, by correlation ' +
@@ -37,11 +56,23 @@ async function reportPage(outcome: DemoOutcome): Promise<string> {
     ...(await interruptions(calls)),
     ...(await echoes(calls)),
     heading('All calls'),
+    paragraph(
+      'Each judged figure has its bound beside it. OPUS and AMR-WB do not keep the wave of a sound, so what they ' +
+        'carried is not byte for byte what was said: their bounds on correlation are a little below what the codec ' +
+        'alone does to the same speech. Gaps are silence that the speaker did not make. An echo has nothing queued ' +
+        `ahead, so ${LIVE_GAPS_MS} ms of them in a whole call would do; frames that were lost or overtaken on the ` +
+        `line allow ${TROUBLE_GAPS_MS} ms more, worker pools ${POOL_GAPS_MS} ms. The callers' own process stood still ` +
+        `for up to ${stallMs.toFixed(0)} ms, which holds server and callers up alike and is allowed for once for each ` +
+        'process on the way.',
+    ),
     callTable(calls),
-    paragraph(`Longest standstill of the callers' own process: ${stallMs.toFixed(0)} ms. Seed: ${seed}.`),
+    paragraph(`Seed: ${seed}.`),
   ];
-  const verdict = isRight(outcome) ? 'every caller heard what it should' : 'not every call was right';
-  return page('sidetone: sixty calls', `${right} of ${calls.length} calls right: ${verdict}`, body);
+  return page(
+    'sidetone: sixty calls',
+    'What sixty callers heard at the same time, judged by its sound.',
+    body,
+  );
 }
 
 function isCallRight({ verdict }: JudgedCall): boolean {
@@ -169,8 +200,26 @@ function distribution(values: readonly number[]): Distribution {
   };
 }
 
+/** Number and length of the gaps, and how long they might be. */
+function gapsCell(gaps: Verdict['gaps']): string | Cell {
+  if (!gaps) return '';
+  const { count, totalMs, allowedMs } = gaps;
+  const found = totalMs > 0 ? `${count}, ${totalMs.toFixed(0)} ms` : '0';
+  const text = `${found} (up to ${allowedMs.toFixed(0)} ms)`;
+  return totalMs > allowedMs ? { text, tone: 'bad' } : text;
+}
+
 function callTable(calls: readonly JudgedCall[]): string {
-  const head = ['call', 'encoding', 'on the line', 'verdict', 'heard', 'gaps', 'echo p50', 'echo p99'];
+  const head = [
+    'call',
+    'encoding',
+    { text: 'on the line', isLong: true },
+    { text: 'verdict', isLong: true },
+    'heard',
+    'gaps',
+    'echo p50',
+    'echo p99',
+  ];
   const rows = calls.map(({ planned, result, verdict, file }): (string | Cell)[] => {
     const right = verdict.problems.length === 0;
     const delays = latencies(verdict.delaysMs);
@@ -178,10 +227,10 @@ function callTable(calls: readonly JudgedCall[]): string {
     return [
       { text: `${planned.name.slice(0, 2)} ${planned.kind}`, href: file },
       planned.encoding,
-      planned.trouble,
-      { text: right ? verdict.how : verdict.problems.join('; '), tone: right ? 'good' : 'bad' },
+      { text: planned.trouble, isLong: true },
+      { text: right ? verdict.how : verdict.problems.join('; '), tone: right ? 'good' : 'bad', isLong: true },
       `${(result.heardMs / 1000).toFixed(1)} s`,
-      result.underruns.totalMs > 0 ? `${result.underruns.count}, ${ms(result.underruns.totalMs)}` : '0',
+      gapsCell(verdict.gaps),
       ms(delays?.p50),
       ms(delays?.p99),
     ];

@@ -6,12 +6,14 @@ const WIDTH = 860;
 const HEIGHT = 420;
 // Without quotes: ECharts writes it into an attribute as it is.
 const FONT = 'system-ui, -apple-system, Roboto, Arial, sans-serif';
-const INK = '#1f2933';
+export const INK = '#1f2933';
 export const FAINT = '#616e7c';
-const GRID = '#e4e7eb';
+export const GRID = '#e4e7eb';
 
 /** Told apart by the colour-blind too (Okabe and Ito), and by their symbols. */
 export const COLOURS = ['#0072b2', '#d55e00', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#7b8794'];
+/** With more points than this, symbols would hide the line. */
+const SYMBOL_POINTS_MAX = 40;
 const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'roundRect', 'arrow'];
 
 export interface Series {
@@ -90,7 +92,7 @@ export function lineChart({ title: text, subtitle, x, y, series, xLog }: LineCha
       type: 'line',
       name: one.name,
       data: one.points.map(([px, py]) => [px, py]),
-      symbol: one.dashed ? 'none' : SYMBOLS[slot]!,
+      symbol: one.dashed || one.points.length > SYMBOL_POINTS_MAX ? 'none' : SYMBOLS[slot]!,
       symbolSize: 8,
       itemStyle: { color: colour },
       lineStyle: { width: one.dashed ? 1.5 : 2.5, type: one.dashed ? 'dashed' : 'solid', color: colour },

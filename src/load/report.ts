@@ -1,7 +1,7 @@
 /** What a load run found, for people: lines for a terminal, one HTML file with plots. */
 import { lineChart, quantileChart } from './charts.js';
-import { figure, heading, page, paragraph, table } from './page.js';
-import type { CpuPerStreamSecond, Distribution, LoadResult } from './result.js';
+import { figure, heading, page, paragraph, provenance, table, verdict } from './page.js';
+import type { CpuPerStreamSecond, Distribution, LoadResult, TimelinePoint } from './result.js';
 import { p99Of, type RampResult } from './run.js';
 
 const us = (cpu: CpuPerStreamSecond): string =>
@@ -68,10 +68,8 @@ export function textReport(result: LoadResult): string {
 async function resultSections(result: LoadResult): Promise<string[]> {
   const { latency, deadlineError } = result;
   const subtitle = `${result.streams.opened} ${result.encoding} streams, ${result.seconds.toFixed(0)} s`;
-  const sections = [
-    table(['figure', 'value'], facts(result), true),
-    ...[...result.problems, ...result.warnings].map(paragraph),
-  ];
+  const sections = [table(['figure', 'value'], facts(result), true)];
+  if (result.timeline.length > 1) sections.push(figure(await timelineChart(result, subtitle)));
   if (latency && latency.count > 0) {
     sections.push(
       figure(
@@ -91,9 +89,51 @@ async function resultSections(result: LoadResult): Promise<string[]> {
   return sections;
 }
 
+/** Messages there and back over the run. */
+function timelineChart({ timeline }: LoadResult, subtitle: string): Promise<string> {
+  const by = (y: (point: TimelinePoint) => number): [number, number][] => [
+    [0, 0],
+    ...timeline.map((point): [number, number] => [
+      Number(point.seconds.toFixed(1)),
+      Number(y(point).toFixed(1)),
+    ]),
+  ];
+  return lineChart({
+    title: 'Over time',
+    subtitle: `${subtitle}; connecting and warming up come first`,
+    x: 'seconds since the start',
+    y: 'messages a second',
+    series: [
+      { name: 'sent', points: by(point => point.sentPerSecond) },
+      { name: 'came back', points: by(point => point.receivedPerSecond) },
+    ],
+  });
+}
+
+/** Above everything else: whether the server carried the load, and whether the figures can be trusted. */
+export function verdictOf({ streams, problems, warnings }: LoadResult): {
+  text: string;
+  tone: 'good' | 'bad';
+} {
+  if (problems.length > 0) {
+    const rest = problems.length > 1 ? `, and ${problems.length - 1} more` : '';
+    return { text: `Failed: ${problems[0]}${rest}.`, tone: 'bad' };
+  }
+  const text = `All ${streams.asked} streams were carried to their end`;
+  if (warnings.length === 0) return { text: `${text}.`, tone: 'good' };
+  return { text: `${text}, but the figures are doubtful: ${warnings[0]}.`, tone: 'bad' };
+}
+
 /** One run as a page. */
 export async function htmlReport(result: LoadResult): Promise<string> {
-  return page('Load on a Telnyx media server', result.url, await resultSections(result));
+  const { text, tone } = verdictOf(result);
+  return page('Load on a Telnyx media server', result.url, [
+    verdict(text, tone),
+    provenance(new Date(result.startedAt)),
+    // The verdict has the first.
+    ...[...result.problems, ...result.warnings].slice(1).map(paragraph),
+    ...(await resultSections(result)),
+  ]);
 }
 
 export function rampText({ streams, p99Ms, steps }: RampResult): string {
@@ -142,5 +182,10 @@ export async function rampHtml(ramp: RampResult): Promise<string> {
   ];
   if (best)
     sections.push(heading(`At ${best.result.streams.asked} streams`), ...(await resultSections(best.result)));
-  return page('Load that a Telnyx media server can bear', rampText(ramp).trim(), sections);
+  const [first] = steps;
+  return page('Load that a Telnyx media server can bear', first?.result.url ?? '', [
+    verdict(`${rampText(ramp).trim()}.`, ramp.streams > 0 ? 'good' : 'bad'),
+    ...(first ? [provenance(new Date(first.result.startedAt))] : []),
+    ...sections,
+  ]);
 }

@@ -1,6 +1,6 @@
 /** What a load run found, in the units people read. */
 import type { Encoding } from '../codec.js';
-import type { NativeHistogram, NativeLoadOptions, NativeLoadResult } from './native.js';
+import type { LoadProgress, NativeHistogram, NativeLoadOptions, NativeLoadResult } from './native.js';
 
 export interface Distribution {
   count: number;
@@ -22,8 +22,23 @@ export interface CpuPerStreamSecond {
   totalUs: number;
 }
 
+/** How a run went on: one point each half second. */
+export interface TimelinePoint {
+  /** Since the run's start. */
+  seconds: number;
+  phase: LoadProgress['phase'];
+  /** Streams that have been opened by then, and those that failed. */
+  opened: number;
+  failed: number;
+  /** Media messages a second, since the point before. */
+  sentPerSecond: number;
+  receivedPerSecond: number;
+}
+
 export interface LoadResult {
   url: string;
+  /** ISO 8601. */
+  startedAt: string;
   encoding: Encoding;
   replyEncoding: Encoding;
   mode: 'echo' | 'listen';
@@ -64,6 +79,8 @@ export interface LoadResult {
   server?: { cpu: CpuPerStreamSecond; rssBytesBefore: number; rssBytesAfter: number };
   /** The generator's own thread, and how late it sent against its schedule. */
   generator: { cpu: CpuPerStreamSecond; sendLateness: Distribution };
+  /** The whole run. */
+  timeline: TimelinePoint[];
   /** What makes the run a failure; empty: every stream was served whole. */
   problems: string[];
   /** What makes the figures doubtful. */
@@ -150,7 +167,12 @@ function warningsOf(raw: NativeLoadResult): string[] {
   return warnings;
 }
 
-export function resultFrom(url: string, options: NativeLoadOptions, raw: NativeLoadResult): LoadResult {
+export function resultFrom(
+  url: string,
+  options: NativeLoadOptions,
+  raw: NativeLoadResult,
+  { startedAt, timeline }: Pick<LoadResult, 'startedAt' | 'timeline'>,
+): LoadResult {
   const seconds = raw.windowUs / 1e6;
   const streamSeconds = raw.opened * seconds;
   const { serverBefore: before, serverAfter: after } = raw;
@@ -160,6 +182,7 @@ export function resultFrom(url: string, options: NativeLoadOptions, raw: NativeL
     warnings.push(`process ${options.serverPid} could not be read: no server figures`);
   return {
     url,
+    startedAt,
     encoding: options.encoding,
     replyEncoding: options.replyEncoding,
     mode: options.mode,
@@ -219,6 +242,7 @@ export function resultFrom(url: string, options: NativeLoadOptions, raw: NativeL
       cpu: perStreamSecond(raw.generatorUserUs, raw.generatorKernelUs, streamSeconds),
       sendLateness: distribution(raw.sendLateness),
     },
+    timeline,
     problems: problemsOf(raw, options),
     warnings,
   };

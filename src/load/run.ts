@@ -1,9 +1,9 @@
 /** One load run against any Telnyx media server, and the search for the load it can bear. */
 import { SidetoneError } from '../errors.js';
 import { native } from '../native.js';
-import type { NativeLoadResult } from './native.js';
+import type { LoadProgress, NativeLoadResult } from './native.js';
 import { type LoadOptions, resolveOptions, STREAMS_MAX } from './options.js';
-import { type LoadResult, resultFrom } from './result.js';
+import { type LoadResult, resultFrom, type TimelinePoint } from './result.js';
 
 const PROGRESS_INTERVAL_MS = 500;
 
@@ -15,6 +15,8 @@ const PROGRESS_INTERVAL_MS = 500;
 export async function runLoad(url: string, options: LoadOptions): Promise<LoadResult> {
   const resolved = await resolveOptions(url, options);
   const { onProgress, signal } = options;
+  const startedAt = new Date().toISOString();
+  const timeline = new Timeline(performance.now());
   const raw = await new Promise<NativeLoadResult>(resolve => {
     const run = native.runLoad(resolved, result => {
       clearInterval(timer);
@@ -22,12 +24,41 @@ export async function runLoad(url: string, options: LoadOptions): Promise<LoadRe
       resolve(result);
     });
     const stop = (): void => run.stop();
-    const timer = onProgress && setInterval(() => onProgress(run.progress()), PROGRESS_INTERVAL_MS);
+    const timer = setInterval(() => {
+      const progress = run.progress();
+      timeline.add(performance.now(), progress);
+      onProgress?.(progress);
+    }, PROGRESS_INTERVAL_MS);
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop, { once: true });
   });
   if (raw.failure !== '') throw new SidetoneError('SIDETONE_CALL_FAILED', `no load was made: ${raw.failure}`);
-  return resultFrom(url, resolved, raw);
+  return resultFrom(url, resolved, raw, { startedAt, timeline: timeline.points });
+}
+
+/** The course of a run, from what it says of itself. Times are in ms by one clock. */
+export class Timeline {
+  readonly points: TimelinePoint[] = [];
+  #before: { atMs: number; framesSent: number; mediaMessages: number };
+
+  constructor(private readonly startedMs: number) {
+    this.#before = { atMs: startedMs, framesSent: 0, mediaMessages: 0 };
+  }
+
+  add(atMs: number, { phase, opened, failed, framesSent, mediaMessages }: LoadProgress): void {
+    const before = this.#before;
+    this.#before = { atMs, framesSent, mediaMessages };
+    const seconds = (atMs - before.atMs) / 1000;
+    const rate = (grown: number): number => (seconds > 0 ? grown / seconds : 0);
+    this.points.push({
+      seconds: (atMs - this.startedMs) / 1000,
+      phase,
+      opened,
+      failed,
+      sentPerSecond: rate(framesSent - before.framesSent),
+      receivedPerSecond: rate(mediaMessages - before.mediaMessages),
+    });
+  }
 }
 
 export interface RampOptions extends Omit<LoadOptions, 'streams'> {

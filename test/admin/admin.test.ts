@@ -4,15 +4,16 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { type Admin, type AdminSource, createAdmin } from '../../src/admin/admin.js';
 import { Figures } from '../../src/admin/source.js';
-import { VirtualClock } from '../../src/clock.js';
+import { type Clock, VirtualClock } from '../../src/clock.js';
 import { FakeSource, fakeSnapshot, fakeStream, fetchAdmin } from './fake.js';
 
 async function withAdmin(
   run: (port: number, source: FakeSource, admin: Admin) => Promise<void>,
   host = '127.0.0.1',
+  clock: Clock = new VirtualClock(),
 ): Promise<void> {
   const source = new FakeSource();
-  const admin = await createAdmin(source, { host, port: 0 });
+  const admin = await createAdmin(source, { host, port: 0, clock });
   try {
     await run(admin.port, source, admin);
   } finally {

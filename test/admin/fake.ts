@@ -47,7 +47,7 @@ export function fakeStream(id: string, more: Partial<StreamSummary> = {}): Strea
 }
 
 export class FakeSource implements AdminSource {
-  options = { queueBytesMax: 1 << 30 };
+  options = { queueBytesMax: 1 << 30, queueMaxMs: 60_000, leadMs: 200 };
   streamsMax = 100;
   port = 8080;
   ready = true;

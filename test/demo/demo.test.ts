@@ -109,7 +109,7 @@ test('a server that loses every tenth frame: the calls are named', async () => {
   assert.ok(!isRight(outcome));
   assert.match(output, /06-echo-L16: is not what it should be from \d+ ms on/);
   assert.match(output, /NOT RIGHT/);
-  assert.match(page, /class="bad"/);
+  assert.match(page, /class="bad long"/);
 });
 
 test('over real sockets: a report with its sounds, exit 0 or the reason, exit 1 for a server that is wrong', async () => {
@@ -137,6 +137,8 @@ test('over real sockets: a report with its sounds, exit 0 or the reason, exit 1 
   }
   assert.equal(wrong.code, 1, wrong.output);
   assert.match(wrong.output, /06-echo-L16: is not what it should be from \d+ ms on/);
+  assert.match(wrong.output, /NOT RIGHT/);
+  assert.match(readFileSync(join(dir, 'real-wrong/index.html'), 'utf8'), /class="bad long"/);
 });
 
 test('a server that does not start, and a name that no call has, say so', async () => {
