@@ -5,7 +5,7 @@
 //   npm run test:timing        what is claimed of speed: the files of test/timing, one at a time, on a machine at rest
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { cpus, setPriority } from 'node:os';
+import { cpus } from 'node:os';
 import { relative } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
@@ -48,8 +48,6 @@ function testFiles() {
 /** Runs the native tests with what they print kept: it would stand in between the other tests' lines. */
 function nativeTests(...args) {
   const child = spawn(process.execPath, ['scripts/test-native.mjs', ...args], { cwd: root });
-  // The compiler takes what the tests beside it leave of the machine.
-  setPriority(child.pid, 10);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (output += data));
   return new Promise(resolve => {

@@ -20,8 +20,8 @@ class Playout {
   /** When the far end will run dry. */
   double dryAtMs() const { return dryAtMs_; }
 
-  /** Where the part of it that every message touches ends: there are one or two runs nearly always. */
-  const void* oftenUsedEnd() const { return &runs_[2]; }
+  /** Where the part of it that every message touches ends: there is one run nearly always. */
+  const void* oftenUsedEnd() const { return &runs_[1]; }
 
   /** How much the far end still has to play, padding included. */
   double aheadMs(double nowMs) const { return std::max(0.0, dryAtMs_ - nowMs); }

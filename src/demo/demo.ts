@@ -127,8 +127,9 @@ export class Demo {
     const { directory, seed, plugins = DEMO_PLUGINS, only = '' } = this.#options;
     await prepare(directory);
     this.#phrases = { speech: await phrase('speech.wav'), answer: await phrase('answer.wav') };
-    this.#planned = planCalls(this.#means.simulator, this.#phrases, this.#encodings.works, seed).filter(
-      call => call.name.includes(only),
+    const { simulator } = this.#means;
+    this.#planned = planCalls(simulator, this.#phrases, this.#encodings.works, seed, call =>
+      call.name.includes(only),
     );
     if (this.#planned.length === 0) {
       throw new SidetoneError('SIDETONE_BAD_OPTION', `--only: ${only}: no call has this in its name`);

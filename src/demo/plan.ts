@@ -74,27 +74,45 @@ export function probeEncodings(): { works: Encoding[]; missing: { encoding: Enco
   return { works, missing };
 }
 
-/** Sixty calls over the given encodings. The same seed gives the same calls. */
+/** What a call can be told by before its speech is encoded, which is most of the work. */
+export type CallLabel = Pick<PlannedCall, 'name' | 'kind' | 'encoding' | 'trouble'>;
+
+/** Sixty calls over the given encodings, or those of them that are `wanted`. The same seed gives the same calls. */
 export function planCalls(
   simulator: Simulator,
   phrases: PhraseSet,
   encodings: readonly Encoding[],
   seed: number,
+  wanted: (call: CallLabel) => boolean = () => true,
 ): PlannedCall[] {
   const random = new Random(seed);
   const calls: PlannedCall[] = [];
+  const resampled = new Map<number, Int16Array>();
+  const phraseAt = (sampleRate: number): Int16Array => {
+    const { speech } = phrases;
+    const phrase = resampled.get(sampleRate) ?? resample(speech.samples, speech.sampleRate, sampleRate);
+    resampled.set(sampleRate, phrase);
+    return phrase;
+  };
+  let number = 0;
   for (const variant of VARIANTS) {
     for (let slot = 0; slot < SLOTS; slot++) {
       const encoding = encodings[slot % encodings.length]!;
       const kind = variant.kind === 'record' && slot % 2 === 1 ? 'recorded echo' : variant.kind;
-      const made = make({ kind, encoding, trouble: variant.trouble }, simulator, phrases, random);
-      calls.push({ ...made, name: fileName(calls.length + 1, made), begins: random.float() });
+      const made = make({ kind, encoding, trouble: variant.trouble }, phraseAt, phrases.answer, random);
+      const { callee, announced, ...call } = made;
+      const name = fileName(++number, made);
+      const begins = random.float();
+      if (!wanted({ ...call, name })) continue;
+      const format = { encoding, sampleRate: announced, ...(callee && { callee }) };
+      const options = { ...simulator.speech(call.said, format), ...call.options };
+      calls.push({ ...call, options, name, begins });
     }
   }
   return calls;
 }
 
-function fileName(number: number, { kind, encoding, trouble }: Omit<PlannedCall, 'name' | 'begins'>): string {
+function fileName(number: number, { kind, encoding, trouble }: Variant): string {
   const words = [String(number).padStart(2, '0'), kind, encoding, ...(trouble ? [trouble] : [])];
   return words.join(' ').replace(/[^\w.-]+/g, '-');
 }
@@ -105,15 +123,22 @@ interface Variant {
   trouble: string;
 }
 
+/** A call whose speech is still to be encoded into its options. */
+interface Made extends Omit<PlannedCall, 'name' | 'begins'> {
+  /** `media_format.sample_rate`, in Hz. */
+  announced: number;
+  callee?: Pcm;
+}
+
 function make(
   { kind, encoding, trouble }: Variant,
-  simulator: Simulator,
-  { speech, answer }: PhraseSet,
+  phraseAt: (sampleRate: number) => Int16Array,
+  answer: Pcm,
   random: Random,
-): Omit<PlannedCall, 'name' | 'begins'> {
+): Made {
   const announced = encoding === 'OPUS' || encoding === 'AMR-WB' || encoding === 'L16' ? 16000 : 8000;
   const sampleRate = CODECS[encoding].sampleRate(announced);
-  const phrase = resample(speech.samples, speech.sampleRate, sampleRate);
+  const phrase = phraseAt(sampleRate);
   const from = random.below(phrase.length);
   const spoken = (seconds: number, at = from): Int16Array =>
     talk(phrase, at, Math.round(seconds * sampleRate));
@@ -121,16 +146,11 @@ function make(
   const call = (samples: Int16Array, path: string, more: CallOptions, callee?: Int16Array) => ({
     kind,
     encoding,
+    announced,
     path,
     said: { samples, sampleRate },
-    options: {
-      ...simulator.speech(
-        { samples, sampleRate },
-        { encoding, sampleRate: announced, ...(callee && { callee: { samples: callee, sampleRate } }) },
-      ),
-      seed: random.uint32(),
-      ...more,
-    },
+    ...(callee && { callee: { samples: callee, sampleRate } }),
+    options: { seed: random.uint32(), ...more } as CallOptions,
   });
 
   switch (kind) {

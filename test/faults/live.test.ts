@@ -226,7 +226,7 @@ test('fault 68: over real sockets a burst is shortened, and what comes when it i
       return echo.onStart(started);
     },
   });
-  await withServer([late], {}, async server => {
+  await withServer([late], { liveLatencyMaxMs: BOUND_MS }, async server => {
     const { socket, call } = await startedCall(server, { path: '/late' });
     for (const payload of payloads(150)) socket.send(call.media(payload));
     await eventually(

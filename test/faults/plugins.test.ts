@@ -222,8 +222,7 @@ test('fault 52: a handler that keeps frames, or writes into them at any time, ch
       },
     }),
   });
-  // All that is played comes, though it is sent faster than it is heard.
-  await withServer([keeper], { liveLatencyMaxMs: 0 }, async server => {
+  await withServer([keeper], {}, async server => {
     const grown = await beside(server, async () => {
       const { socket, call } = await startedCall(server, { path: '/keeper' });
       for (const payload of payloads(15)) {

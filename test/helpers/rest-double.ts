@@ -304,6 +304,8 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
   const server = createServer((request, response) => {
     handle(request, response).catch(error => response.destroy(error as Error));
   });
+  // A connection that is closed while idle races with the next request on it.
+  server.keepAliveTimeout = 0;
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const double: RestDouble = {
     base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`,

@@ -15,7 +15,7 @@ import { type Answer, echo, startServer, type TestServer, type TestServerOptions
 
 /** Limits that no machine is too slow for: what a run finds does not depend on how long it takes. */
 const PATIENT = {
-  streams: 10,
+  streams: 2,
   seconds: 60,
   warmupSeconds: 0,
   connectTimeoutMs: 60_000,
@@ -67,12 +67,12 @@ const speak = (socket: Parameters<Answer>[0], ms: number): void =>
     JSON.stringify({ event: 'media', media: { payload: Buffer.alloc(ms * 8, 0xff).toString('base64') } }),
   );
 
-// Side by side: a run waits for its clock most of the time.
-describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, () => {
+// Side by side: a run waits for its clock most of the time. Few streams: a machine that is short of time must keep up.
+describe('a load run', { concurrency: 3, skip: process.platform !== 'linux' }, () => {
   it('sends every byte, gets every byte back, and begins and ends its streams', async () => {
     const { result, server } = await run({ verify: true }, { enough: sent(20) });
     assert.deepEqual(result.problems, []);
-    assert.equal(result.streams.opened, 10);
+    assert.equal(result.streams.opened, 2);
     assert.ok(result.sent.frames > 0);
     assert.ok(result.latency!.count > 0 && result.latency!.minMs > 0);
     assert.equal(result.framesUnreturned, 0);
@@ -80,7 +80,7 @@ describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, (
     const all = server.media.reduce((sum, count) => sum + count) * 160;
     assert.equal(result.verify!.bytesRight, all);
     assert.ok(all >= result.received.payloadBytes);
-    for (const event of ['connected', 'start', 'stop']) assert.equal(server.events(event), 10, event);
+    for (const event of ['connected', 'start', 'stop']) assert.equal(server.events(event), 2, event);
   });
 
   const held: Parameters<Answer>[1][] = [];
@@ -120,7 +120,7 @@ describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, (
   for (const { name, answer, found } of faults) {
     it(`finds ${name} on every stream`, async () => {
       const { result } = await run({ verify: true }, { answer, enough: sent(10) });
-      assert.equal(found(result), 10);
+      assert.equal(found(result), 2);
       assert.ok(result.problems.length > 0);
     });
   }
@@ -171,8 +171,8 @@ describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, (
     assert.deepEqual(accepted.result.problems, []);
     assert.equal(accepted.server.tokens[0], 'secret"1');
     const refused = await run({}, { token: 'secret', enough: () => true });
-    assert.equal(refused.result.streams.upgradeRefused, 10);
-    assert.match(refused.result.problems[0]!, /10 of 10 .*401/);
+    assert.equal(refused.result.streams.upgradeRefused, 2);
+    assert.match(refused.result.problems[0]!, /2 of 2 .*401/);
   });
 
   it('takes messages in fragments, in whitespace and with escaped slashes', async () => {
@@ -197,9 +197,9 @@ describe('a load run', { concurrency: 8, skip: process.platform !== 'linux' }, (
   });
 
   it('refuses what a server closes, and reports it', async () => {
-    const { result } = await run({}, { streamsMax: 7, enough: () => true });
-    assert.equal(result.streams.closedEarly, 3);
-    assert.match(result.problems.join(), /3 streams were closed early/);
+    const { result } = await run({}, { streamsMax: 1, enough: () => true });
+    assert.equal(result.streams.closedEarly, 1);
+    assert.match(result.problems.join(), /1 streams were closed early/);
   });
 
   it('refuses what it cannot do, naming it', async () => {
