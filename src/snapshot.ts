@@ -26,8 +26,6 @@ export interface StreamGroup {
   streams: number;
 }
 
-type GroupedStream = Pick<StreamSummary, 'inbound' | 'outbound' | 'mode'>;
-
 export interface ReactorSnapshot {
   /** 0 for the first. */
   reactor: number;
