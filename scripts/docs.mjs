@@ -1,7 +1,7 @@
 // Writes the pages that are made of tables in the code. `--check`: writes nothing, exits 1 where a page differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ERRORS } from '../dist/src/errors.js';
-import { flagName, LEAVES, limitsText, valueFacts } from '../dist/src/option-facts.js';
+import { flagName, LEAVES, limitsText, valueFacts } from '../dist/src/options/facts.js';
 
 const cell = text => text.replaceAll('|', '\\|');
 
@@ -38,9 +38,9 @@ function optionRow(leaf) {
   return `| \`${leaf.name}\` | ${byDefault} | ${flags.join(', ')} | ${what.replaceAll('|', '\\|')} |`;
 }
 
-/** README with its table of options as src/option-table.ts has it. */
+/** README with its table of options as src/options/table.ts has it. */
 function readme() {
-  const begin = '<!-- made by `npm run docs` of src/option-table.ts -->';
+  const begin = '<!-- made by `npm run docs` of src/options/table.ts -->';
   const end = '<!-- end of the options -->';
   const before = read('README.md');
   const from = before.indexOf(begin);

@@ -1,4 +1,4 @@
-import { native } from './native.js';
+import { native } from './native/addon.js';
 
 /** Where time comes from. Nothing on the media path reads a clock of its own, so a test can own time. */
 export interface Clock {

@@ -1,16 +1,25 @@
 export { readWav, WavWriter, wavBytes } from './audio/wav.js';
 export { type Clock, systemClock, VirtualClock } from './clock.js';
-export { ENCODINGS, type Encoding, type OutboundOptions, SAMPLE_RATES } from './codec.js';
-export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export {
   createDecoder,
   createEncoder,
   type DecoderOptions,
   type EncoderOptions,
   resample,
-} from './codecs.js';
+} from './codecs/create.js';
+export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export { type ErrorCode, SidetoneError } from './errors.js';
-export type { ServerOptions } from './options.js';
+export { ENCODINGS, type Encoding, type OutboundOptions, SAMPLE_RATES } from './formats.js';
+export type { ServerOptions } from './options/options.js';
+export {
+  type AcceptResult,
+  type AudioOptions,
+  definePlugin,
+  type Plugin,
+  type StopReason,
+  type StreamHandler,
+  type StreamRequest,
+} from './plugin/plugin.js';
 export type {
   AudioFrame,
   CallInfo,
@@ -22,20 +31,11 @@ export type {
   PlayOptions,
   Stream,
 } from './plugin/stream.js';
-export {
-  type AcceptResult,
-  type AudioOptions,
-  definePlugin,
-  type Plugin,
-  type StopReason,
-  type StreamHandler,
-  type StreamRequest,
-} from './plugin.js';
 export { default as echo } from './plugins/echo.js';
 export { type RecordOptions, record } from './plugins/record.js';
 export { type SpeakOptions, speak } from './plugins/speak.js';
 export { tone } from './plugins/tone.js';
-export { createServer, type Server } from './server.js';
+export { createServer, type Server } from './server/server.js';
 export type { CallOptions as SimulatedCallOptions } from './simulator/options.js';
 export type { CallResult } from './simulator/result.js';
 export { type Call, Simulator, type SimulatorOptions } from './simulator/simulator.js';

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '../src/clock.js';
-import { createDecoder, createEncoder } from '../src/codecs.js';
-import { Connection } from '../src/connection.js';
+import { createDecoder, createEncoder } from '../src/codecs/create.js';
 import { createLog } from '../src/log.js';
-import { resolveOptions } from '../src/options.js';
+import { resolveOptions } from '../src/options/options.js';
 import echo from '../src/plugins/echo.js';
-import { Reactor } from '../src/reactor.js';
+import { Reactor } from '../src/reactor/reactor.js';
+import { Connection } from '../src/server/connection.js';
 import { concat } from './helpers/dsp.js';
 import { speechLike } from './helpers/speech.js';
 

@@ -7,9 +7,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readWav } from '../../src/audio/wav.js';
-import { ENCODINGS, type Encoding } from '../../src/codec.js';
 import { diagnose } from '../../src/doctor/doctor.js';
 import type { Diagnosis, FindingId } from '../../src/doctor/findings.js';
+import { ENCODINGS, type Encoding } from '../../src/formats.js';
 import type { CallOptions } from '../../src/simulator/options.js';
 import { Simulator } from '../../src/simulator/simulator.js';
 import type { Pcm } from '../../src/simulator/speech.js';

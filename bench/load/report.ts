@@ -1,7 +1,8 @@
 /** The harness' findings as one page with plots, and the plots as files for the README. */
-import { barChart, lineChart, quantileChart, type Series } from '../../src/load/charts.js';
-import { figure, heading, page, paragraph, table } from '../../src/load/page.js';
+
 import type { Distribution } from '../../src/load/result.js';
+import { barChart, lineChart, quantileChart, type Series } from '../../src/report/charts.js';
+import { figure, heading, page, paragraph, table } from '../../src/report/page.js';
 import { bytesPerStream, type Findings, of, type Row } from './goals.js';
 import { cpuUs, type Sample, spread } from './measure.js';
 import type { ServerName, Workload } from './servers.js';

@@ -4,11 +4,11 @@
  */
 import type { Bench } from 'tinybench';
 import { systemClock } from '../../src/clock.js';
-import { Connection } from '../../src/connection.js';
 import { createLog } from '../../src/log.js';
-import { resolveOptions } from '../../src/options.js';
-import { definePlugin } from '../../src/plugin.js';
-import { Reactor } from '../../src/reactor.js';
+import { resolveOptions } from '../../src/options/options.js';
+import { definePlugin } from '../../src/plugin/plugin.js';
+import { Reactor } from '../../src/reactor/reactor.js';
+import { Connection } from '../../src/server/connection.js';
 import { decodeUlaw } from '../load/baselines/g711.js';
 
 export const name = 'message';

@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWav } from '../../src/audio/wav.js';
-import { resample } from '../../src/codecs.js';
-import { native } from '../../src/native.js';
+import { resample } from '../../src/codecs/create.js';
+import { native } from '../../src/native/addon.js';
 import { Random } from '../../src/simulator/random.js';
 import { PROMPTS, SOURCE_RATE, type Source } from './sources.js';
 

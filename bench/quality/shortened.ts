@@ -1,6 +1,6 @@
 /** How much of late live audio is understood once it has been shortened (native/stretch). */
-import { resample } from '../../src/codecs.js';
-import { native } from '../../src/native.js';
+import { resample } from '../../src/codecs/create.js';
+import { native } from '../../src/native/addon.js';
 import { SOURCE_RATE, type Source } from './sources.js';
 import { type Intelligibility, intelligibilityShortened } from './stoi.js';
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseWav } from '../../src/audio/wav.js';
-import { resample } from '../../src/codecs.js';
+import { resample } from '../../src/codecs/create.js';
 
 export const SOURCE_RATE = 16_000;
 

@@ -1,5 +1,5 @@
 /** What a server was like over the last hour, kept by the server itself, so that a page that has just been opened knows it. */
-import type { ReactorSnapshot } from '../snapshot.js';
+import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { LATENESS_BIN_MS } from './lateness.js';
 import { type Figures, type LoopDelay, sumByIndex, sumByName } from './source.js';
 

@@ -1,9 +1,9 @@
 /** The figures of a server as Prometheus text. Every name, type, label and help text is listed here or in counters.ts. */
 import { readdir, readFile } from 'node:fs/promises';
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
-import { native } from '../native.js';
-import { REACTOR_COUNTERS } from '../reactor-counters.js';
-import { groupKey, type ReactorSnapshot, type StreamGroup } from '../snapshot.js';
+import { REACTOR_COUNTERS } from '../counters.js';
+import { native } from '../native/addon.js';
+import { groupKey, type ReactorSnapshot, type StreamGroup } from '../reactor/snapshot.js';
 import { version } from '../version.js';
 import { COUNTER_HELP, POOL_COUNTER_HELP, POOL_GAUGE_HELP, REFUSAL_REASONS, snakeCase } from './counters.js';
 import { LatenessHistogram } from './lateness.js';

@@ -1,8 +1,8 @@
 /** Where the admin port's figures come from. */
 import { type Clock, systemClock } from '../clock.js';
-import { noneWell, type ReactorHealth } from '../lane-keeper.js';
-import type { ResolvedOptions } from '../options.js';
-import type { ReactorSnapshot } from '../snapshot.js';
+import type { ResolvedOptions } from '../options/options.js';
+import type { ReactorSnapshot } from '../reactor/snapshot.js';
+import { noneWell, type ReactorHealth } from '../server/lane-keeper.js';
 
 /** What the admin port needs of a server. */
 export interface AdminSource {

@@ -1,6 +1,7 @@
 /** The figures of a server as JSON. */
-import type { LaneHealth } from '../lane-keeper.js';
-import { groupKey, type ReactorSnapshot, type StreamGroup, type StreamSummary } from '../snapshot.js';
+
+import { groupKey, type ReactorSnapshot, type StreamGroup, type StreamSummary } from '../reactor/snapshot.js';
+import type { LaneHealth } from '../server/lane-keeper.js';
 import { version } from '../version.js';
 import { type Concern, concerns } from './concerns.js';
 import type { History, LastMinute } from './history.js';

@@ -1,4 +1,4 @@
-import { native } from '../native.js';
+import { native } from '../native/addon.js';
 
 /**
  * Sound at another rate, piece by piece: the filter's delay is taken off its beginning, and it is as long as it was.

@@ -2,7 +2,7 @@
  * A capture: what went over one stream's WebSocket, both ways, as JSON lines. The first line is the header, every other
  * one a record; a reader ignores keys and notes that it does not know.
  */
-import type { Format } from '../codec.js';
+import type { Format } from '../formats.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 
 export const CAPTURE_VERSION = 1;

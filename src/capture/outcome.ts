@@ -1,7 +1,7 @@
 /** What a server did in a stream, in figures that two runs can be compared by. */
 
-import { type Encoding, type Format, isEncoding } from '../codec.js';
-import { decodeBase64, type PayloadFormat, payloadDuration } from '../simulator/payload.js';
+import { decodeBase64, type PayloadFormat, payloadDuration } from '../codecs/payload.js';
+import { type Encoding, type Format, isEncoding } from '../formats.js';
 
 export interface ServerSide {
   messages: number;

@@ -1,8 +1,8 @@
 /** Telnyx's side of a capture, sent again to a server, and what that server did beside what the captured one did. */
 import { type RawData, WebSocket } from 'ws';
 import { type Clock, systemClock } from '../clock.js';
-import { CODECS, type Format } from '../codec.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, type Format } from '../formats.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 import type { MessageRecord } from './format.js';
 import {

@@ -3,8 +3,8 @@ import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Clock } from '../clock.js';
-import type { Format } from '../codec.js';
 import { SidetoneError } from '../errors.js';
+import type { Format } from '../formats.js';
 import { CAPTURE_VERSION, type CaptureHeader, type CaptureRecord, redact } from './format.js';
 
 /** Lines wait this long, or for this much, before they go to the disk together. */

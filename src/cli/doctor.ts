@@ -1,8 +1,8 @@
 /** `sidetone doctor`: what the audio of a capture really is. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { CODECS, ENCODINGS, type Format, isEncoding } from '../codec.js';
 import { diagnose } from '../doctor/doctor.js';
 import type { AudioFacts, Diagnosis, TrackFacts } from '../doctor/findings.js';
+import { CODECS, ENCODINGS, type Format, isEncoding } from '../formats.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 
 interface DoctorFlags {

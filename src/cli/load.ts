@@ -1,12 +1,12 @@
 /** `sidetone load`: load against any Telnyx media server. */
 import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { ENCODINGS, type Encoding } from '../codec.js';
 import { SidetoneError } from '../errors.js';
-import type { LoadProgress } from '../load/native.js';
+import { ENCODINGS, type Encoding } from '../formats.js';
 import { type LoadOptions, STREAMS_MAX } from '../load/options.js';
 import { htmlReport, rampHtml, rampText, textReport } from '../load/report.js';
 import { p99Of, rampLoad, runLoad } from '../load/run.js';
+import type { LoadProgress } from '../native/load.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { numberArgument } from './values.js';
 

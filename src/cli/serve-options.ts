@@ -5,7 +5,6 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { SidetoneError, shown } from '../errors.js';
-import { nearest } from '../nearest.js';
 import {
   environmentNames,
   flagName,
@@ -16,8 +15,9 @@ import {
   ON_WORDS,
   remedyOf,
   valueFacts,
-} from '../option-facts.js';
-import { problemsOf, type ServerOptions, underNewNames } from '../options.js';
+} from '../options/facts.js';
+import { nearest } from '../options/nearest.js';
+import { problemsOf, type ServerOptions, underNewNames } from '../options/options.js';
 import { parseNumber } from './values.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

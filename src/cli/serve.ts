@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
-import { resolveOptions } from '../options.js';
-import { createServer, type Server } from '../server.js';
+import { resolveOptions } from '../options/options.js';
+import { createServer, type Server } from '../server/server.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { addServeOptions, readServeOptions, unknownVariables } from './serve-options.js';
 

@@ -1,8 +1,8 @@
 /** `sidetone start`: starts streaming on a live call, after the same check as `sidetone check`. */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { ENCODINGS } from '../codec.js';
 import { SidetoneError } from '../errors.js';
+import { ENCODINGS } from '../formats.js';
 import { checkRequest, describeFinding, hasErrors } from '../telnyx/check.js';
 import {
   BIDIRECTIONAL_MODES,

@@ -1,6 +1,6 @@
 /** `sidetone transcode`: files through the server's codecs. */
 import { type Command, Option } from 'commander';
-import { ENCODINGS } from '../codec.js';
+import { ENCODINGS } from '../formats.js';
 import type { TranscodeOptions } from '../transcode/options.js';
 import { type TranscodeResult, transcode } from '../transcode/transcode.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';

@@ -1,6 +1,6 @@
 /** AMR-WB (ITU-T G.722.2) at 16 kHz in RFC 4867 payloads, by the system's codec libraries. */
 import { SidetoneError } from '../errors.js';
-import { type NativeAmrWbDecoder, type NativeAmrWbEncoder, native } from '../native.js';
+import { type NativeAmrWbDecoder, type NativeAmrWbEncoder, native } from '../native/addon.js';
 import { flag, oneOf, wholeNumber } from './options.js';
 import type { PayloadDecoder, PayloadEncoder } from './types.js';
 

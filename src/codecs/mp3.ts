@@ -1,8 +1,8 @@
 /** MP3 for streams in MP3 mode: encoding whole utterances, and how long a file plays. */
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { SAMPLE_RATES } from '../codec.js';
 import { SidetoneError } from '../errors.js';
+import { SAMPLE_RATES } from '../formats.js';
 import type { Mp3Job } from './mp3-worker.js';
 import { oneOf } from './options.js';
 

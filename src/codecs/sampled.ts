@@ -1,7 +1,8 @@
 /** PCMU, PCMA, L16 and G722: encodings whose payloads may be cut anywhere. Concealment by the addon's concealer. */
-import { CODECS, type Encoding } from '../codec.js';
+
 import { SidetoneError } from '../errors.js';
-import { type LawKernel, type NativeConcealer, native } from '../native.js';
+import { CODECS, type Encoding } from '../formats.js';
+import { type LawKernel, type NativeConcealer, native } from '../native/addon.js';
 import { oneOf } from './options.js';
 import type { PayloadDecoder, PayloadEncoder } from './types.js';
 

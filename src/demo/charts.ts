@@ -1,6 +1,6 @@
 /** The plots of the demo's report. */
 import type { EChartsOption, SeriesOption } from 'echarts';
-import { axis, COLOURS, FAINT, render, title } from '../load/charts.js';
+import { axis, COLOURS, FAINT, render, title } from '../report/charts.js';
 import type { Pcm } from '../simulator/speech.js';
 
 /** Columns of a wave: about one a pixel. */

@@ -1,7 +1,8 @@
 /** Whether a caller heard what it should have heard, by comparing sound. */
-import { CODECS, type Encoding } from '../codec.js';
-import { resample } from '../codecs.js';
+
+import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, type Encoding } from '../formats.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
 import { type Likeness, likeness, purity } from './compare.js';

@@ -1,7 +1,8 @@
 /** Which calls the demo places, what each caller says, and with what trouble on the line. */
-import { CODECS, ENCODINGS, type Encoding } from '../codec.js';
-import { createDecoder, createEncoder, resample } from '../codecs.js';
+
+import { createDecoder, createEncoder, resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
 import type { CallOptions } from '../simulator/options.js';
 import { Random } from '../simulator/random.js';
 import type { Simulator } from '../simulator/simulator.js';

@@ -1,10 +1,10 @@
 /** The demo's outcome as one page that needs nothing else; the sounds lie beside it. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CODECS } from '../codec.js';
-import { quantileChart } from '../load/charts.js';
-import { type Cell, figure, heading, page, paragraph, provenance, table, verdict } from '../load/page.js';
+import { CODECS } from '../formats.js';
 import type { Distribution } from '../load/result.js';
+import { quantileChart } from '../report/charts.js';
+import { type Cell, figure, heading, page, paragraph, provenance, table, verdict } from '../report/page.js';
 import { latencies } from '../simulator/echo.js';
 import type { CallResult } from '../simulator/result.js';
 import { timelineChart } from './charts.js';

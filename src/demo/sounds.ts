@@ -1,6 +1,7 @@
 /** What a call's messages sound like, and what they should have been. */
-import type { Encoding } from '../codec.js';
-import { createDecoder, createEncoder } from '../codecs.js';
+
+import { createDecoder, createEncoder } from '../codecs/create.js';
+import type { Encoding } from '../formats.js';
 import type { HeardSegment } from '../simulator/playback.js';
 import type { CallResult } from '../simulator/result.js';
 import { firstDifference } from './compare.js';

@@ -1,6 +1,6 @@
 /** What a capture's audio really is, what is wrong with it, and what to change. */
 
-import type { Format } from '../codec.js';
+import type { Format } from '../formats.js';
 import { TELNYX_ERRORS } from '../telnyx/frames.js';
 import { type Evidence, gather } from './evidence.js';
 import type { Diagnosis, Finding, TrackFacts } from './findings.js';

@@ -1,7 +1,7 @@
 /** A capture taken apart: what the checks look at. */
 import { openCapture } from '../capture/reader.js';
-import type { Format } from '../codec.js';
-import { decodeBase64 } from '../simulator/payload.js';
+import { decodeBase64 } from '../codecs/payload.js';
+import type { Format } from '../formats.js';
 import type { ErrorFrame, MediaFrame, StartFrame, Track } from '../telnyx/frames.js';
 import { parseFrame } from '../telnyx/validate.js';
 

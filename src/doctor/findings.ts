@@ -1,5 +1,5 @@
 /** What the doctor says. */
-import type { Format } from '../codec.js';
+import type { Format } from '../formats.js';
 
 /** `error`: audio is lost or garbled. `warning`: it suffers. `note`: worth knowing, nothing to mend. */
 export type Severity = 'error' | 'warning' | 'note';

@@ -1,7 +1,8 @@
 /** What payload bytes are, whatever they are said to be. */
-import type { Encoding } from '../codec.js';
-import { createDecoder } from '../codecs.js';
-import { payloadDuration } from '../simulator/payload.js';
+
+import { createDecoder } from '../codecs/create.js';
+import { payloadDuration } from '../codecs/payload.js';
+import type { Encoding } from '../formats.js';
 import { measureBlocks, quantile } from './signal.js';
 
 export interface Identity {

@@ -1,7 +1,7 @@
 /** What Telnyx's audio is, against what it is said to be. */
 
-import { CODECS, type Format } from '../codec.js';
-import { payloadDuration } from '../simulator/payload.js';
+import { payloadDuration } from '../codecs/payload.js';
+import { CODECS, type Format } from '../formats.js';
 import type { Track } from '../telnyx/frames.js';
 import type { Evidence, InboundMedia } from './evidence.js';
 import { type Finding, percent, showFormat, type TrackFacts } from './findings.js';

@@ -1,7 +1,7 @@
 /** What the server sends: to the letter of the specification, and whether the caller hears it as it was meant. */
 
-import { CODECS, type Format } from '../codec.js';
-import { payloadDuration } from '../simulator/payload.js';
+import { payloadDuration } from '../codecs/payload.js';
+import { CODECS, type Format } from '../formats.js';
 import { containerOf } from './container.js';
 import type { Evidence, ServerMessage } from './evidence.js';
 import { type AudioFacts, type Finding, showFormat } from './findings.js';

@@ -1,7 +1,8 @@
 /** The sound itself: decoded as what it is, and measured. */
-import { CODECS, type Encoding } from '../codec.js';
-import { createDecoder, resample } from '../codecs.js';
+
+import { createDecoder, resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, type Encoding } from '../formats.js';
 import type { Track } from '../telnyx/frames.js';
 import { dbfs, type Finding, percent } from './findings.js';
 import { measureBlocks, quantile } from './signal.js';

@@ -1,9 +1,9 @@
 /** What a load run takes, checked before a socket is opened. */
 import { lookup } from 'node:dns/promises';
-import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../codec.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../formats.js';
+import type { LoadProgress, NativeLoadOptions } from '../native/load.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
-import type { LoadProgress, NativeLoadOptions } from './native.js';
 import { makePayloads, VERIFIABLE } from './payloads.js';
 
 /** Streams that one generator thread may hold; the stamps in the payloads tell this many apart. */

@@ -1,7 +1,8 @@
 /** What a simulated caller says: payloads of one ptime each, made once before a run. */
-import type { Encoding } from '../codec.js';
-import { createEncoder } from '../codecs.js';
+
+import { createEncoder } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
+import type { Encoding } from '../formats.js';
 
 /** Bytes of distinct fixed-rate payloads a run has: enough that they leave the processor's nearest caches, as calls do. */
 const POOL_BYTES = 256 * 1024;

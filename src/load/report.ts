@@ -1,6 +1,6 @@
 /** What a load run found, for people: lines for a terminal, one HTML file with plots. */
-import { lineChart, quantileChart } from './charts.js';
-import { figure, heading, page, paragraph, provenance, table, verdict } from './page.js';
+import { lineChart, quantileChart } from '../report/charts.js';
+import { figure, heading, page, paragraph, provenance, table, verdict } from '../report/page.js';
 import type { CpuPerStreamSecond, Distribution, LoadResult, TimelinePoint } from './result.js';
 import { p99Of, type RampResult } from './run.js';
 

@@ -1,6 +1,6 @@
 /** What a load run found, in the units people read. */
-import type { Encoding } from '../codec.js';
-import type { LoadProgress, NativeHistogram, NativeLoadOptions, NativeLoadResult } from './native.js';
+import type { Encoding } from '../formats.js';
+import type { LoadProgress, NativeHistogram, NativeLoadOptions, NativeLoadResult } from '../native/load.js';
 
 export interface Distribution {
   count: number;

@@ -1,7 +1,7 @@
 /** One load run against any Telnyx media server, and the search for the load it can bear. */
 import { SidetoneError } from '../errors.js';
-import { native } from '../native.js';
-import type { LoadProgress, NativeLoadResult } from './native.js';
+import { native } from '../native/addon.js';
+import type { LoadProgress, NativeLoadResult } from '../native/load.js';
 import { type LoadOptions, resolveOptions, STREAMS_MAX } from './options.js';
 import { type LoadResult, resultFrom, type TimelinePoint } from './result.js';
 

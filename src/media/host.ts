@@ -1,10 +1,11 @@
 /** What a stream and its parts need of the reactor that carries them, and of the connection that they belong to. */
-import type { LoggedStream } from '../call-log.js';
+
 import type { Clock } from '../clock.js';
-import type { ReactorOptions } from '../options.js';
-import type { StopReason } from '../plugin.js';
+import type { OutletCounter, ReactorCounter } from '../counters.js';
+import type { ReactorOptions } from '../options/options.js';
+import type { StopReason } from '../plugin/plugin.js';
 import type { CodecPool } from '../pool/pool.js';
-import type { OutletCounter, ReactorCounter } from '../reactor-counters.js';
+import type { LoggedStream } from '../reactor/call-log.js';
 import type { MediaPath } from './path.js';
 
 export interface StreamHost {

@@ -8,10 +8,10 @@
  * be allocated wherever V8 does not inline.
  */
 import type { Clock } from '../clock.js';
-import { Engine, type EngineOptions } from '../engine.js';
-import { GATHER, INFO, NOT_RECOGNISED, NOTHING, SEND, STREAMS_BOUND } from '../native.js';
+import { GATHER, INFO, NOT_RECOGNISED, NOTHING, SEND, STREAMS_BOUND } from '../native/addon.js';
 import type { AudioFrame } from '../plugin/stream.js';
-import { Ticker } from '../ticker.js';
+import { Engine, type EngineOptions } from './engine.js';
+import { Ticker } from './ticker.js';
 
 /** What the path needs of a WebSocket of uWebSockets.js: tests bring their own. */
 export interface Socket {

@@ -1,4 +1,4 @@
-import type { Plugin } from '../plugin.js';
+import type { Plugin } from './plugin.js';
 
 /** A path's plugin: its own path; any path where there is one plugin only; `/` is the first one's. */
 export function route(plugins: readonly Plugin[], path: string): Plugin | undefined {

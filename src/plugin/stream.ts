@@ -1,5 +1,5 @@
 /** What a handler may touch of its stream, and the frames and playbacks that it gets. */
-import type { Format, OutboundMode } from '../codec.js';
+import type { Format, OutboundMode } from '../formats.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */

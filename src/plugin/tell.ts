@@ -1,7 +1,7 @@
-import { eventFields } from '../call-log.js';
 import type { Logger } from '../log.js';
-import type { Plugin } from '../plugin.js';
+import { eventFields } from '../reactor/call-log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
+import type { Plugin } from './plugin.js';
 
 /** Tells each plugin; none of them can harm the others. `count` counts one that failed. */
 export function tellPlugins(

@@ -3,8 +3,8 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WavWriter } from '../audio/wav.js';
 import { SidetoneError } from '../errors.js';
+import { definePlugin, type Plugin, type StopReason, type StreamHandler } from '../plugin/plugin.js';
 import type { AudioFrame, PlayedFrame, Stream } from '../plugin/stream.js';
-import { definePlugin, type Plugin, type StopReason, type StreamHandler } from '../plugin.js';
 
 export interface RecordOptions {
   /** Where the files go; made if it is not there. Default: `SIDETONE_RECORD_DIR` of the environment, or `recordings`. */

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseWav } from '../audio/wav.js';
-import { CODECS, SAMPLE_RATES } from '../codec.js';
-import { resample } from '../codecs.js';
+import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
-import { definePlugin, type Plugin } from '../plugin.js';
+import { CODECS, SAMPLE_RATES } from '../formats.js';
+import { definePlugin, type Plugin } from '../plugin/plugin.js';
 
 export interface SpeakOptions {
   /** A WAV file: 16 bit, at one of SAMPLE_RATES; of stereo the left channel is played. Default: a built-in phrase. */

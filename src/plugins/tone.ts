@@ -1,5 +1,5 @@
-import { CODECS } from '../codec.js';
-import { definePlugin, type Plugin, type StreamRequest } from '../plugin.js';
+import { CODECS } from '../formats.js';
+import { definePlugin, type Plugin, type StreamRequest } from '../plugin/plugin.js';
 
 const HZ_MIN = 50;
 const HZ_MAX = 3400;

@@ -1,7 +1,13 @@
 import type { Clock } from '../clock.js';
+import {
+  type Duration,
+  decodeBase64,
+  hasRtpHeader,
+  type PayloadFormat,
+  payloadDuration,
+} from '../codecs/payload.js';
 import type { TelnyxErrorCode } from '../telnyx/frames.js';
 import { mp3Duration } from './mp3.js';
-import { type Duration, decodeBase64, hasRtpHeader, type PayloadFormat, payloadDuration } from './payload.js';
 
 /** RTP media: 20 ms to 30 s of audio a message. */
 const MEDIA_MS_MIN = 20;

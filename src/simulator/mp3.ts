@@ -1,4 +1,4 @@
-import type { Duration } from './payload.js';
+import type { Duration } from '../codecs/payload.js';
 
 // ISO/IEC 11172-3, 2.4.2.3 and ISO/IEC 13818-3, 2.4.2.3: kbit/s of layer III by bit rate index, and Hz by rate index.
 const KBIT_MPEG1 = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];

@@ -1,5 +1,5 @@
-import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../codec.js';
 import { SidetoneError, shown } from '../errors.js';
+import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../formats.js';
 import type { Random } from './random.js';
 
 /** The digits of a telephone keypad, as the specification lists them. */

@@ -1,4 +1,4 @@
-import type { Encoding } from '../codec.js';
+import type { Encoding } from '../formats.js';
 import type { TelnyxErrorCode } from '../telnyx/frames.js';
 import type { Latencies } from './echo.js';
 import type { Gap, HeardSegment } from './playback.js';

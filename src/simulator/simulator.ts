@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.js';
-import { ENCODINGS, isEncoding } from '../codec.js';
-import { createDecoder, createEncoder, resample } from '../codecs.js';
+import { createDecoder, createEncoder, resample } from '../codecs/create.js';
+import { ENCODINGS, isEncoding } from '../formats.js';
 import type { SimulatedCall } from './call.js';
 import { type ApplicationEnd, type LinkOptions, pairCall } from './memory.js';
 import { type CallOptions, check, checkSeed, isPlainObject } from './options.js';

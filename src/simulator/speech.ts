@@ -1,5 +1,5 @@
-import { CODECS, type Encoding } from '../codec.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, type Encoding } from '../formats.js';
 import type { CallOptions } from './options.js';
 import type { HeardSegment } from './playback.js';
 

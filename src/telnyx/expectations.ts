@@ -5,7 +5,7 @@
  * - across processes and threads: as a custom parameter of the request itself, which comes back in `start`.
  */
 import type { Clock } from '../clock.js';
-import { CODECS, type Encoding, isEncoding, type OutboundOptions } from '../codec.js';
+import { CODECS, type Encoding, isEncoding, type OutboundOptions } from '../formats.js';
 import type { CustomParameter, StreamingStartBody } from './requests.js';
 
 export interface StreamWishes {

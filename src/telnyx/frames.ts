@@ -2,7 +2,7 @@
  * The frames of Telnyx Media Streaming, version 1.0.0, as they stand on the wire (hence snake_case).
  * Seven go from Telnyx to the application, three from the application to Telnyx.
  */
-import type { Encoding } from '../codec.js';
+import type { Encoding } from '../formats.js';
 
 /** Which leg's audio: the caller's voice is `inbound`. */
 export type Track = 'inbound' | 'outbound';

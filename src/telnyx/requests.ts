@@ -3,7 +3,7 @@
  * is the whole of the "Streaming start" page plus what Telnyx's own SDK adds to it; `AnswerBody` and `DialBody` hold the
  * fields that concern streams, and let their commands' other fields through.
  */
-import { ENCODINGS, type Encoding } from '../codec.js';
+import { ENCODINGS, type Encoding } from '../formats.js';
 
 export const STREAM_TRACKS = ['inbound_track', 'outbound_track', 'both_tracks'] as const;
 export const BIDIRECTIONAL_MODES = ['mp3', 'rtp'] as const;

@@ -14,7 +14,7 @@
  * - Error codes that the specification does not list are let through.
  * - The payload's base64 is not judged here: only that it is a string.
  */
-import { ENCODINGS, type Encoding, isEncoding } from '../codec.js';
+import { ENCODINGS, type Encoding, isEncoding } from '../formats.js';
 import {
   AUTH_TOKEN_HEADER,
   type ConnectedFrame,

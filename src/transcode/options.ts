@@ -1,8 +1,8 @@
 /** What `transcode` is told: encodings, rates and how their payloads are written. */
 import { extname } from 'node:path';
-import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../codec.js';
 import { OPUS_RATES } from '../codecs/opus.js';
 import { SidetoneError } from '../errors.js';
+import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../formats.js';
 
 export interface TranscodeOptions {
   /** What IN holds, with or without `@rate`. Not needed where the file says it (.wav, .awb). */

@@ -1,8 +1,8 @@
 /** Where `transcode` writes to: PCM becomes a file, frame by frame. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { HEADER_BYTES, wavHeader } from '../audio/wav.js';
+import { createEncoder } from '../codecs/create.js';
 import type { PayloadEncoder } from '../codecs/types.js';
-import { createEncoder } from '../codecs.js';
 import { SidetoneError } from '../errors.js';
 import { AWB_MAGIC, PACKET_HEADER_BYTES } from './formats.js';
 import type { AudioFormat, TranscodeOptions } from './options.js';

@@ -1,10 +1,10 @@
 /** Where `transcode` reads from: files as PCM, piece by piece. */
 import { ByteReader } from '../audio/byte-reader.js';
 import { badWav, parseFormat } from '../audio/wav.js';
-import type { Encoding } from '../codec.js';
+import { createDecoder } from '../codecs/create.js';
 import type { PayloadDecoder } from '../codecs/types.js';
-import { createDecoder } from '../codecs.js';
 import { SidetoneError } from '../errors.js';
+import type { Encoding } from '../formats.js';
 import {
   AWB_MAGIC,
   awbFrameBytes,

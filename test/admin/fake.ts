@@ -2,10 +2,10 @@
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import type { AdminSource } from '../../src/admin/admin.js';
-import type { ReactorHealth } from '../../src/lane-keeper.js';
-import { native } from '../../src/native.js';
-import { REACTOR_COUNTERS } from '../../src/reactor-counters.js';
-import type { ReactorSnapshot, StreamSummary } from '../../src/snapshot.js';
+import { REACTOR_COUNTERS } from '../../src/counters.js';
+import { native } from '../../src/native/addon.js';
+import type { ReactorSnapshot, StreamSummary } from '../../src/reactor/snapshot.js';
+import type { ReactorHealth } from '../../src/server/lane-keeper.js';
 
 export const COUNTER_NAMES: readonly string[] = [...native.counterNames, ...REACTOR_COUNTERS];
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { COUNTER_HELP, REFUSAL_REASONS, snakeCase } from '../../src/admin/counters.js';
 import { Metrics } from '../../src/admin/metrics.js';
 import { Figures } from '../../src/admin/source.js';
-import type { StreamGroup } from '../../src/snapshot.js';
+import type { StreamGroup } from '../../src/reactor/snapshot.js';
 import { version } from '../../src/version.js';
 import { root } from '../helpers/paths.js';
 import { parseExposition, sampleValue } from './exposition.js';

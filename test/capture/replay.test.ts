@@ -17,7 +17,7 @@ import {
 } from '../../src/capture/replay.js';
 import { type Clock, VirtualClock } from '../../src/clock.js';
 import echo from '../../src/plugins/echo.js';
-import { createServer } from '../../src/server.js';
+import { createServer } from '../../src/server/server.js';
 import { Simulator } from '../../src/simulator/simulator.js';
 import { AUTH_TOKEN_HEADER } from '../../src/telnyx/frames.js';
 import { root } from '../helpers/paths.js';

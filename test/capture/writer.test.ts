@@ -17,7 +17,7 @@ import { type CaptureRecord, redact } from '../../src/capture/format.js';
 import { openCapture } from '../../src/capture/reader.js';
 import { CaptureDirectory, type CaptureOptions, type StreamCapture } from '../../src/capture/writer.js';
 import { VirtualClock } from '../../src/clock.js';
-import { createServer } from '../../src/server.js';
+import { createServer } from '../../src/server/server.js';
 import { Simulator } from '../../src/simulator/simulator.js';
 import { propertyRuns } from '../helpers/runs.js';
 import { eventually } from '../helpers/servers.js';

@@ -7,10 +7,10 @@ import { after, test } from 'node:test';
 import { Command } from 'commander';
 import fc from 'fast-check';
 import { addServeOptions, readServeOptions, unknownVariables } from '../../src/cli/serve-options.js';
-import { CODECS, ENCODINGS } from '../../src/codec.js';
 import { SidetoneError } from '../../src/errors.js';
-import { environmentNames, flagName, LEAVES, type Leaf, valueFacts } from '../../src/option-facts.js';
-import { resolveOptions, type ServerOptions } from '../../src/options.js';
+import { CODECS, ENCODINGS } from '../../src/formats.js';
+import { environmentNames, flagName, LEAVES, type Leaf, valueFacts } from '../../src/options/facts.js';
+import { resolveOptions, type ServerOptions } from '../../src/options/options.js';
 import { root } from '../helpers/paths.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'sidetone-options-'));

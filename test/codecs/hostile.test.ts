@@ -8,10 +8,10 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { CODECS, ENCODINGS, type Encoding } from '../../src/codec.js';
-import { createDecoder, createEncoder } from '../../src/codecs.js';
-import { definePlugin } from '../../src/plugin.js';
-import { createServer } from '../../src/server.js';
+import { createDecoder, createEncoder } from '../../src/codecs/create.js';
+import { CODECS, ENCODINGS, type Encoding } from '../../src/formats.js';
+import { definePlugin } from '../../src/plugin/plugin.js';
+import { createServer } from '../../src/server/server.js';
 import { hostilePayloads, isAvailable } from '../helpers/hostile.js';
 import { rms, speechLike } from '../helpers/speech.js';
 

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { SAMPLE_RATES } from '../../src/codec.js';
 import { closeMp3, encodeMp3, mp3DurationMs } from '../../src/codecs/mp3.js';
+import { SAMPLE_RATES } from '../../src/formats.js';
 import { rms, speechLike } from '../helpers/speech.js';
 
 after(() => closeMp3());

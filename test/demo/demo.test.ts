@@ -10,7 +10,7 @@ import { VirtualClock } from '../../src/clock.js';
 import { Demo, type DemoTarget, isRight } from '../../src/demo/demo.js';
 import { writeReport } from '../../src/demo/report.js';
 import { summary } from '../../src/demo/summary.js';
-import type { Plugin } from '../../src/plugin.js';
+import type { Plugin } from '../../src/plugin/plugin.js';
 import echo from '../../src/plugins/echo.js';
 import { record } from '../../src/plugins/record.js';
 import type { CallOptions } from '../../src/simulator/options.js';

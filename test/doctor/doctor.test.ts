@@ -5,10 +5,10 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { readWav } from '../../src/audio/wav.js';
 import type { CaptureRecord } from '../../src/capture/format.js';
-import { ENCODINGS, type Encoding } from '../../src/codec.js';
-import { createEncoder, resample } from '../../src/codecs.js';
+import { createEncoder, resample } from '../../src/codecs/create.js';
 import { diagnose } from '../../src/doctor/doctor.js';
 import type { FindingId, Severity } from '../../src/doctor/findings.js';
+import { ENCODINGS, type Encoding } from '../../src/formats.js';
 import type { CallOptions } from '../../src/simulator/options.js';
 import { Simulator } from '../../src/simulator/simulator.js';
 import {

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { createServer as createTcpServer } from 'node:net';
 import { after, describe, test } from 'node:test';
-import { drain } from '../../src/drain.js';
 import type { Call, Encoding } from '../../src/index.js';
 import echo from '../../src/plugins/echo.js';
+import { drain } from '../../src/server/drain.js';
 import { OPCODE, RawSocket, wsFrame } from '../helpers/raw-socket.js';
 import { runCli, type ServeChild, serveChild } from '../helpers/serve-child.js';
 import { eventually, hangUp, longCall } from '../helpers/servers.js';

@@ -1,8 +1,8 @@
 /** Fault 68: live audio that has become late is in time again within seconds, and gaps that callers heard are counted. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Encoding } from '../../src/codec.js';
-import { createEncoder } from '../../src/codecs.js';
+import { createEncoder } from '../../src/codecs/create.js';
+import type { Encoding } from '../../src/formats.js';
 import { definePlugin, type Plugin, type Stream } from '../../src/index.js';
 import echo from '../../src/plugins/echo.js';
 import { firstHeardMs, type LateCall, lateCall, tone } from '../helpers/late-echo.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CaptureRecord } from '../../src/capture/format.js';
 import { VirtualClock } from '../../src/clock.js';
-import type { Format } from '../../src/codec.js';
+import type { Format } from '../../src/formats.js';
 import type { CallOptions } from '../../src/simulator/options.js';
 import { Simulator } from '../../src/simulator/simulator.js';
 

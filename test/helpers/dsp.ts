@@ -1,5 +1,5 @@
 /** The addon's stateful signal processing, for tests: what native/binding/dsp.cpp exports. */
-import { native } from '../../src/native.js';
+import { native } from '../../src/native/addon.js';
 
 export interface Resampler {
   process(samples: Int16Array): Int16Array;

@@ -1,7 +1,7 @@
 /** Payloads that no encoder made: what a broken or ill-meaning peer could send. */
 
-import type { Encoding } from '../../src/codec.js';
-import { createDecoder, createEncoder } from '../../src/codecs.js';
+import { createDecoder, createEncoder } from '../../src/codecs/create.js';
+import type { Encoding } from '../../src/formats.js';
 import { Random } from '../../src/simulator/random.js';
 import { speechLike } from './speech.js';
 

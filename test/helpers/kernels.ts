@@ -1,4 +1,4 @@
-import { native } from '../../src/native.js';
+import { native } from '../../src/native/addon.js';
 
 /** Every function throws a TypeError where an argument is of another type or `out` is too short. */
 export interface Base64Kernel {

@@ -1,10 +1,10 @@
 /** An echo in virtual time over a network that can stall, and how late its caller hears it. */
 import type { VirtualClock } from '../../src/clock.js';
-import { CODECS, type Encoding } from '../../src/codec.js';
-import { createDecoder, createEncoder } from '../../src/codecs.js';
+import { createDecoder, createEncoder } from '../../src/codecs/create.js';
+import { CODECS, type Encoding } from '../../src/formats.js';
 import { Simulator } from '../../src/index.js';
-import type { ServerOptions } from '../../src/options.js';
-import type { Plugin } from '../../src/plugin.js';
+import type { ServerOptions } from '../../src/options/options.js';
+import type { Plugin } from '../../src/plugin/plugin.js';
 import type { CodecPool } from '../../src/pool/pool.js';
 import type { DecoderSink, EncoderSink } from '../../src/pool/streams.js';
 import { VirtualReactor } from './virtual-reactor.js';

@@ -6,8 +6,8 @@ import { createHook } from 'node:async_hooks';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { getHeapStatistics, queryObjects } from 'node:v8';
-import { Connection } from '../../src/connection.js';
 import { createServer } from '../../src/index.js';
+import { Connection } from '../../src/server/connection.js';
 
 /** What the process holds while no call runs. */
 export interface Figures {

@@ -1,6 +1,6 @@
 /** Telnyx's messages as plain objects, for peers that tests write by hand. */
 import { randomUUID } from 'node:crypto';
-import type { Encoding } from '../../src/codec.js';
+import type { Encoding } from '../../src/formats.js';
 import type { Track } from '../../src/telnyx/frames.js';
 
 export interface WireCallOptions {

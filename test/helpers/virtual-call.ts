@@ -1,10 +1,10 @@
 import { VirtualClock } from '../../src/clock.js';
-import { Connection } from '../../src/connection.js';
 import { createLog } from '../../src/log.js';
-import { resolveOptions, type ServerOptions } from '../../src/options.js';
+import { resolveOptions, type ServerOptions } from '../../src/options/options.js';
+import type { Plugin } from '../../src/plugin/plugin.js';
 import type { Stream } from '../../src/plugin/stream.js';
-import type { Plugin } from '../../src/plugin.js';
-import { Reactor } from '../../src/reactor.js';
+import { Reactor } from '../../src/reactor/reactor.js';
+import { Connection } from '../../src/server/connection.js';
 import type { CallOptions } from '../../src/simulator/options.js';
 import { type Call, Simulator } from '../../src/simulator/simulator.js';
 

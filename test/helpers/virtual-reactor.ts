@@ -1,11 +1,11 @@
 /** A reactor on a virtual clock, with connections whose WebSocket is the test itself or a simulated call. */
 import { VirtualClock } from '../../src/clock.js';
-import { Connection } from '../../src/connection.js';
 import type { Plugin, ServerOptions, Simulator } from '../../src/index.js';
 import { createLog } from '../../src/log.js';
 import type { Socket } from '../../src/media/path.js';
-import { resolveOptions } from '../../src/options.js';
-import { Reactor } from '../../src/reactor.js';
+import { resolveOptions } from '../../src/options/options.js';
+import { Reactor } from '../../src/reactor/reactor.js';
+import { Connection } from '../../src/server/connection.js';
 
 export interface FakeSocket extends Socket {
   readonly sent: string[];

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ENCODINGS } from '../../src/codec.js';
+import { ENCODINGS } from '../../src/formats.js';
 import type { LoadOptions } from '../../src/load/options.js';
 import type { LoadResult } from '../../src/load/result.js';
 import { rampLoad, runLoad } from '../../src/load/run.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SAMPLE_RATES } from '../../src/codec.js';
+import { SAMPLE_RATES } from '../../src/formats.js';
 import { concat, dsp, words } from '../helpers/dsp.js';
 import { haveVectors, vector } from '../helpers/paths.js';
 

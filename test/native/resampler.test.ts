@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SAMPLE_RATES } from '../../src/codec.js';
+import { SAMPLE_RATES } from '../../src/formats.js';
 import { concat, dsp } from '../helpers/dsp.js';
 
 const pairs = SAMPLE_RATES.flatMap(from => SAMPLE_RATES.map(to => [from, to] as const)).filter(

@@ -6,8 +6,8 @@ import { describe, test } from 'node:test';
 import { placeIn } from '../../bench/quality/shortened.js';
 import { intelligibilityShortened } from '../../bench/quality/stoi.js';
 import { parseWav } from '../../src/audio/wav.js';
-import { resample } from '../../src/codecs.js';
-import { native } from '../../src/native.js';
+import { resample } from '../../src/codecs/create.js';
+import { native } from '../../src/native/addon.js';
 import { tone } from '../helpers/late-echo.js';
 import { root } from '../helpers/paths.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { wavBytes } from '../../src/audio/wav.js';
-import { resample } from '../../src/codecs.js';
+import { resample } from '../../src/codecs/create.js';
 import { SidetoneError } from '../../src/errors.js';
 import { speak } from '../../src/plugins/speak.js';
 import { speechLike } from '../helpers/speech.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamRequest } from '../../src/plugin.js';
+import type { StreamRequest } from '../../src/plugin/plugin.js';
 import { tone } from '../../src/plugins/tone.js';
 import { VirtualServer } from '../helpers/virtual-call.js';
 

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Decoder } from '@evan/opus';
 import fc from 'fast-check';
-import { ENCODINGS } from '../../src/codec.js';
-import { decodeBase64, payloadDuration } from '../../src/simulator/payload.js';
+import { decodeBase64, payloadDuration } from '../../src/codecs/payload.js';
+import { ENCODINGS } from '../../src/formats.js';
 import { haveVectors, vector } from '../helpers/paths.js';
 import { makeCall } from './harness.js';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { readWav } from '../../src/audio/wav.js';
-import { resample } from '../../src/codecs.js';
+import { resample } from '../../src/codecs/create.js';
 import {
   buildStreamingStart,
   type Call,

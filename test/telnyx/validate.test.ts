@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { ENCODINGS } from '../../src/codec.js';
+import { ENCODINGS } from '../../src/formats.js';
 import { CLEAR_TEXT, MARK_NAME_MAX, markText } from '../../src/telnyx/commands.js';
 import type { TelnyxFrame } from '../../src/telnyx/frames.js';
 import { type ParsedFrame, parseFrame, STREAM_RATES } from '../../src/telnyx/validate.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { GATHER, native } from '../../src/native.js';
+import { GATHER, native } from '../../src/native/addon.js';
 
 const SENDER = `
   const { workerData, parentPort } = require('node:worker_threads');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { parseWav, readWav, wavBytes } from '../../src/audio/wav.js';
-import { createDecoder, createEncoder, resample } from '../../src/codecs.js';
+import { createDecoder, createEncoder, resample } from '../../src/codecs/create.js';
 import { PACKET_BYTES_MAX } from '../../src/transcode/formats.js';
 import { transcode } from '../../src/transcode/transcode.js';
 import { words } from '../helpers/dsp.js';

@@ -2,7 +2,7 @@
  * A call on uWebSockets.js with the same JSON.parse, Buffer and tables as the usual sample: what uws-sample and uws-chunks
  * share; they differ in how much audio goes out at a time.
  */
-import type { UWebSockets } from '../../../src/uws.js';
+import type { UWebSockets } from '../../../src/native/uws.js';
 import { decodeUlaw, encodeUlaw, phrase } from './g711.js';
 import type { BaselineMode } from './options.js';
 import { serve } from './uws-server.js';

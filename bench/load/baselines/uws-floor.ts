@@ -2,7 +2,7 @@
  * What speech costs before anything is done about it: every message is received and thrown away unread, and every call is sent
  * the same ready bytes ten times a second, 100 ms of PCMU silence each. No server on uWebSockets.js and Node.js can take less.
  */
-import type { UWebSockets } from '../../../src/uws.js';
+import type { UWebSockets } from '../../../src/native/uws.js';
 import { readOptions } from './options.js';
 import { serve } from './uws-server.js';
 

@@ -1,5 +1,5 @@
 /** The part that the uWebSockets.js baselines share: an app that takes WebSockets on any path of loopback. */
-import { type UWebSockets, uWS } from '../../../src/uws.js';
+import { type UWebSockets, uWS } from '../../../src/native/uws.js';
 import { listening } from './options.js';
 
 export interface Handlers<Call> {

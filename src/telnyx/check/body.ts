@@ -1,5 +1,5 @@
 /** Checks a JSON body of Call Control: first every field by itself, then what fields mean together. */
-import { CODECS, isEncoding } from '../../codec.js';
+import { CODECS, isEncoding } from '../../formats.js';
 import { AUTH_TOKEN_MAX, type Command } from '../requests.js';
 import { FIELDS, type FieldRule, REQUIRED } from './fields.js';
 import type { Findings } from './findings.js';

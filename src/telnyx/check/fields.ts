@@ -2,7 +2,7 @@
  * Which fields each command has, and of which JSON type. Those of streams are checked to the value; a command's other
  * fields only to their type, so that a misspelt stream field is told from a field of something else.
  */
-import { ENCODINGS } from '../../codec.js';
+import { ENCODINGS } from '../../formats.js';
 import {
   BIDIRECTIONAL_MODES,
   BIDIRECTIONAL_RATES,

@@ -1,6 +1,6 @@
 /** Checks a TeXML document: only what concerns `<Stream>`; other verbs are taken as they are. */
 import { SaxesParser } from 'saxes';
-import { ENCODINGS } from '../../codec.js';
+import { ENCODINGS } from '../../formats.js';
 import { BIDIRECTIONAL_MODES, STREAM_CODECS, STREAM_TRACKS } from '../requests.js';
 import { checkChoice, checkPlayback, checkTrack } from './body.js';
 import type { Findings } from './findings.js';

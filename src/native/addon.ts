@@ -1,0 +1,307 @@
+/** The only loader of the addon, and its typed face. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { SidetoneError } from '../errors.js';
+import type { Encoding } from '../formats.js';
+import type { NativeLoad } from './load.js';
+
+export interface NativeOutbound {
+  /** ENCODING_NUMBERS has it. */
+  encoding: number;
+  sampleRate: number;
+  l16BigEndian: boolean;
+  leadMs: number;
+  chunkMs: number;
+  queueMaxMs: number;
+  /** Live audio that is later than this is caught up; 0: never. */
+  liveLatencyMaxMs: number;
+}
+
+export interface NativeInbound {
+  encoding: number;
+  sampleRate: number;
+  handlerRate: number;
+  l16BigEndian: boolean;
+  /** Found by listening, for both directions; l16BigEndian is not looked at. */
+  l16OrderAuto: boolean;
+  reorderWaitMs: number;
+  gapFillMaxMs: number;
+  /** False: silence stands in for what is lost. */
+  conceals: boolean;
+}
+
+export interface NativeStreamConfig {
+  streamId: string;
+  startSequence: number;
+  wantsInbound: boolean;
+  wantsOutbound: boolean;
+  inbound: NativeInbound;
+  outbound: NativeOutbound;
+}
+
+export interface NativeEngineConfig {
+  messageBytesMax: number;
+  queueBytesMax: number;
+  largestOutbound: NativeOutbound;
+}
+
+export interface NativeEngineBuffers {
+  slab: Uint8Array;
+  payload: Uint8Array;
+  sends: Int32Array;
+  gaps: Int32Array;
+  encodes: Int32Array;
+  info: Float64Array;
+}
+
+/** Tracks are numbered 0 inbound, 1 outbound. */
+export interface NativeEngine {
+  open(config: NativeStreamConfig): number;
+  close(stream: number): void;
+  /** Of a frame of 20 ms. */
+  frameSamplesUsual(stream: number, track: number): number;
+  /** Of the longest frame. */
+  frameSamplesMax(stream: number, track: number): number;
+  /** The caller keeps `samples` alive until the stream is closed or has another buffer. */
+  setFrameBuffer(stream: number, track: number, samples: Int16Array): void;
+  receive(stream: number, message: ArrayBuffer): number;
+  receiveParsed(
+    stream: number,
+    track: number,
+    sequence: number,
+    chunk: number,
+    timestamp: number,
+    streamId: Uint8Array,
+    payload: Uint8Array,
+  ): number;
+  next(stream: number, track: number): number;
+  deliverPcm(stream: number, track: number, pcm: Int16Array, concealed: boolean): number;
+  /** Nobody hears this stream: receive() and next() have nothing for it any more. */
+  deafen(stream: number): void;
+  /**
+   * Returns how many messages are due now and lie in the send slab; -1 where the queue was full. `liveLatencyMaxMs`
+   * is how late it may be, 0 for as late as it likes, or NOT_LIVE or STREAMS_BOUND.
+   */
+  play(
+    stream: number,
+    pcm: Int16Array,
+    sampleRate: number,
+    sendNow: boolean,
+    liveLatencyMaxMs: number,
+  ): number;
+  /** The same of the frame that was delivered last, as it lies in its buffer now. */
+  playHeard(stream: number): number;
+  /** Returns how many messages lie in the send slab. */
+  tick(): number;
+  /** Messages of this stream are marked in `sends`: every one … */
+  follow(stream: number, every: boolean): void;
+  /** … or those that leave less than this many samples queued. */
+  followBelow(stream: number, samples: number): void;
+  takePcm(stream: number, pcm: Int16Array): number;
+  enqueuePacket(stream: number, packet: Uint8Array): number;
+  packetsLost(stream: number, frames: number): void;
+  /** When the stream's last message came that receive() or receiveParsed() took. */
+  lastMediaMs(stream: number): number;
+  noteSequence(stream: number, sequence: number): void;
+  clear(stream: number): void;
+  cutAt(stream: number, position: number): void;
+  /** 1 with the next range of positions of live audio that was left out in `info`, or 0. */
+  takeSkipped(stream: number): number;
+  position(stream: number): void;
+  streamCounters(stream: number, values: Float64Array): void;
+  totals(values: Float64Array): void;
+  lateness(): Float64Array;
+  queueBytes(): number;
+  destroy(): void;
+}
+
+export interface NativeAmrWbDecoder {
+  /** Into `pcm`, which has room for 24 frames of 320 samples. Returns the samples, or minus the number of an error. */
+  decode(payload: Uint8Array, pcm: Int16Array): number;
+  /** One frame of 320 samples into `pcm`. */
+  conceal(pcm: Int16Array): number;
+  /** The mode that the peer last asked for, 0 to 8; 15 for none. */
+  readonly modeRequest: number;
+  close(): void;
+}
+
+export interface NativeAmrWbEncoder {
+  /** 320 samples into `payload`, which has room for 62 bytes. Returns the bytes; 0 where the library gave none. */
+  encode(pcm: Int16Array, payload: Uint8Array): number;
+  close(): void;
+}
+
+/** One code a sample; both return the samples. */
+export interface LawKernel {
+  encode(pcm: Int16Array, out: Uint8Array): number;
+  decode(payload: Uint8Array, out: Int16Array): number;
+}
+
+export interface NativeResampler {
+  process(pcm: Int16Array): Int16Array;
+  flush(): Int16Array;
+  readonly delayMs: number;
+}
+
+export interface NativeConcealer {
+  /** A good frame, in place. */
+  receive(frame: Int16Array): void;
+  /** The next `samples` made up. */
+  conceal(samples: number): Int16Array;
+}
+
+export interface NativeL16OrderFinder {
+  /** The stream's next payload; returns whether to read it, and what follows, big-endian. */
+  isBigEndian(payload: Uint8Array): boolean;
+  /** Whether the order stands for the rest of the stream. */
+  readonly settled: boolean;
+}
+
+/** Numbers that both sides must agree on, by name; the addon has them (native/binding/layout.cpp). */
+interface NativeLayout {
+  info: Readonly<Record<InfoName, number>>;
+  gather: Readonly<Record<'messages' | 'answeredMs', number>>;
+  outcomes: Readonly<
+    Record<
+      'nothing' | 'notRecognised' | 'badBase64' | 'foreignStream' | 'poolPayload' | 'poolLoss' | 'needsRoom',
+      number
+    >
+  >;
+  send: Readonly<Record<'stream' | 'bytes' | 'followed' | 'fields', number>>;
+  sliceMs: Readonly<Record<'opus' | 'other', number>>;
+  live: Readonly<Record<'notLive' | 'streamsBound', number>>;
+  encodings: Readonly<Record<Encoding, number>>;
+}
+
+/** Figures of the engine's `info` view, by the call that writes them. */
+type InfoName =
+  // receive, next, deliverPcm
+  | 'timestampMs'
+  | 'track'
+  | 'concealed'
+  | 'more'
+  | 'payloadOffset'
+  | 'payloadBytes'
+  | 'lostFrames'
+  // tick
+  | 'tickHasMore'
+  | 'gapCount'
+  | 'encodeCount'
+  // position
+  | 'accepted'
+  | 'sent'
+  | 'played'
+  | 'aheadMs'
+  | 'queuedMs'
+  // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
+  | 'scheduled'
+  // the caller, before every call in which time plays a part: see Engine.at()
+  | 'nowMs'
+  // takeSkipped
+  | 'skippedFrom'
+  | 'skippedTo'
+  // play, playHeard, tick: grows whenever a stream has something for takeSkipped
+  | 'skips';
+
+export interface NativeAddon extends NativeLoad {
+  layout: NativeLayout;
+  AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
+  AmrWbEncoder: new (
+    form: 'bandwidth-efficient' | 'octet-aligned',
+    mode: number,
+    dtx: boolean,
+  ) => NativeAmrWbEncoder;
+  Resampler: new (fromHz: number, toHz: number) => NativeResampler;
+  Concealer: new (sampleRate: number) => NativeConcealer;
+  L16OrderFinder: new (sampleRate: number) => NativeL16OrderFinder;
+  G722Encoder: new () => { encode(pcm: Int16Array): Uint8Array };
+  G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
+  /**
+   * All of a sound as late live audio is shortened, with speech at `speed` (1 to 2). `places` holds pairs of a place in
+   * the original and the place in `samples` that it has become, rising.
+   */
+  shorten(pcm: Int16Array, sampleRate: number, speed: number): { samples: Int16Array; places: Uint32Array };
+  /** By name of the kernel: 'scalar' first, the one that this machine uses last. */
+  kernels: { ulaw: Record<string, LawKernel>; alaw: Record<string, LawKernel> };
+  /** CLOCK_MONOTONIC or what the system has in its place, in ms. */
+  monotonicMs(): number;
+  /** A function that writes monotonicMs() to `view[at]`. */
+  createStamper(view: Float64Array, at: number): () => void;
+  /**
+   * Makes this thread's event loop look at its sockets once in `waitMs`, as long as `view` (laid out as GATHER) says that
+   * it is worth it and that nobody would notice. Returns what ends it.
+   */
+  gather(view: Float64Array, waitMs: number): () => void;
+  /**
+   * Closes the sockets of uWebSockets.js when this thread ends, whatever ends it; Node.js would abort the process otherwise.
+   * `places` are indices into `words`. `ending` becomes 1 first, and up to 1.5 s are waited for `undealt` to become 1.
+   * Call it once a thread, after uWebSockets.js was loaded; `words` must outlive the thread.
+   */
+  closeSocketsAtEnd(words: Int32Array, places: { ending: number; undealt: number; port: number }): void;
+  /**
+   * Watches the main thread from a native thread: writes `lines.stuck` to stdout when the word `beat` has not changed for
+   * `stuckMs`, `lines.turns` when it does again, and ends the process with code 1 and `lines.deadline` when it has not ended
+   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `hurried`: 4 s
+   * later where the main thread is stuck, 10 s where it is not. `"TIME"` in a line becomes the time in ms since 1970.
+   * Call it once, after SIGTERM and SIGINT were listened to.
+   */
+  watchProcess(
+    words: Int32Array,
+    places: { beat: number; draining: number; hurried: number },
+    times: { stuckMs: number; drainMs: number },
+    lines: { stuck: string; turns: string; deadline: string },
+  ): void;
+  createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
+  engineBufferSizes(config: NativeEngineConfig): {
+    sendSlots: number;
+    slotBytes: number;
+    payloadBytes: number;
+    wakes: number;
+    info: number;
+  };
+  /** Names of the counters, in the order in which streamCounters and totals fill them. */
+  counterNames: string[];
+}
+
+function load(): NativeAddon {
+  // Another build of the addon, such as one with sanitizers, takes its place where SIDETONE_ADDON names it.
+  const built = fileURLToPath(new URL('../../../build/Release/sidetone.node', import.meta.url));
+  const path = process.env.SIDETONE_ADDON || built;
+  if (!existsSync(path)) {
+    throw new SidetoneError(
+      'SIDETONE_CODEC_UNAVAILABLE',
+      `the native addon is not built (looked for ${path}); run: npm run build:native`,
+    );
+  }
+  return createRequire(import.meta.url)(path) as NativeAddon;
+}
+
+export const native: NativeAddon = load();
+
+const { layout } = native;
+
+/** Where in the engine's `info` view each figure lies. */
+export const INFO = layout.info;
+/** What `gather` reads, written by the media path: how many messages have come, when a frame was last answered as it was heard. */
+export const GATHER = layout.gather;
+/** What the engine says of each message that is to be sent: SEND.fields numbers a message. */
+export const SEND = layout.send;
+/** Longest piece of PCM that the engine takes of a pool's decoder at once, in ms. */
+export const SLICE_MS = layout.sliceMs;
+/** In place of a bound of live audio: audio that waits its turn in full, such as speech from a synthesiser. */
+export const NOT_LIVE = layout.live.notLive;
+/** In place of a bound of live audio: the stream's own, which is its plugin's or the server's. */
+export const STREAMS_BOUND = layout.live.streamsBound;
+/** The addon's numbers of the encodings. */
+export const ENCODING_NUMBERS = layout.encodings;
+
+// Outcomes of `receive`, `receiveParsed` and `next` that are not a number of samples:
+export const NOTHING = layout.outcomes.nothing;
+export const NOT_RECOGNISED = layout.outcomes.notRecognised;
+export const BAD_BASE64 = layout.outcomes.badBase64;
+export const FOREIGN_STREAM = layout.outcomes.foreignStream;
+export const POOL_PAYLOAD = layout.outcomes.poolPayload;
+export const POOL_LOSS = layout.outcomes.poolLoss;
+/** The next frame is longer than the frame buffer: setFrameBuffer() with a longer one and call next() or deliverPcm() again. */
+export const NEEDS_ROOM = layout.outcomes.needsRoom;

@@ -1,0 +1,83 @@
+/** What the table of options says of each, in the form that messages, help and README want. */
+import { z } from 'zod';
+import { type Fields, OPTION_TABLE, type OptionEntry } from './table.js';
+
+/** One option that has a value of its own: `path` is `['opus', 'dtx']` for a group's. */
+export interface Leaf {
+  path: readonly string[];
+  name: string;
+  entry: OptionEntry;
+}
+
+/** All options that have a value of their own, in the table's order. */
+export const LEAVES: readonly Leaf[] = Object.entries(OPTION_TABLE as Fields).flatMap(([name, entry]) =>
+  entry.fields
+    ? Object.entries(entry.fields).map(([field, inner]) => ({
+        path: [name, field],
+        name: `${name}.${field}`,
+        entry: inner,
+      }))
+    : [{ path: [name], name, entry }],
+);
+
+export interface ValueFacts {
+  kind: 'number' | 'boolean' | 'enum' | 'other';
+  min?: number;
+  max?: number;
+  isWhole?: boolean;
+  choices?: readonly string[];
+  default?: unknown;
+}
+
+/** What an option's type says of its values. */
+export function valueFacts(type: z.ZodType): ValueFacts {
+  if (type instanceof z.ZodDefault) {
+    return { ...valueFacts(type.unwrap() as z.ZodType), default: type.def.defaultValue };
+  }
+  if (type instanceof z.ZodOptional) return valueFacts(type.unwrap() as z.ZodType);
+  if (type instanceof z.ZodBoolean) return { kind: 'boolean' };
+  if (type instanceof z.ZodEnum) return { kind: 'enum', choices: type.options.map(String) };
+  if (!(type instanceof z.ZodNumber)) return { kind: 'other' };
+  return { kind: 'number', min: type.minValue!, max: type.maxValue!, isWhole: type.format === 'safeint' };
+}
+
+/** The flag's long name, such as `--max-streams`. */
+export function flagName({ entry }: Leaf): string | undefined {
+  return entry.flag?.split(' ')[0];
+}
+
+const environmentName = (flag: string): string =>
+  `SIDETONE_${flag.slice(2).toUpperCase().replaceAll('-', '_')}`;
+
+/** Its names in the environment, the usual one first. */
+export function environmentNames(leaf: Leaf): string[] {
+  const flags = [flagName(leaf), leaf.entry.flagAlias];
+  return flags.flatMap(flag => (flag === undefined ? [] : [environmentName(flag)]));
+}
+
+/** The environment's words for on and off, in any case. */
+export const ON_WORDS: readonly string[] = ['true', '1', 'yes', 'on'];
+export const OFF_WORDS: readonly string[] = ['false', '0', 'no', 'off'];
+const WORDS = [...ON_WORDS, ...OFF_WORDS];
+
+/** Limits as a person reads them: `20 to 5000 ms`; in the flag's unit where `inFlag`. */
+export function limitsText({ entry }: Leaf, inFlag = false): string | undefined {
+  const { kind, min = 0, max = 0, choices } = valueFacts(entry.type);
+  if (kind === 'enum') return choices!.join(', ');
+  if (kind !== 'number') return undefined;
+  const { name: unit, factor } = (inFlag && entry.flagUnit) || { name: entry.unit, factor: 1 };
+  return `${min / factor} to ${max / factor}${unit === undefined ? '' : ` ${unit}`}`;
+}
+
+/** What would have done: the end of every message about a wrong value. */
+export function remedyOf(leaf: Leaf, source: 'value' | 'flag' | 'environment'): string {
+  const { entry } = leaf;
+  if (entry.remedy !== undefined) return entry.remedy;
+  const { kind, isWhole } = valueFacts(entry.type);
+  if (kind === 'boolean')
+    return source === 'value' ? 'give true or false' : `give one of ${WORDS.join(', ')}`;
+  const limits = limitsText(leaf, source !== 'value');
+  if (kind === 'enum') return `give one of ${limits}`;
+  if (kind === 'number') return `give a ${isWhole ? 'whole ' : ''}number from ${limits}`;
+  return 'give a text that is not empty';
+}

@@ -1,0 +1,265 @@
+import { SidetoneError } from '../errors.js';
+import { NOT_LIVE } from '../native/addon.js';
+import type { PlaybackEntry } from './ledger.js';
+
+/** What a feed needs of its stream. */
+export interface FeedHost {
+  /** Longest audio that may wait in the stream. */
+  readonly queueMaxMs: number;
+  /** Sources are read while less than this waits in the stream's queue, in ms. */
+  readonly readAheadMs: number;
+  /** Audio that waits in the stream's queue, in ms. */
+  queuedMs(): number;
+  enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void;
+  close(playback: PlaybackEntry): void;
+  /** A source failed and nobody awaits its playback. */
+  failed(error: Error): void;
+  /** Nothing is left to feed. */
+  idle(): void;
+}
+
+export type Source = AsyncIterator<Int16Array> | Iterator<Int16Array>;
+interface Item {
+  playback: PlaybackEntry;
+  source: Source;
+  sampleRate: number;
+  liveLatencyMaxMs: number;
+  waitingMs: number;
+  /** Instead of the source: queues a whole file. */
+  queueFile?: () => void;
+  fileBytes?: number;
+}
+
+/** The longest piece given to the queue at once, so that one endless chunk cannot overfill it. */
+const PIECE_MS = 1000;
+/** Sources and pieces of PCM that may wait their turn. */
+const ITEMS_MAX = 1000;
+/** Of the files among them: two of the longest. */
+const FILE_BYTES_MAX = 24e6;
+/** A source that gives this many empty chunks in a row rests until the next pump(), or it would never let go. */
+const EMPTY_CHUNKS_MAX = 1000;
+
+/** The error of a play() that does not fit. */
+export function queueFull(ms: number, queuedMs: number, queueMaxMs: number): SidetoneError {
+  return new SidetoneError(
+    'SIDETONE_QUEUE_FULL',
+    `play: ${Math.round(ms)} ms of audio do not fit behind the ${Math.round(queuedMs)} ms that are queued ` +
+      `(queueMaxMs ${queueMaxMs}); await the playback, or play an async iterable, which is read as there is room`,
+  );
+}
+
+/**
+ * Sources of PCM (async iterables, web streams) on their way into a stream's queue, one after the other, each read
+ * only as there is room. PCM that is played while a source is being read waits here in its turn.
+ */
+export class Feed {
+  readonly #items: Item[] = [];
+  #chunk: Int16Array | undefined; // what is left of the chunk being queued
+  #reading = false;
+  #pumping = false;
+  #dropped = false;
+  #emptyChunks = 0; // in a row
+  #resting = false;
+  readonly #pieceMs: number;
+  /** Sources are read while less than this waits in the stream's queue, in ms. */
+  readonly readAheadMs: number;
+
+  constructor(private readonly host: FeedHost) {
+    // What is read ahead and one piece more fit into the queue.
+    this.#pieceMs = Math.min(PIECE_MS, host.queueMaxMs / 4);
+    this.readAheadMs = Math.min(host.readAheadMs, host.queueMaxMs / 2);
+  }
+
+  /** PCM that waits here, in ms. What a source still holds is unknown and not counted. */
+  get waitingMs(): number {
+    const chunkMs = this.#chunk ? (this.#chunk.length * 1000) / this.#items[0]!.sampleRate : 0;
+    return this.#items.reduce((sum, item) => sum + item.waitingMs, chunkMs);
+  }
+
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
+  mustHaveRoom(): void {
+    if (this.#items.length < ITEMS_MAX) return;
+    const problem = `play: ${this.#items.length} sources wait to be read already: await their playbacks first`;
+    throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
+  }
+
+  add(playback: PlaybackEntry, source: Source, sampleRate: number, liveLatencyMaxMs: number): void {
+    this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs: 0 });
+    this.pump();
+  }
+
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
+  addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
+    const waitingMs = (samples.length * 1000) / sampleRate;
+    this.#mustHaveRoomFor(waitingMs);
+    // Nothing to copy where its memory is gone.
+    const source = (samples.length > 0 ? [samples.slice()] : [])[Symbol.iterator]();
+    this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs });
+  }
+
+  /**
+   * A file in its turn.
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
+  addFile(playback: PlaybackEntry, queueFile: () => void, waitingMs: number, fileBytes: number): void {
+    const bytes = this.#items.reduce((sum, item) => sum + (item.fileBytes ?? 0), fileBytes);
+    this.#mustHaveRoomFor(bytes <= FILE_BYTES_MAX ? waitingMs : Number.POSITIVE_INFINITY);
+    const source = [][Symbol.iterator]();
+    this.#items.push({
+      playback,
+      source,
+      sampleRate: 1,
+      liveLatencyMaxMs: NOT_LIVE,
+      waitingMs,
+      queueFile,
+      fileBytes,
+    });
+  }
+
+  #mustHaveRoomFor(ms: number): void {
+    this.mustHaveRoom();
+    const { queueMaxMs } = this.host;
+    const queuedMs = this.waitingMs + this.host.queuedMs();
+    if (queuedMs + ms > queueMaxMs) throw queueFull(ms, queuedMs, queueMaxMs);
+  }
+
+  /** Goes on as far as there is room and the source has something. Called whenever the queue has shrunk. */
+  pump(): void {
+    this.#resting = false;
+    this.#advance();
+  }
+
+  #advance(): void {
+    if (this.#pumping) return; // enqueue() sends, and sending pumps
+    this.#pumping = true;
+    try {
+      while (
+        !this.#dropped &&
+        !this.#reading &&
+        !this.#resting &&
+        this.#items.length > 0 &&
+        this.host.queuedMs() < this.readAheadMs
+      ) {
+        const item = this.#items[0]!;
+        if (item.queueFile) {
+          if (!hasRoom(item.queueFile)) break;
+          item.queueFile = undefined; // its source, which has nothing, ends the item
+          item.waitingMs = 0;
+        } else if (!this.#chunk) this.#read(item);
+        else if (!this.#queuePiece(item)) break;
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    if (!this.#dropped && this.#items.length === 0) {
+      this.#dropped = true;
+      this.host.idle();
+    }
+  }
+
+  /** Forgets everything and tells the sources to stop. Returns how much PCM waited here, in ms. */
+  drop(): number {
+    const waitingMs = this.waitingMs;
+    this.#dropped = true;
+    for (const { source } of this.#items.splice(0)) stopSource(source);
+    this.#chunk = undefined;
+    return waitingMs;
+  }
+
+  /** False: there is no memory now, because other streams have queued so much; the next pump() tries again. */
+  #queuePiece(item: Item): boolean {
+    const chunk = this.#chunk!;
+    const pieceSamples = Math.round((item.sampleRate * this.#pieceMs) / 1000);
+    const isLast = chunk.length <= pieceSamples;
+    // enqueue() may send, and sending may end the stream, which drops what is here.
+    this.#chunk = isLast ? undefined : chunk.subarray(pieceSamples);
+    try {
+      const piece = isLast ? chunk : chunk.subarray(0, pieceSamples);
+      this.host.enqueue(item.playback, piece, item.sampleRate, item.liveLatencyMaxMs);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;
+      this.#chunk = chunk;
+      return false;
+    }
+  }
+
+  #read(item: Item): void {
+    let step: IteratorResult<Int16Array> | Promise<IteratorResult<Int16Array>>;
+    try {
+      step = item.source.next();
+    } catch (error) {
+      this.#fail(item, error);
+      return;
+    }
+    if (!(step instanceof Promise)) {
+      this.#take(item, step);
+      return;
+    }
+    this.#reading = true;
+    step.then(
+      result => {
+        this.#reading = false;
+        if (this.#dropped) return;
+        this.#take(item, result);
+        this.#advance();
+      },
+      error => {
+        this.#reading = false;
+        if (this.#dropped) return;
+        this.#fail(item, error);
+        this.#advance();
+      },
+    );
+  }
+
+  #take(item: Item, result: IteratorResult<Int16Array>): void {
+    if (result.done) {
+      this.#items.shift();
+      this.host.close(item.playback);
+    } else if (result.value instanceof Int16Array) {
+      item.waitingMs = 0;
+      this.#emptyChunks = result.value.length > 0 ? 0 : this.#emptyChunks + 1;
+      if (result.value.length > 0) this.#chunk = result.value;
+      this.#resting = this.#emptyChunks > 0 && this.#emptyChunks % EMPTY_CHUNKS_MAX === 0;
+    } else {
+      stopSource(item.source);
+      const kind = Object.prototype.toString.call(result.value).slice(8, -1);
+      this.#fail(
+        item,
+        new SidetoneError('SIDETONE_BAD_ARGUMENT', `play: the source gave ${kind}: yield Int16Array`),
+      );
+    }
+  }
+
+  #fail(item: Item, cause: unknown): void {
+    this.#items.shift();
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    item.playback.fail(error);
+    this.host.close(item.playback);
+    // Somebody who is going to await the playback has had the time to.
+    setImmediate(() => {
+      if (!item.playback.watched) this.host.failed(error);
+    });
+  }
+}
+
+export function stopSource(source: Source): void {
+  try {
+    const stopped = source.return?.() as unknown;
+    if (stopped instanceof Promise) stopped.catch(() => undefined);
+  } catch {
+    // The source is done for either way, and the call must not suffer for it.
+  }
+}
+
+/** Whether `enqueue` found room. */
+function hasRoom(enqueue: () => void): boolean {
+  try {
+    enqueue();
+    return true;
+  } catch (error) {
+    if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;
+    return false;
+  }
+}

@@ -1,0 +1,41 @@
+/** What `play()` takes, and the checking of it. */
+
+import { SidetoneError, shown } from '../errors.js';
+import { SAMPLE_RATES } from '../formats.js';
+import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
+import type { PlayOptions } from '../plugin/stream.js';
+
+/**
+ * The rate in `options`, which are checked.
+ * @throws SidetoneError SIDETONE_BAD_ARGUMENT
+ */
+export function checkedRate(options: PlayOptions, usual: number): number {
+  if (typeof options !== 'object' || options === null) {
+    const problem = `play options: ${shown(options)}: pass { sampleRate, liveLatencyMaxMs }`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
+  const { sampleRate = usual, liveLatencyMaxMs } = options;
+  if (liveLatencyMaxMs !== undefined && !isLiveBound(liveLatencyMaxMs)) {
+    const problem = `play liveLatencyMaxMs: ${shown(liveLatencyMaxMs)}: ${LIVE_BOUND_REMEDY}`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
+  if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
+  throw new SidetoneError(
+    'SIDETONE_BAD_ARGUMENT',
+    `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
+  );
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no source of PCM */
+export function toIterator(audio: unknown): AsyncIterator<Int16Array> | Iterator<Int16Array> {
+  if (typeof audio === 'object' && audio !== null && !ArrayBuffer.isView(audio)) {
+    const source = audio as Partial<AsyncIterable<Int16Array> & Iterable<Int16Array>>;
+    if (typeof source[Symbol.asyncIterator] === 'function') return source[Symbol.asyncIterator]!();
+    if (typeof source[Symbol.iterator] === 'function') return source[Symbol.iterator]!();
+  }
+  const kind = ArrayBuffer.isView(audio) ? (audio as object).constructor.name : typeof audio;
+  throw new SidetoneError(
+    'SIDETONE_BAD_ARGUMENT',
+    `play audio: ${kind}: pass an Int16Array of mono PCM, a frame, or an (async) iterable or web stream of Int16Array`,
+  );
+}

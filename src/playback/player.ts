@@ -1,0 +1,316 @@
+/**
+ * What one stream plays: whole audio, sources that are read, files, marks behind them, and the clear that ends it all.
+ *
+ *   playPcm() ─▶ outlet ─▶ …            playSource() ─▶ feed ─▶ outlet ─▶ …            ledger: who has been heard
+ *
+ * Live audio passes by here: the stream sends it itself (see Stream.play) and opens a playback for all of it.
+ */
+
+import { SidetoneError } from '../errors.js';
+import type { Format, OutboundMode } from '../formats.js';
+import type { StreamHost, StreamLink } from '../media/host.js';
+import type { MarkResult, Playback } from '../plugin/stream.js';
+import { Feed, type Source, stopSource } from './feed.js';
+import { Ledger, type LedgerOwner, type PlaybackEntry, type Positions } from './ledger.js';
+import { Mp3Outlet, mp3File } from './mp3-outlet.js';
+import { EngineOutlet, type Outlet } from './outlet.js';
+
+export interface PlayerSetup {
+  host: StreamHost;
+  link: StreamLink;
+  slot: number;
+  outbound: Format;
+  mode: OutboundMode;
+  handlerRate: number;
+  /** Pool encodings: what the engine wants encoded now goes to the encoder. */
+  encode: (() => void) | undefined;
+}
+
+/** The stream that plays. */
+export interface PlayerOwner {
+  /** Live audio ends here: all of it, or only where `playback` is what stands for it. */
+  endLive(playback?: PlaybackEntry): void;
+  /** Messages were sent past the engine. */
+  afterSend(): void;
+  /** Something failed that nobody awaits. */
+  report(error: unknown): void;
+}
+
+export class Player implements LedgerOwner {
+  readonly #host: StreamHost;
+  readonly #owner: PlayerOwner;
+  readonly #outlet: Outlet;
+  readonly #ledger: Ledger;
+  #feed: Feed | undefined;
+  #followsAll = true;
+  #closed = false;
+  readonly #skipped = (from: number, to: number): void => {
+    this.#ledger.skip(from, to);
+    this.#skippedEnd = to;
+    this.#skippedSamples += to - from;
+  };
+  #heardMs = 0; // before the last clear
+  #heardFrom = 0; // the position that the last clear left behind
+  #skippedSamples = 0; // left out since then, because they were late
+  #skippedEnd = 0; // where the last of them ends
+  #interruptions = 0;
+
+  constructor(setup: PlayerSetup, owner: PlayerOwner) {
+    this.#host = setup.host;
+    this.#owner = owner;
+    this.#outlet =
+      setup.mode === 'mp3'
+        ? new Mp3Outlet({
+            ...setup,
+            afterSend: () => owner.afterSend(),
+            report: error => owner.report(error),
+          })
+        : new EngineOutlet(setup);
+    this.#ledger = new Ledger(this.#outlet, setup.link, this);
+    this.#follow();
+  }
+
+  /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
+  get queuedMs(): number {
+    return this.#outlet.queuedMs() + (this.#feed?.waitingMs ?? 0);
+  }
+
+  /** Audio heard in the call since the stream's start, in ms. */
+  get heardMs(): number {
+    return this.#closed ? this.#heardMs : this.#heardMs + this.#heardSince(this.#outlet.positions());
+  }
+
+  /** Clears that cut off audio. */
+  get interruptions(): number {
+    return this.#interruptions;
+  }
+
+  counters(): Record<string, number> {
+    return this.#outlet.counters();
+  }
+
+  /** Sources are being read: what is played now waits its turn behind them. */
+  get isFeeding(): boolean {
+    return this.#feed !== undefined;
+  }
+
+  // --- playing ---
+
+  /** A playback for live audio from here on; complete() ends it. */
+  openLive(): PlaybackEntry {
+    const live = this.#ledger.open();
+    live.start = this.#outlet.positions().accepted;
+    return live;
+  }
+
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
+  enqueueLive(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void {
+    this.#outlet.enqueue(samples, sampleRate, nowMs, liveLatencyMaxMs);
+  }
+
+  /** Everything of `playback` has been accepted. */
+  complete(playback: PlaybackEntry): void {
+    this.#ledger.close(playback, this.#outlet.positions().accepted);
+    this.#outlet.complete();
+  }
+
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
+  playPcm(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): Playback {
+    return this.#playWhole(
+      playback => this.#enqueue(playback, samples, sampleRate, liveLatencyMaxMs),
+      (feed, playback) => feed.addPcm(playback, samples, sampleRate, liveLatencyMaxMs),
+    );
+  }
+
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL */
+  playSource(source: Source, sampleRate: number, liveLatencyMaxMs: number): Playback {
+    const feed = this.#feeding();
+    feed.mustHaveRoom();
+    const playback = this.#ledger.open();
+    feed.add(playback, source, sampleRate, liveLatencyMaxMs);
+    return playback;
+  }
+
+  /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL */
+  playFile(bytes: Uint8Array): Playback {
+    const outlet = this.#outlet;
+    if (!(outlet instanceof Mp3Outlet)) {
+      const problem =
+        'this stream is in RTP mode, which has no files: pass its PCM to play(), or start the stream';
+      const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
+      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
+    }
+    const file = mp3File(bytes);
+    if (this.#closed) return this.over();
+    const queue = (playback: PlaybackEntry): void => {
+      this.#begin(playback);
+      outlet.enqueueFile(file);
+    };
+    return this.#playWhole(queue, (feed, playback) => {
+      feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
+    });
+  }
+
+  /** What a play() after the stream's end gives; `source` is told to stop, unread. */
+  over(source?: Source): Playback {
+    if (source) stopSource(source);
+    return this.#ledger.over();
+  }
+
+  /** A mark behind everything played so far. */
+  mark(name: string): Promise<MarkResult> {
+    return this.#ledger.mark(name, this.#outlet.positions().accepted);
+  }
+
+  /** Stops what is playing and drops what is queued, here and at the far end. */
+  clear(): { playedMs: number; discardedMs: number } {
+    const waitingMs = this.#dropFeed();
+    this.#tellSkipped();
+    const positions = this.#outlet.positions();
+    const playedMs = this.#ledger.clear(positions, true);
+    this.#heardMs += this.#heardSince(positions);
+    this.#heardFrom = positions.accepted;
+    this.#skippedSamples = 0;
+    this.#outlet.clear();
+    this.#follow();
+    const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
+    if (discardedMs > 0) this.#interruptions++;
+    return { playedMs, discardedMs };
+  }
+
+  // --- driven by the stream ---
+
+  /** Whether the stream wants to hear of every message that is sent. */
+  followAll(isWanted: boolean): void {
+    this.#followsAll = isWanted;
+    this.#follow();
+  }
+
+  /** Messages were sent: marks and sources may go on. */
+  afterSend(): void {
+    this.#tellSkipped();
+    if (!this.#ledger.marksWaiting && !this.#feed) return;
+    this.#ledger.sent(this.#outlet.positions().sent);
+    this.#feed?.pump();
+  }
+
+  /** A mark came back. Returns whether it is one of the handler's whose audio has been heard. */
+  markReturned(name: string): boolean {
+    return this.#ledger.returned(name);
+  }
+
+  /** The far end has read what it was sent. */
+  drained(): void {
+    this.#outlet.drained();
+  }
+
+  /** Called a few times a second. */
+  sweep(nowMs: number): void {
+    if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
+    this.#outlet.drained();
+    this.#feed?.pump();
+  }
+
+  /** The stream's end: settles everything. */
+  finish(): void {
+    this.#dropFeed();
+    this.#tellSkipped();
+    const positions = this.#outlet.positions();
+    this.#heardMs += this.#heardSince(positions);
+    this.#ledger.clear(positions, false);
+    this.#outlet.close();
+    this.#closed = true;
+  }
+
+  // --- driven by the ledger ---
+
+  marksWait(): void {
+    this.#follow();
+  }
+
+  endLive(playback: PlaybackEntry): void {
+    this.#owner.endLive(playback);
+  }
+
+  // ---
+
+  /** What is known whole is queued at once, or waits behind the sources that are being read. */
+  #playWhole(
+    queue: (playback: PlaybackEntry) => void,
+    addTo: (feed: Feed, playback: PlaybackEntry) => void,
+  ): Playback {
+    this.#owner.endLive();
+    const playback = this.#ledger.open();
+    try {
+      if (this.#feed) {
+        addTo(this.#feed, playback);
+        return playback;
+      }
+      queue(playback);
+    } catch (error) {
+      this.#ledger.forget(playback);
+      throw error;
+    }
+    this.complete(playback);
+    return playback;
+  }
+
+  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
+    this.#begin(playback);
+    this.#outlet.enqueue(samples, sampleRate, this.#host.clock.now(), liveLatencyMaxMs);
+  }
+
+  #tellSkipped(): void {
+    this.#outlet.tellSkipped(this.#skipped);
+  }
+
+  #begin(playback: PlaybackEntry): void {
+    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#outlet.positions().accepted;
+  }
+
+  #feeding(): Feed {
+    this.#owner.endLive();
+    if (this.#feed) return this.#feed;
+    this.#feed = new Feed({
+      queueMaxMs: this.#host.options.queueMaxMs,
+      readAheadMs: this.#outlet.readAheadMs,
+      // Read ahead of what Telnyx has, not of what has been heard.
+      queuedMs: () => {
+        const { accepted, sent, samplesPerMs } = this.#outlet.positions();
+        return (accepted - sent) / samplesPerMs;
+      },
+      enqueue: (playback, samples, rate, live) => this.#enqueue(playback, samples, rate, live),
+      close: playback => this.complete(playback),
+      failed: error => {
+        this.#host.count('sourceFailures');
+        this.#owner.report(error);
+      },
+      idle: () => {
+        this.#feed = undefined;
+        this.#follow();
+      },
+    });
+    this.#follow();
+    return this.#feed;
+  }
+
+  /** Audio heard since the last clear, in ms: positions go on counting over what was dropped or left out. */
+  #heardSince({ played, samplesPerMs }: Positions): number {
+    // What was left out last may still lie ahead of what is being heard.
+    const ahead = Math.min(this.#skippedSamples, Math.max(0, this.#skippedEnd - played));
+    return Math.max(0, played - this.#heardFrom - this.#skippedSamples + ahead) / samplesPerMs;
+  }
+
+  /** Returns what waited there, in ms. */
+  #dropFeed(): number {
+    const waitingMs = this.#feed?.drop() ?? 0;
+    this.#feed = undefined;
+    return waitingMs;
+  }
+
+  /** Says which of its messages the stream must hear of. */
+  #follow(): void {
+    if (this.#closed) return;
+    this.#outlet.follow(this.#followsAll || this.#ledger.marksWaiting, this.#feed?.readAheadMs ?? 0);
+  }
+}

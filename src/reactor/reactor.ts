@@ -1,0 +1,376 @@
+/**
+ * The streams of one thread: its engine, its pacing and its counters. A stream lives and dies on one reactor. It knows
+ * nothing of sockets: listener.ts feeds it connections, and tests do. What happens to media stands in media/path.ts.
+ */
+import { availableParallelism } from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { CaptureDirectory } from '../capture/writer.js';
+import type { Clock } from '../clock.js';
+import { closeMp3, encodeMp3 } from '../codecs/mp3.js';
+import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from '../counters.js';
+import { SidetoneError } from '../errors.js';
+import type { OutboundOptions } from '../formats.js';
+import type { Logger } from '../log.js';
+import { nativeOutbound } from '../media/engine.js';
+import type { StreamHost, StreamLink } from '../media/host.js';
+import { type MediaLink, MediaPath, type Socket } from '../media/path.js';
+import { ENCODING_NUMBERS } from '../native/addon.js';
+import type { ReactorOptions } from '../options/options.js';
+import type { StopReason } from '../plugin/plugin.js';
+import { CodecPool, type PoolCodec } from '../pool/pool.js';
+import { CallStream, type StreamSetup } from '../stream/stream.js';
+import { callFields, type LoggedStream, logEnd, logStart } from './call-log.js';
+import { DroppedCalls } from './dropped-calls.js';
+import { type ReactorSnapshot, StreamGroups, streamSummaries } from './snapshot.js';
+import { Sweeper } from './sweeper.js';
+
+/** The event loop is asked this often how late it is. */
+const LOOP_SAMPLE_MS = 10;
+
+/** What a reactor needs of a connection. */
+export interface ReactorLink extends StreamLink, MediaLink {
+  /** Its stream has started and not ended. */
+  readonly streaming: boolean;
+  readonly stream: CallStream | undefined;
+  /** Called a few times a second. */
+  sweep(nowMs: number): void;
+}
+
+/** What a connection settles at `start`. */
+export interface OpenStream extends Omit<StreamSetup, 'host' | 'slot'> {
+  link: ReactorLink;
+  /** Media are sent to it at once; undefined where the connection wants to see them. */
+  socket: Socket | undefined;
+}
+
+export interface ReactorEnvironment {
+  clock: Clock;
+  log: Logger;
+  options: ReactorOptions;
+  /** What a call's stream was started with, where this server knows. */
+  expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
+  /** A stream of this call has started here. */
+  onCall?: (callControlId: string) => void;
+  /** A connection came (+1) or went (-1). */
+  onConnections?: (change: number) => void;
+  /** A stream started (+1) or ended (-1). */
+  onStreams?: (change: number) => void;
+}
+
+export class Reactor implements StreamHost {
+  readonly clock: Clock;
+  readonly options: ReactorOptions;
+  readonly path: MediaPath;
+  /** Undefined unless streams are captured. */
+  readonly capture: CaptureDirectory | undefined;
+  readonly #log: Logger;
+  readonly #expectedOutbound: ReactorEnvironment['expectedOutbound'];
+  readonly #onCall: (callControlId: string) => void;
+  readonly #onConnections: (change: number) => void;
+  readonly #onStreams: (change: number) => void;
+  readonly #connections = new Set<ReactorLink>();
+  readonly #calls = new Map<string, ReactorLink>();
+  readonly #dropped = new DroppedCalls();
+  readonly #counters: Record<ReactorCounter, number>;
+  /** What went out past the engine: MP3 files. */
+  readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
+  readonly #refusals = new Map<string, number>();
+  readonly #groups = new StreamGroups();
+  #pool: CodecPool | undefined;
+  #mp3Used = false;
+  #reservedBytes = 0; // for audio queued outside the engine
+  #streams = 0;
+  #markNumber = 0;
+  // Its own sampling timer does not keep the process alive.
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
+  readonly #sweeper: Sweeper<ReactorLink>;
+
+  constructor(environment: ReactorEnvironment) {
+    this.clock = environment.clock;
+    this.options = environment.options;
+    this.#log = environment.log;
+    this.#expectedOutbound = environment.expectedOutbound;
+    this.#onCall = environment.onCall ?? (() => {});
+    this.#onConnections = environment.onConnections ?? (() => {});
+    this.#onStreams = environment.onStreams ?? (() => {});
+    this.capture = this.#openCapture();
+    this.path = new MediaPath(environment.clock, environment.options);
+    this.#sweeper = new Sweeper(environment.clock, this.#connections);
+    this.#loopDelay.enable();
+    this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
+      ReactorCounter,
+      number
+    >;
+  }
+
+  #openCapture(): CaptureDirectory | undefined {
+    const { captureDir, capturePersonal } = this.options;
+    if (captureDir === undefined) return undefined;
+    return new CaptureDirectory(captureDir, {
+      clock: this.clock,
+      keepPersonal: capturePersonal,
+      onDropped: messages => {
+        this.#counters.captureDropped += messages;
+      },
+      onError: (error, started) =>
+        this.#log.error({ ...started, err: error }, 'a capture could not be written'),
+    });
+  }
+
+  /** Workers for the costly codecs; no thread runs before a stream needs one. */
+  get pool(): CodecPool {
+    this.#pool ??= new CodecPool({
+      threads: this.options.pool || Math.max(1, availableParallelism() - 1),
+      clock: this.clock,
+      onError: error => this.#log.error({ err: error }, 'codec pool'),
+    });
+    return this.#pool;
+  }
+
+  /**
+   * Starts the pool's workers and has them measure these codecs. Resolves when a stream need not wait for them, also
+   * where it could not be done: the log says so, and streams will too.
+   */
+  async warmPool(codecs: readonly PoolCodec[]): Promise<void> {
+    if (codecs.length === 0) return;
+    try {
+      await this.pool.warm(codecs);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the codec pool could not be prepared');
+    }
+  }
+
+  /** `encodeMp3`, whose thread ends with this reactor. */
+  encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array> {
+    this.#mp3Used = true;
+    return encodeMp3(pcm, sampleRate);
+  }
+
+  /** Takes memory for queued audio, if there is as much of it left. */
+  reserve(bytes: number): boolean {
+    if (this.#queueBytes() + bytes > this.options.queueBytesMax) return false;
+    this.#reservedBytes += bytes;
+    return true;
+  }
+
+  release(bytes: number): void {
+    this.#reservedBytes -= bytes;
+  }
+
+  #queueBytes(): number {
+    return this.path.engine.native.queueBytes() + this.#reservedBytes;
+  }
+
+  // --- connections ---
+
+  /** Connections that are open, streaming or not. */
+  get connections(): ReadonlySet<ReactorLink> {
+    return this.#connections;
+  }
+
+  get streams(): number {
+    return this.#streams;
+  }
+
+  admit(connection: ReactorLink): void {
+    this.#connections.add(connection);
+    this.#onConnections(1);
+    this.#counters.connectionsOpened++;
+    this.#sweeper.start();
+  }
+
+  forget(connection: ReactorLink): void {
+    if (this.#connections.delete(connection)) this.#onConnections(-1);
+    if (this.#connections.size === 0) this.#sweeper.stop();
+  }
+
+  /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
+  takeOver(callControlId: string, connection: ReactorLink): void {
+    const before = this.#calls.get(callControlId);
+    this.#calls.set(callControlId, connection);
+    if (before && before !== connection) {
+      this.#counters.takeOvers++;
+      before.end('replaced');
+    } else this.#resumed(callControlId);
+    this.#onCall(callControlId);
+  }
+
+  /** A stream of this call has started on another reactor. */
+  replace(callControlId: string): void {
+    const before = this.#calls.get(callControlId);
+    if (!before) {
+      this.#resumed(callControlId);
+      return;
+    }
+    this.#counters.takeOvers++;
+    before.end('replaced');
+  }
+
+  /**
+   * A stream of this call starts, here or on another reactor, and none is running. Where its last one was dropped here,
+   * it is the platform that has come back (TeXML's enableReconnect): no take-over, and no new call.
+   */
+  #resumed(callControlId: string): void {
+    const nowMs = this.clock.now();
+    const dropped = this.#dropped.take(callControlId, nowMs);
+    if (!dropped) return;
+    this.#counters.resumptions++;
+    const { streamId: stream, reason, atMs } = dropped;
+    this.#log.info(
+      { call: callControlId, stream, reason, gapMs: Math.round(nowMs - atMs) },
+      'a dropped call came back',
+    );
+  }
+
+  /** Where the stream cannot be carried here: why its connection ends. The log says more. */
+  openStream(open: OpenStream): CallStream | StopReason {
+    const { start, inbound, outbound, handlerRate, tracks } = open;
+    const { options } = this;
+    const slot = this.path.engine.native.open({
+      streamId: start.stream_id,
+      startSequence: Number(start.sequence_number),
+      wantsInbound: tracks.includes('inbound'),
+      wantsOutbound: tracks.includes('outbound'),
+      inbound: {
+        encoding: ENCODING_NUMBERS[inbound.encoding],
+        sampleRate: inbound.sampleRate,
+        handlerRate,
+        l16BigEndian: options.l16ByteOrder === 'be',
+        reorderWaitMs: options.reorderWaitMs,
+        gapFillMaxMs: options.gapFillMaxMs,
+        l16OrderAuto: options.l16ByteOrder === 'auto',
+        conceals: options.concealment === 'on',
+      },
+      outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
+    });
+    const stream = this.#makeStream({ host: this, slot, ...open });
+    if (typeof stream === 'string') {
+      this.path.close(slot);
+      return stream;
+    }
+    this.path.open(slot, stream, open.link, open.socket);
+    this.#streams++;
+    this.#onStreams(1);
+    this.#counters.streamsStarted++;
+    this.#groups.count(stream, 1);
+    logStart(this.#log, stream);
+    return stream;
+  }
+
+  /** Not where a codec's library is missing or its workers have as much to do as they can. */
+  #makeStream(setup: StreamSetup): CallStream | StopReason {
+    try {
+      return new CallStream(setup);
+    } catch (error) {
+      this.#counters.streamsNotOpened++;
+      const isFull = error instanceof SidetoneError && error.code === 'SIDETONE_POOL_FULL';
+      const { stream_id: stream, start } = setup.start;
+      const ids = { stream, call: start.call_control_id };
+      if (isFull)
+        this.#log.warn({ ...ids, reason: error.message }, 'a stream was refused: the codec pool is full');
+      else this.#log.error({ ...ids, err: error }, 'a stream could not be opened');
+      return isFull ? 'overloaded' : 'server_closed';
+    }
+  }
+
+  closeStream(stream: CallStream, reason: StopReason): void {
+    this.#groups.count(stream, -1);
+    logEnd(this.#log, stream, reason);
+    if (this.#calls.get(stream.callControlId)?.stream === stream) {
+      this.#calls.delete(stream.callControlId);
+      this.#dropped.ended(stream.callControlId, { streamId: stream.id, reason, atMs: this.clock.now() });
+    }
+    this.path.close(stream.slot);
+    this.#streams--;
+    this.#onStreams(-1);
+    this.#counters.streamsStopped++;
+  }
+
+  expectedOutbound(callControlId: string): OutboundOptions | undefined {
+    return this.#expectedOutbound?.(callControlId);
+  }
+
+  // --- what goes wrong ---
+
+  count(counter: ReactorCounter, times = 1): void {
+    this.#counters[counter] += times;
+  }
+
+  /** A message was refused, of a stream or before there is one. */
+  refused(reason: string, detail: string, stream: LoggedStream | undefined): void {
+    this.#counters.refusedMessages++;
+    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
+    if (!this.#log.isLevelEnabled('debug')) return;
+    this.#log.debug({ ...(stream && callFields(stream)), reason, detail }, 'message refused');
+  }
+
+  handlerFailed(stream: LoggedStream, where: string, cause: unknown): void {
+    this.#counters.handlerFailures++;
+    this.#log.error({ ...callFields(stream), where, err: cause }, "a plugin's handler failed");
+  }
+
+  handlerStalled(stream: LoggedStream, where: string, heldMs: number): void {
+    this.#counters.handlerStalls++;
+    this.#log.warn({ ...callFields(stream), where, heldMs }, "a plugin's handler held the thread");
+  }
+
+  // --- figures ---
+
+  nextMarkNumber(): number {
+    return ++this.#markNumber;
+  }
+
+  /** All counters, the engine's and the reactor's own. */
+  counters(): Record<string, number> {
+    const counters: Record<string, number> = { ...this.path.engine.counters(), ...this.#counters };
+    for (const [name, value] of Object.entries(this.outletCounters)) counters[name]! += value;
+    return counters;
+  }
+
+  /** Refused messages by reason. */
+  refusals(): Record<string, number> {
+    return Object.fromEntries(this.#refusals);
+  }
+
+  /** The oldest first. */
+  *#running(): Generator<CallStream> {
+    for (const { stream } of this.#connections) if (stream && !stream.closed) yield stream;
+  }
+
+  /** Everything at once, with up to `streamsMax` streams one by one. */
+  snapshot(reactor: number, streamsMax = Number.POSITIVE_INFINITY): ReactorSnapshot {
+    const delay = this.#loopDelay;
+    const snapshot: ReactorSnapshot = {
+      reactor,
+      groups: this.#groups.list(),
+      streams: streamSummaries(this.#running(), this.clock.now(), streamsMax),
+      connections: this.#connections.size,
+      counters: this.counters(),
+      refusals: this.refusals(),
+      lateness: [...this.path.engine.native.lateness()],
+      queueBytes: this.#queueBytes(),
+      pool: this.#pool?.stats,
+      eventLoopDelayMs: {
+        p50: beyondSampling(delay.percentile(50)),
+        p99: beyondSampling(delay.percentile(99)),
+        max: beyondSampling(delay.max),
+      },
+    };
+    delay.reset();
+    return snapshot;
+  }
+
+  async close(): Promise<void> {
+    this.#sweeper.stop();
+    this.#loopDelay.disable();
+    this.path.destroy();
+    await this.capture?.close();
+    await this.#pool?.close();
+    if (this.#mp3Used) await closeMp3();
+  }
+}
+
+/** Node's histogram holds whole intervals between two samples, in ns: the delay is what they have too much. */
+function beyondSampling(intervalNs: number): number {
+  return Math.max(0, intervalNs / 1e6 - LOOP_SAMPLE_MS);
+}

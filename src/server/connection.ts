@@ -1,0 +1,472 @@
+/**
+ * One WebSocket: the protocol's state machine.
+ *
+ *   waiting ──start──▶ streaming ──stop──▶ stopped
+ *      └──────────┬─────────┴─────────────────┘
+ *               closed   (from any state: by the peer, by us, by a timeout)
+ *
+ * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
+ */
+import type { StreamCapture } from '../capture/writer.js';
+import type { ReactorCounter } from '../counters.js';
+import { SidetoneError } from '../errors.js';
+import { CODECS, type Format } from '../formats.js';
+import type { Socket } from '../media/path.js';
+import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
+import {
+  type AcceptResult,
+  type AudioOptions,
+  checkHandler,
+  type Plugin,
+  type StopReason,
+} from '../plugin/plugin.js';
+import type { Reactor, ReactorLink } from '../reactor/reactor.js';
+import type { CallStream } from '../stream/stream.js';
+import { outboundOf, wishesIn } from '../telnyx/expectations.js';
+import {
+  AUTH_TOKEN_HEADER,
+  type ConnectedFrame,
+  type DtmfFrame,
+  type ErrorFrame,
+  type MediaFrame,
+  type StartFrame,
+  type Track,
+} from '../telnyx/frames.js';
+import { parseFrame } from '../telnyx/validate.js';
+import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
+
+/** Where a message of this WebSocket goes, kept beside it so that media need not come through the connection. */
+export interface Seat {
+  /** The engine's number of the stream; -1 while there is none, or where the connection must see everything. */
+  slot: number;
+}
+
+/** A token that the server knows. */
+export interface KnownToken {
+  /** The only call it is good for. */
+  readonly callControlId: string | undefined;
+}
+
+/** What the upgrade settled. */
+export interface ConnectionSetup {
+  plugin: Plugin;
+  accepted: AcceptResult;
+  query: URLSearchParams;
+  /** Judges the token of the `connected` frame; absent when the server wants none. */
+  knownToken: ((token: string) => KnownToken | undefined) | undefined;
+  /** The call that the upgrade's token is bound to. */
+  boundCall: string | undefined;
+  /** Told when a token of this connection is not good for its call; absent when the server wants none. */
+  onBadToken?: (() => void) | undefined;
+}
+
+/** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network … */
+const EARLY_MEDIA_MAX = 16;
+/** … in at most 64 KiB: 16 frames of L16 at 48 kHz are 43 KB. */
+const EARLY_BYTES_MAX = 65_536;
+/** Pings and pongs a second: five times the media messages of a call. One in some seconds keeps a connection alive. */
+const CONTROL_FRAMES_MAX = 250;
+
+const ANY_CALL: readonly string[] = [];
+
+/** What counts the ends that are nobody's wish. */
+const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
+  disconnected: 'disconnected',
+  idle_timeout: 'idleTimeouts',
+  protocol_error: 'protocolErrors',
+  server_closed: 'closedByServer',
+  overloaded: 'poolFull',
+};
+
+/** Why the WebSocket layer closed a connection by itself. */
+export type WireFault = 'idle' | 'websocket_frame' | 'websocket_utf8' | 'websocket_too_big';
+
+const CLOSE_CODES: Record<StopReason, number> = {
+  stop: 1000,
+  disconnected: 1000,
+  idle_timeout: 1000,
+  replaced: 1000,
+  closed: 1000,
+  handler_failed: 1011,
+  protocol_error: 1008,
+  server_closed: 1001,
+  // Try again later (RFC 6455's registry).
+  overloaded: 1013,
+};
+
+export class Connection implements ReactorLink {
+  #socket: Socket | undefined;
+  #seat: Seat | undefined;
+  #stream: CallStream | undefined;
+  #slot = -1;
+  #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
+  #messageMs: number; // when the last whole message came that was not plain media
+  /** Undefined unless the server captures its streams. */
+  readonly #capture: StreamCapture | undefined;
+  #early: ArrayBuffer[] | undefined; // media that came before `start`
+  #goodFor: readonly string[]; // calls that this connection's tokens are bound to
+  #earlyBytes = 0;
+  #malformed = 0;
+  #controls = 0; // pings and pongs since …
+  #controlsMs = 0;
+  #congested = false;
+  #endReason: StopReason | undefined;
+
+  constructor(
+    private readonly reactor: Reactor,
+    private readonly setup: ConnectionSetup,
+  ) {
+    this.#messageMs = reactor.clock.now();
+    this.#goodFor = setup.boundCall === undefined ? ANY_CALL : [setup.boundCall];
+    this.#capture = reactor.capture?.begin();
+  }
+
+  /** The WebSocket is open. `seat` is told where its media go. */
+  open(socket: Socket, seat?: Seat): void {
+    this.#socket = socket;
+    this.#seat = seat;
+  }
+
+  get streaming(): boolean {
+    return this.#state === 'streaming';
+  }
+
+  get stream(): CallStream | undefined {
+    return this.#stream;
+  }
+
+  /** One message. `message` is read before this returns and not kept. */
+  message(message: ArrayBuffer, isBinary: boolean): void {
+    this.#capture?.received(message, isBinary);
+    if (isBinary) {
+      this.#messageMs = this.reactor.clock.now();
+      this.reactor.count('binaryMessages');
+    } else if (this.#state !== 'streaming' || !this.reactor.path.receive(this.#slot, message)) {
+      this.unusual(message);
+    }
+  }
+
+  /** A text message that is no plain media frame, as far as the engine can tell at once. */
+  unusual(message: ArrayBuffer): void {
+    this.#messageMs = this.reactor.clock.now();
+    if (this.#state !== 'closed') this.#text(message);
+  }
+
+  /** A ping or a pong. */
+  control(): void {
+    const nowMs = this.reactor.clock.now();
+    if (nowMs - this.#controlsMs >= 1000) {
+      this.#controlsMs = nowMs;
+      this.#controls = 0;
+    }
+    if (++this.#controls > CONTROL_FRAMES_MAX)
+      this.#violation('ping_flood', 'more than pings and pongs need');
+  }
+
+  /** The WebSocket has closed; nothing may be sent any more. */
+  closed(fault?: WireFault): void {
+    this.#socket = undefined;
+    if (this.#endReason === undefined && fault !== undefined && fault !== 'idle') {
+      this.reactor.refused(fault, 'the peer broke the WebSocket protocol (RFC 6455)', this.#stream);
+      this.#endReason = 'protocol_error';
+    }
+    this.#finish(this.#endReason ?? (fault === 'idle' ? 'idle_timeout' : 'disconnected'));
+  }
+
+  // --- StreamLink: what the stream may do to its connection ---
+
+  sendText(text: string): void {
+    this.#send(text);
+  }
+
+  get backlogged(): boolean {
+    const waiting = this.#socket?.getBufferedAmount() ?? 0;
+    return waiting > this.reactor.options.backpressureBytesMax;
+  }
+
+  end(reason: StopReason): void {
+    if (this.#endReason !== undefined || this.#state === 'closed') return;
+    this.#endReason = reason;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#finish(reason);
+    socket?.end(CLOSE_CODES[reason], reason);
+  }
+
+  // --- driven by the reactor ---
+
+  /** One media message out of the send slab; `followed` where the stream wants to know. */
+  sendMedia(message: Uint8Array, followed: boolean): void {
+    if (!this.#socket) return;
+    this.#send(message);
+    if (followed) this.#stream?.mediaSent(message);
+  }
+
+  drained(): void {
+    this.#congested = false;
+    this.#stream?.drained();
+  }
+
+  /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
+  sweep(nowMs: number): void {
+    const mediaMs = this.streaming ? this.reactor.path.engine.native.lastMediaMs(this.#slot) : 0;
+    const idleMs = nowMs - Math.max(this.#messageMs, mediaMs);
+    if (idleMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
+    else this.#stream?.sweep(nowMs);
+  }
+
+  #send(message: string | Uint8Array): void {
+    if (!this.#socket) return;
+    const status = this.#socket.send(message, false, false);
+    this.#capture?.sent(message, status === 2);
+    if (status === 2) this.notSent();
+  }
+
+  /** @internal The WebSocket refused a message, because too much waits to be read by the peer. */
+  notSent(): void {
+    this.reactor.count('messagesDropped');
+    if (this.#congested) return;
+    this.#congested = true;
+    if (this.reactor.options.slowReader === 'close') {
+      this.end('protocol_error');
+      return;
+    }
+    this.#stream?.tell(
+      'onError',
+      new SidetoneError(
+        'SIDETONE_BACKPRESSURE',
+        `the far end reads too slowly: audio is dropped while more than ${this.reactor.options.backpressureBytesMax} ` +
+          'bytes wait to be sent to it',
+      ),
+    );
+  }
+
+  // --- frames that are not plain media ---
+
+  #text(message: ArrayBuffer): void {
+    const parsed = parseFrame(Buffer.from(message).toString('utf8'));
+    if (parsed.kind === 'refused') {
+      this.#refuse(parsed.reason, parsed.detail);
+      return;
+    }
+    if (parsed.kind === 'unknown') {
+      this.reactor.count('unknownEvents');
+      return;
+    }
+    const frame = parsed.frame;
+    if (parsed.unknownKeys) this.reactor.count('unknownKeys', parsed.unknownKeys);
+    if ('sequence_number' in frame && frame.event !== 'media' && frame.event !== 'start' && this.#stream) {
+      this.reactor.path.engine.native.noteSequence(this.#slot, Number(frame.sequence_number));
+    }
+    switch (frame.event) {
+      case 'connected':
+        this.#connected(frame);
+        break;
+      case 'start':
+        this.#start(frame);
+        break;
+      case 'media':
+        this.#media(frame, message);
+        break;
+      case 'dtmf':
+        this.#dtmf(frame);
+        break;
+      case 'mark':
+        this.#stream?.markReturned(frame.mark.name);
+        break;
+      case 'stop':
+        this.#stop();
+        break;
+      case 'error':
+        this.#error(frame);
+        break;
+    }
+  }
+
+  #refuse(reason: string, detail: string): void {
+    this.#malformed++;
+    this.reactor.refused(reason, detail, this.#stream);
+    if (this.#malformed >= this.reactor.options.malformedMax) this.end('protocol_error');
+  }
+
+  /** What no peer in its senses does. */
+  #violation(reason: string, detail: string): void {
+    this.reactor.refused(reason, detail, this.#stream);
+    this.end('protocol_error');
+  }
+
+  #connected(frame: ConnectedFrame): void {
+    const token = frame.connected?.[AUTH_TOKEN_HEADER];
+    if (token === undefined || !this.setup.knownToken) return;
+    const known = this.setup.knownToken(token);
+    if (known?.callControlId !== undefined && !this.#goodFor.includes(known.callControlId)) {
+      this.#goodFor = [...this.#goodFor, known.callControlId];
+    }
+    if (!known || (this.#stream && !this.#isAllowed(this.#stream.callControlId))) this.#unauthorized();
+  }
+
+  /** Tokens of the upgrade and of `connected` must both be good for the call. */
+  #isAllowed(callControlId: string): boolean {
+    return this.#goodFor.every(call => call === callControlId);
+  }
+
+  #unauthorized(): void {
+    this.reactor.count('unauthorized');
+    this.setup.onBadToken?.();
+    this.end('protocol_error');
+  }
+
+  #start(frame: StartFrame): void {
+    if (this.#state !== 'waiting') {
+      this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
+      return;
+    }
+    if (!this.#isAllowed(frame.start.call_control_id)) {
+      this.#unauthorized();
+      return;
+    }
+    const audio: AudioOptions = { ...this.setup.plugin.audio, ...this.setup.accepted.audio };
+    const inbound: Format = {
+      encoding: frame.start.media_format.encoding,
+      sampleRate: frame.start.media_format.sample_rate,
+    };
+    const { mode, outbound } = this.#outbound(inbound, frame);
+    const handlerRate = audio.sampleRate ?? CODECS[inbound.encoding].sampleRate(inbound.sampleRate);
+    const tracks: readonly Track[] =
+      audio.tracks === 'both' ? ['inbound', 'outbound'] : [audio.tracks ?? 'inbound'];
+    const opened = this.reactor.openStream({
+      link: this,
+      start: frame,
+      inbound,
+      outbound,
+      mode,
+      handlerRate,
+      tracks,
+      query: this.setup.query,
+      plugin: this.setup.plugin.name,
+      liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
+      livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
+      socket: this.#capture ? undefined : this.#socket,
+    });
+    if (typeof opened === 'string') {
+      this.end(opened);
+      return;
+    }
+    this.#capture?.streaming(this.setup.plugin.name, inbound, outbound, this.reactor.options.l16ByteOrder);
+    this.#stream = opened;
+    this.#slot = opened.slot;
+    this.#state = 'streaming';
+    if (this.#seat && !this.#capture) this.#seat.slot = opened.slot;
+    this.reactor.takeOver(frame.start.call_control_id, this);
+    this.#startHandler(opened);
+    const early = this.#early;
+    this.#early = undefined;
+    for (const message of early ?? []) this.message(message, false);
+  }
+
+  #startHandler(stream: CallStream): void {
+    try {
+      const { plugin } = this.setup;
+      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
+    } catch (error) {
+      stream.handlerFailed('onStart', error);
+    }
+  }
+
+  /** Query before accept() before plugin before what was asked of Telnyx before server. */
+  #outbound(inbound: Format, start: StartFrame): OutboundFormat {
+    const { accepted, plugin, query } = this.setup;
+    const { outboundMode, outboundCodec } = this.reactor.options;
+    return settleOutbound(inbound, outboundMode, [
+      queryOutbound(query),
+      accepted.outbound,
+      plugin.outbound,
+      outboundOf(wishesIn(start.start.custom_parameters)),
+      this.reactor.expectedOutbound(start.start.call_control_id),
+      outboundCodec,
+    ]);
+  }
+
+  /** A media frame that the engine did not recognise at once: unusually written, early, late or wrong. */
+  #media(frame: MediaFrame, message: ArrayBuffer): void {
+    if (this.#state === 'waiting') {
+      this.reactor.count('earlyMedia');
+      this.#earlyBytes += message.byteLength;
+      this.#early ??= [];
+      if (this.#early.length < EARLY_MEDIA_MAX && this.#earlyBytes <= EARLY_BYTES_MAX) {
+        this.#early.push(message.slice(0));
+      } else {
+        this.#violation('early_media', `media: ${this.#earlyBytes} bytes came before start`);
+      }
+      return;
+    }
+    if (this.#state !== 'streaming') {
+      this.reactor.count('lateMedia');
+      return;
+    }
+    this.reactor.count('mediaParsedFully');
+    const { track, chunk, timestamp, payload } = frame.media;
+    this.reactor.path.nowMs = this.reactor.clock.now();
+    const outcome = this.reactor.path.engine
+      .at(this.reactor.path.nowMs)
+      .receiveParsed(
+        this.#slot,
+        track === 'outbound' ? 1 : 0,
+        Number(frame.sequence_number),
+        Number(chunk),
+        Number(timestamp),
+        Buffer.from(frame.stream_id, 'utf8'),
+        Buffer.from(payload, 'utf8'),
+      );
+    if (outcome === BAD_BASE64) {
+      this.#refuse('bad_base64', `media.payload: ${payload.length} characters: not standard padded base64`);
+    } else if (outcome === FOREIGN_STREAM) {
+      this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
+    } else {
+      this.reactor.path.wake();
+      this.#stream!.deliver(outcome);
+    }
+  }
+
+  #dtmf(frame: DtmfFrame): void {
+    const at = frame.occurred_at === undefined ? new Date() : new Date(frame.occurred_at);
+    this.#stream?.tell('onDtmf', frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
+  }
+
+  #error(frame: ErrorFrame): void {
+    const { code, title, detail } = frame.payload;
+    this.reactor.count('telnyxErrors');
+    this.#stream?.tell(
+      'onError',
+      new SidetoneError('SIDETONE_TELNYX_ERROR', `Telnyx: ${code} ${title}: ${detail}`),
+    );
+  }
+
+  #stop(): void {
+    if (this.#state !== 'streaming') return;
+    this.#closeStream('stop');
+    this.#state = 'stopped';
+  }
+
+  #finish(reason: StopReason): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'waiting' && reason !== 'overloaded') this.reactor.count('closedBeforeStart');
+    const counter = END_COUNTERS[reason];
+    if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
+    this.#closeStream(reason);
+    this.#state = 'closed';
+    this.#capture?.closed(reason);
+    this.#early = undefined;
+    this.reactor.forget(this);
+  }
+
+  #closeStream(reason: StopReason): void {
+    if (this.#state !== 'streaming') return;
+    this.#state = 'stopped';
+    const stream = this.#stream!;
+    stream.finish(reason);
+    this.reactor.closeStream(stream, reason);
+    this.#slot = -1;
+    if (this.#seat) this.#seat.slot = -1;
+  }
+}

@@ -1,0 +1,42 @@
+import type { Clock } from '../clock.js';
+import type { Reactor } from '../reactor/reactor.js';
+
+/** A reactor on its way out. */
+export interface Drain {
+  /** All its connections are closed. */
+  done: Promise<void>;
+  /** Closes what is left at once. */
+  hurry(): void;
+}
+
+const POLL_MS = 50;
+
+/**
+ * Lets running calls end by themselves for up to `timeoutMs`, then closes the rest with 1001. Connections without a
+ * stream (the call was not answered yet, or is over) are closed at once. New ones must be refused by then.
+ */
+export function drain(reactor: Reactor, clock: Clock, timeoutMs: number): Drain {
+  const { connections } = reactor;
+  let hurry = (): void => {};
+  for (const connection of [...connections]) if (!connection.streaming) connection.end('server_closed');
+  const emptied = new Promise<void>(resolve => {
+    if (connections.size === 0) {
+      resolve();
+      return;
+    }
+    const stopPolling = clock.every(POLL_MS, () => connections.size === 0 && finish());
+    const cancelDeadline = clock.after(timeoutMs, () => finish());
+    const finish = (): void => {
+      stopPolling();
+      cancelDeadline();
+      resolve();
+    };
+    hurry = finish;
+  });
+  const done = emptied.then(async () => {
+    for (const connection of [...connections]) connection.end('server_closed');
+    // What was sent last (close frames, the handlers' goodbyes) leaves before the loop is let go.
+    await new Promise(resolve => setImmediate(resolve));
+  });
+  return { done, hurry: () => hurry() };
+}

@@ -1,0 +1,88 @@
+/** The thread of a ThreadLane: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { SidetoneError } from '../errors.js';
+import { createLog } from '../log.js';
+import { native } from '../native/addon.js';
+import { loadPlugins } from '../plugin/loader.js';
+import { BEAT_MS } from './heartbeats.js';
+import { LocalLane } from './lane.js';
+import { SharedState } from './shared-state.js';
+import { containStrays } from './strays.js';
+import type { FromLane, LaneThreadData, ToLane } from './thread-lane.js';
+import type { WebhookJudge } from './webhook-route.js';
+
+const port = parentPort!;
+const { index, options, state: memory } = workerData as LaneThreadData;
+const state = new SharedState(options.streamsMax, options.reactors, memory);
+const log = createLog(options.logLevel).child({ reactor: index });
+const post = (message: FromLane): void => port.postMessage(message);
+
+// Webhooks are judged in the main thread, for it alone knows all that have come.
+const judged = new Map<number, (reply: { status: number; body: string }) => void>();
+let webhooks = 0;
+const webhook: WebhookJudge = (headers, body) =>
+  new Promise(resolve => {
+    const id = webhooks++;
+    judged.set(id, resolve);
+    post({ kind: 'webhook', id, headers, body });
+  });
+
+native.closeSocketsAtEnd(state.words, state.lane(index).places);
+
+/** What a plugin's process.exit() throws, because that function must not come back. */
+class ThreadEnds extends Error {
+  override readonly name = 'ThreadEnds';
+}
+
+// At once it would leave the callers without a close frame: the main thread closes this lane first.
+process.exit = (code?: number | string | null): never => {
+  post({ kind: 'ending', code: Number(code ?? process.exitCode ?? 0) });
+  throw new ThreadEnds('process.exit: ends this reactor, when its calls are closed');
+};
+
+try {
+  const plugins = await loadPlugins(options.plugins);
+  const lane = new LocalLane(
+    {
+      index,
+      options,
+      state,
+      log,
+      onCall: callControlId => post({ kind: 'call', callControlId }),
+      webhook,
+    },
+    plugins,
+  );
+  containStrays({
+    plugins,
+    log,
+    count: () => lane.reactor.count('strayErrors'),
+    ignore: error => error instanceof ThreadEnds,
+  });
+  await lane.warmed;
+  setInterval(() => state.lane(index).beat(), BEAT_MS).unref();
+  const answer = async (message: ToLane): Promise<void> => {
+    if (message.verb === 'webhookReply') {
+      judged.get(message.id)?.(message);
+      judged.delete(message.id);
+      return;
+    }
+    const { verb, id } = message;
+    try {
+      const result = await (lane[verb] as (...args: unknown[]) => unknown).apply(lane, message.args);
+      post({ kind: 'result', id, result });
+    } catch (error) {
+      log.error({ err: error, verb }, 'a reactor could not do what it was asked');
+      const code = error instanceof SidetoneError ? error.code : undefined;
+      post({ kind: 'refused', id, code, message: (error as Error).message });
+    }
+    // Nothing holds the thread's loop any more, so it ends by itself.
+    if (verb === 'close') port.close();
+  };
+  port.on('message', (message: ToLane) => void answer(message));
+  post({ kind: 'ready', door: lane.listener.descriptor() });
+} catch (error) {
+  const code = error instanceof SidetoneError ? error.code : 'SIDETONE_PLUGIN_INVALID';
+  post({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });
+  port.close();
+}

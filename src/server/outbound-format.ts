@@ -1,0 +1,54 @@
+/** What a stream sends: settled once, at its start. */
+
+import {
+  CODECS,
+  type Encoding,
+  type Format,
+  isEncoding,
+  type OutboundMode,
+  type OutboundOptions,
+} from '../formats.js';
+
+export interface OutboundFormat {
+  mode: OutboundMode;
+  outbound: Format;
+}
+
+/**
+ * Encoding, rate and mode each as the first of `wishes` has it that names it at all; what is undefined there, or named by
+ * none, is what comes in.
+ * @param wishes the most important first
+ */
+export function settleOutbound(
+  inbound: Format,
+  defaultMode: OutboundMode,
+  wishes: readonly (OutboundOptions | undefined)[],
+): OutboundFormat {
+  const wanted: OutboundOptions = Object.assign({}, ...wishes.toReversed());
+  const mode = wanted.mode ?? defaultMode;
+  // Files do not pass through the engine: of what it has, the least.
+  if (mode === 'mp3') return { mode, outbound: { encoding: 'PCMU', sampleRate: 8000 } };
+  const encoding = wanted.encoding ?? inbound.encoding;
+  // The rate may have been given for another encoding.
+  const { sampleRate } = wanted;
+  if (sampleRate !== undefined && CODECS[encoding].announcedRates.includes(sampleRate)) {
+    return { mode, outbound: { encoding, sampleRate } };
+  }
+  if (encoding === inbound.encoding) return { mode, outbound: inbound };
+  return { mode, outbound: { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 } };
+}
+
+/** What a stream_url's query asks to be sent: `?outbound=L16&outbound_rate=16000`, `?mode=mp3`. */
+export function queryOutbound(query: URLSearchParams): OutboundOptions {
+  const options: { mode?: OutboundMode; encoding?: Encoding; sampleRate?: number } = {};
+  const mode = query.get('mode')?.toLowerCase();
+  if (mode === 'rtp' || mode === 'mp3') options.mode = mode;
+  const encoding = query.get('outbound')?.toUpperCase();
+  if (isEncoding(encoding)) options.encoding = encoding;
+  const sampleRate = Number(query.get('outbound_rate') ?? Number.NaN);
+  const known = options.encoding
+    ? CODECS[options.encoding].announcedRates
+    : [8000, 16000, 22050, 24000, 48000];
+  if (known.includes(sampleRate)) options.sampleRate = sampleRate;
+  return options;
+}

@@ -1,0 +1,36 @@
+/** What a process does for its server that is the server's own: `sidetone serve`, and whoever calls `guardProcess()`. */
+import { hostname } from 'node:os';
+import type { Logger } from '../log.js';
+import { native } from '../native/addon.js';
+import { BEAT_MS, STUCK_MS } from './heartbeats.js';
+import { PROCESS_PLACES, type SharedState } from './shared-state.js';
+
+/**
+ * Has the main thread watched from outside of it, for what is stuck can neither notice that nor hear of a signal: the log
+ * tells, and the drain's deadline ends the process whatever its threads do.
+ */
+export function watchMainThread(state: SharedState, log: Logger, drainTimeoutMs: number): void {
+  state.beat();
+  setInterval(() => state.beat(), BEAT_MS).unref();
+  native.watchProcess(
+    state.words,
+    PROCESS_PLACES,
+    { stuckMs: STUCK_MS, drainMs: drainTimeoutMs },
+    {
+      stuck: logLine(log, 'error', 'the main thread is stuck: a plugin may hold it'),
+      turns: logLine(log, 'warn', 'the main thread turns again'),
+      deadline: logLine(
+        log,
+        'fatal',
+        'the process is ended by force: it has not ended by the deadline of the drain',
+      ),
+    },
+  );
+}
+
+/** A line as the logger would write it, for a thread that has none. Empty where it is not to be logged. */
+function logLine(log: Logger, level: 'error' | 'warn' | 'fatal', msg: string): string {
+  if (!log.isLevelEnabled(level)) return '';
+  const line = { level: log.levels.values[level], time: 'TIME', pid: process.pid, hostname: hostname(), msg };
+  return JSON.stringify(line);
+}

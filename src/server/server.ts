@@ -1,0 +1,310 @@
+/** A server: its lanes, its listening socket, its life from listen() to the last call's end. */
+import { EventEmitter } from 'node:events';
+import { type Admin, createAdmin } from '../admin/admin.js';
+import { systemClock } from '../clock.js';
+import { SidetoneError } from '../errors.js';
+import { createLog, type Logger } from '../log.js';
+import {
+  type Credentials,
+  type ResolvedOptions,
+  resolveCredentials,
+  resolveOptions,
+  type ServerOptions,
+} from '../options/options.js';
+import { loadPlugins } from '../plugin/loader.js';
+import type { Plugin } from '../plugin/plugin.js';
+import type { ReactorSnapshot } from '../reactor/snapshot.js';
+import { StreamExpectations } from '../telnyx/expectations.js';
+import { streamsByDescriptors } from './descriptors.js';
+import type { Lane, LaneSetup } from './lane.js';
+import { noneWell, type ReactorHealth } from './lane-keeper.js';
+import { Lanes } from './lanes.js';
+import { watchMainThread } from './process-guard.js';
+import { SharedState } from './shared-state.js';
+import { containStrays } from './strays.js';
+import { checkTlsFiles } from './tls-files.js';
+import { Webhooks, type WebhooksSetup } from './webhooks.js';
+
+export class Server extends EventEmitter {
+  readonly options: ResolvedOptions;
+  readonly log: Logger;
+  /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
+  readonly expectations = new StreamExpectations({
+    clock: systemClock,
+    onChange: (callControlId, wishes) => {
+      for (const lane of this.#lanes?.all ?? []) lane.expect(callControlId, wishes);
+    },
+  });
+  readonly #plugins: readonly Plugin[];
+  readonly #streamsMax: number;
+  readonly #state: SharedState;
+  readonly #webhooks: Webhooks | undefined;
+  #lanes: Lanes | undefined;
+  #admin: Admin | undefined;
+  #credentials: Credentials;
+  #tlsDigest: string | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+  /** Counted in this thread where no reactor runs in it. */
+  #strayErrors = 0;
+  #port = 0;
+  #listening = false;
+  #opening: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | undefined;
+
+  /** @internal Use createServer. */
+  constructor(options: ResolvedOptions, log: Logger, plugins: readonly Plugin[]) {
+    super();
+    this.options = options;
+    this.log = log;
+    this.#plugins = plugins;
+    this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
+    this.#state = new SharedState(this.#streamsMax, options.reactors);
+    this.#credentials = { authToken: options.authToken, tls: options.tls };
+    this.#webhooks = this.#makeWebhooks();
+  }
+
+  /** The port it listens on; 0 before `listen`. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** The admin port; 0 before `listen` or without one. */
+  get adminPort(): number {
+    return this.#admin?.port ?? 0;
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#state.connectionCount;
+  }
+
+  /** Streams that are running. */
+  get streams(): number {
+    return this.#state.streamCount;
+  }
+
+  /** Streams beyond which upgrades are refused: `options.streamsMax`, or fewer where there are not as many descriptors. */
+  get streamsMax(): number {
+    return this.#streamsMax;
+  }
+
+  /** Whether a new stream would be taken. */
+  get ready(): boolean {
+    return this.#port !== 0 && this.#state.admits() && !noneWell(this.reactorHealth);
+  }
+
+  /** Of each reactor: whether it works, is stuck or has ended, and how often it was started anew. Empty before `listen`. */
+  get reactorHealth(): ReactorHealth[] {
+    return this.#lanes?.health ?? [];
+  }
+
+  get draining(): boolean {
+    return this.#state.draining;
+  }
+
+  /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
+  async snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
+    const snapshots = (await this.#lanes?.snapshot(streamsMax)) ?? [];
+    const [first] = snapshots;
+    if (!first) return snapshots;
+    const counters = { ...first.counters };
+    const ofThisThread = { ...this.#webhooks?.counters(), strayErrors: this.#strayErrors };
+    for (const [name, value] of Object.entries(ofThisThread)) counters[name] = (counters[name] ?? 0) + value;
+    return [{ ...first, counters }, ...snapshots.slice(1)];
+  }
+
+  /**
+   * Listens on `options.adminPort` and `options.port`; neither stays open when the other cannot be had.
+   * @throws SidetoneError SIDETONE_PORT_IN_USE; SIDETONE_BAD_OPTION for an address that is not this machine's;
+   *   SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too late; with several reactors also what
+   *   createServer throws
+   */
+  async listen(): Promise<this> {
+    if (this.#closed) {
+      throw new SidetoneError('SIDETONE_SERVER_CLOSED', 'listen: this server is closed: make another one');
+    }
+    if (this.#listening) {
+      const problem = `listen: port ${this.options.port}: this server listens or is about to: make another for another port`;
+      throw new SidetoneError('SIDETONE_SERVER_LISTENING', problem);
+    }
+    this.#listening = true;
+    const { admin, adminHost, adminPort } = this.options;
+    try {
+      if (admin) this.#admin = await createAdmin(this, { host: adminHost, port: adminPort });
+      this.#opening = this.#openLanes();
+      await this.#opening;
+    } catch (error) {
+      await this.#closeAdmin();
+      this.#listening = false;
+      throw error;
+    }
+    if (this.#streamsMax < this.options.streamsMax) {
+      const problem = 'the file descriptors allow fewer streams than streamsMax: raise `ulimit -n`';
+      this.log.warn({ streams: this.#streamsMax, streamsMax: this.options.streamsMax }, problem);
+    }
+    return this;
+  }
+
+  async #openLanes(): Promise<void> {
+    if (this.options.tls) this.#tlsDigest = checkTlsFiles(this.options.tls);
+    const lanes = new Lanes({
+      options: this.options,
+      plugins: this.#plugins,
+      state: this.#state,
+      laneSetup: index => this.#laneSetup(index),
+      onLane: lane => this.#tellExpectations(lane),
+    });
+    this.#lanes = lanes;
+    try {
+      this.#port = await lanes.listen();
+    } catch (error) {
+      this.#lanes = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Takes no new streams, waits for running ones to end by themselves for up to `drainTimeoutMs`, then closes the rest
+   * with 1001. A second call closes them at once.
+   * @throws SidetoneError SIDETONE_SERVER_CLOSED, when all is closed, where a reactor's thread was stuck and had to be ended
+   *   by force
+   */
+  close(): Promise<void> {
+    if (this.#closed) {
+      this.#state.hurry();
+      this.#lanes?.hurry();
+    } else this.#closed = this.#drain();
+    return this.#closed;
+  }
+
+  async #drain(): Promise<void> {
+    this.#state.drain();
+    // It is listen() that tells what went wrong there.
+    await this.#opening.catch(() => {});
+    try {
+      await this.#lanes?.drain();
+      await this.#lanes?.close();
+    } finally {
+      // Last: until now it has answered that the server is draining.
+      await this.#closeAdmin();
+      this.emit('close');
+    }
+  }
+
+  /**
+   * New connections need these tokens and see this certificate, whose files are read again; running calls go on.
+   * @throws SidetoneError SIDETONE_BAD_OPTION for what cannot be read or must not change while it runs: the server keeps
+   *   what it has
+   */
+  reload(credentials: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
+    // One after the other: the last one called is the one that stays.
+    this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload(credentials));
+    return this.#reloading;
+  }
+
+  async #reload({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
+    const next: Credentials = { ...this.#credentials, ...resolveCredentials({ authToken, tls }) };
+    const fail = (problem: string): never => {
+      throw new SidetoneError(
+        'SIDETONE_BAD_OPTION',
+        `${problem} while the server runs: start it anew for that`,
+      );
+    };
+    if ((next.tls === undefined) !== (this.#credentials.tls === undefined))
+      fail('tls: cannot be turned on or off');
+    if (next.authToken === undefined && this.#credentials.authToken !== undefined) {
+      fail('authToken: missing: the door cannot be opened to all');
+    }
+    const digest = next.tls && checkTlsFiles(next.tls);
+    await this.#lanes?.reload(next, digest !== this.#tlsDigest);
+    this.#credentials = next;
+    this.#tlsDigest = digest;
+  }
+
+  /**
+   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that are
+   * thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and counted
+   * (`strayErrors`) and no longer end the process. And the main thread is watched: that it is stuck is logged, and a process
+   * that has not ended soon after the drain's deadline (counted from SIGTERM or SIGINT, or close()) is ended with code 1.
+   * Call it once, after listening to SIGTERM and SIGINT.
+   */
+  guardProcess(): void {
+    const { options, log } = this;
+    const count = (): void => {
+      this.#strayErrors++;
+    };
+    containStrays({ plugins: this.#plugins, log, count });
+    watchMainThread(this.#state, log, options.drainTimeoutMs);
+  }
+
+  async #closeAdmin(): Promise<void> {
+    await this.#admin?.close();
+    this.#admin = undefined;
+  }
+
+  #laneSetup(index: number): LaneSetup {
+    return {
+      index,
+      options: this.options,
+      state: this.#state,
+      log: this.log,
+      onCall: callControlId => {
+        this.#webhooks?.started(callControlId, index);
+        for (let other = 0; other < this.options.reactors; other++) {
+          if (other !== index) this.#lanes?.get(other)?.replace(callControlId);
+        }
+      },
+      webhook: this.#webhooks && ((headers, body) => this.#webhooks!.judge(headers, body)),
+    };
+  }
+
+  #tellExpectations(lane: Lane): void {
+    for (const [callControlId, wishes] of this.expectations.entries()) lane.expect(callControlId, wishes);
+  }
+
+  #makeWebhooks(): Webhooks | undefined {
+    const { options, log, expectations } = this;
+    if (!options.webhooks) {
+      if (!options.answer) return undefined;
+      const problem = 'incoming calls are announced by webhooks: give webhooks.publicKey too';
+      throw new SidetoneError('SIDETONE_BAD_OPTION', `answer: ${options.answer.streamUrl}: ${problem}`);
+    }
+    const setup: WebhooksSetup = {
+      options,
+      plugins: this.#plugins,
+      expectations,
+      clock: systemClock,
+      log,
+      admits: () => this.ready,
+      laneOf: place => this.#lanes?.get(place ?? -1),
+    };
+    return new Webhooks(setup, options.webhooks.publicKey);
+  }
+}
+
+/**
+ * Makes a server; `listen()` starts it.
+ * @throws SidetoneError SIDETONE_BAD_OPTION, SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID
+ */
+export async function createServer(options: ServerOptions = {}): Promise<Server> {
+  const resolved = resolveOptions(options);
+  if (resolved.tls) checkTlsFiles(resolved.tls);
+  if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
+  const byName = resolved.plugins.every(plugin => typeof plugin === 'string');
+  if (resolved.reactors > 1 && !byName) {
+    throw new SidetoneError(
+      'SIDETONE_BAD_OPTION',
+      'plugins: a definition cannot go to the threads of several reactors: give its file or package name instead',
+    );
+  }
+  const plugins = await loadPlugins(resolved.plugins);
+  const names = plugins.map(plugin => plugin.name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new SidetoneError(
+      'SIDETONE_BAD_OPTION',
+      `plugins: ${twice}: given twice; give each plugin its own name`,
+    );
+  }
+  return new Server(resolved, createLog(resolved.logLevel), plugins);
+}

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { RawSocket } from '../helpers/raw-socket.js';
+import { serveChild } from '../helpers/serve-child.js';
+import { eventually, hangUp, longCall } from '../helpers/servers.js';
+
+afterEach(() => RawSocket.destroyAll());
+
+test('reactors without calls go on refusing new ones while the calls of another end', async () => {
+  const child = await serveChild(['--reactors', '3']);
+  try {
+    const call = await longCall(`ws://127.0.0.1:${child.port}/echo`);
+    child.process.kill('SIGTERM');
+    await eventually(() => child.output().includes('"msg":"draining"'), 'the drain');
+    // Connections are dealt in turn: each reactor gets some, also when all others have nothing to do any more.
+    for (let i = 0; i < 12; i++) {
+      const socket = await RawSocket.open(child.port, { path: '/echo' });
+      assert.equal(socket.status, 503);
+      socket.destroy();
+    }
+    // The call has lived through all of it.
+    await hangUp(call);
+    assert.deepEqual(await child.exit, { code: 0, signal: null });
+  } finally {
+    await child.kill();
+  }
+});
