@@ -11,14 +11,14 @@ export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export { type ErrorCode, SidetoneError } from './errors.js';
 export { ENCODINGS, type Encoding, type OutboundOptions, SAMPLE_RATES } from './formats.js';
 export type { ServerOptions } from './options/options.js';
-export {
-  type AcceptResult,
-  type AudioOptions,
-  definePlugin,
-  type Plugin,
-  type StopReason,
-  type StreamHandler,
-  type StreamRequest,
+export { definePlugin } from './plugin/define.js';
+export type {
+  AcceptResult,
+  AudioOptions,
+  Plugin,
+  StopReason,
+  StreamHandler,
+  StreamRequest,
 } from './plugin/plugin.js';
 export type {
   AudioFrame,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '../src/clock.js';
 import { createDecoder, createEncoder } from '../src/codecs/create.js';
-import { createLog } from '../src/log.js';
+import { createLog } from '../src/log/log.js';
 import { resolveOptions } from '../src/options/options.js';
 import echo from '../src/plugins/echo.js';
 import { Reactor } from '../src/reactor/reactor.js';

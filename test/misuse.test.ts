@@ -21,7 +21,7 @@ import {
   Simulator,
   type Stream,
 } from '../src/index.js';
-import { checkHandler } from '../src/plugin/plugin.js';
+import { checkHandler } from '../src/plugin/define.js';
 import { RawSocket } from './helpers/raw-socket.js';
 import { eventually, startedCall, startServer, stopServer, url } from './helpers/servers.js';
 import { payloads, type WireCall } from './helpers/telnyx-messages.js';

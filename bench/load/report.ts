@@ -1,7 +1,12 @@
 /** The harness' findings as one page with plots, and the plots as files for the README. */
 
-import type { Distribution } from '../../src/load/result.js';
-import { barChart, lineChart, quantileChart, type Series } from '../../src/report/charts.js';
+import {
+  barChart,
+  type Distribution,
+  lineChart,
+  quantileChart,
+  type Series,
+} from '../../src/report/charts.js';
 import { figure, heading, page, paragraph, table } from '../../src/report/page.js';
 import { bytesPerStream, type Findings, of, type Row } from './goals.js';
 import { cpuUs, type Sample, spread } from './measure.js';

@@ -4,9 +4,9 @@
  */
 import type { Bench } from 'tinybench';
 import { systemClock } from '../../src/clock.js';
-import { createLog } from '../../src/log.js';
+import { createLog } from '../../src/log/log.js';
 import { resolveOptions } from '../../src/options/options.js';
-import { definePlugin } from '../../src/plugin/plugin.js';
+import { definePlugin } from '../../src/plugin/define.js';
 import { Reactor } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';
 import { decodeUlaw } from '../load/baselines/g711.js';

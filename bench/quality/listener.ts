@@ -3,7 +3,7 @@
  * file in the custom parameter `heard`: PCM without a header, and beside it (.json) what came when.
  */
 import { writeFileSync } from 'node:fs';
-import { definePlugin } from '../../src/plugin/plugin.js';
+import { definePlugin } from '../../src/plugin/define.js';
 
 /** What lies in the .json file. */
 export interface Heard {

@@ -1,8 +1,7 @@
 /** Where the admin port's figures come from. */
 import { type Clock, systemClock } from '../clock.js';
 import type { ResolvedOptions } from '../options/options.js';
-import type { ReactorSnapshot } from '../reactor/snapshot.js';
-import { noneWell, type ReactorHealth } from '../server/lane-keeper.js';
+import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 
 /** What the admin port needs of a server. */
 export interface AdminSource {

@@ -1,7 +1,12 @@
 /** The figures of a server as JSON. */
 
-import { groupKey, type ReactorSnapshot, type StreamGroup, type StreamSummary } from '../reactor/snapshot.js';
-import type { LaneHealth } from '../server/lane-keeper.js';
+import {
+  groupKey,
+  type LaneHealth,
+  type ReactorSnapshot,
+  type StreamGroup,
+  type StreamSummary,
+} from '../reactor/snapshot.js';
 import { version } from '../version.js';
 import { type Concern, concerns } from './concerns.js';
 import type { History, LastMinute } from './history.js';

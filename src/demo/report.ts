@@ -2,8 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CODECS } from '../formats.js';
-import type { Distribution } from '../load/result.js';
-import { quantileChart } from '../report/charts.js';
+import { type Distribution, quantileChart } from '../report/charts.js';
 import { type Cell, figure, heading, page, paragraph, provenance, table, verdict } from '../report/page.js';
 import { latencies } from '../simulator/echo.js';
 import type { CallResult } from '../simulator/result.js';

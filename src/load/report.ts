@@ -1,7 +1,7 @@
 /** What a load run found, for people: lines for a terminal, one HTML file with plots. */
-import { lineChart, quantileChart } from '../report/charts.js';
+import { type Distribution, lineChart, quantileChart } from '../report/charts.js';
 import { figure, heading, page, paragraph, provenance, table, verdict } from '../report/page.js';
-import type { CpuPerStreamSecond, Distribution, LoadResult, TimelinePoint } from './result.js';
+import type { CpuPerStreamSecond, LoadResult, TimelinePoint } from './result.js';
 import { p99Of, type RampResult } from './run.js';
 
 const us = (cpu: CpuPerStreamSecond): string =>

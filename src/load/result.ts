@@ -1,19 +1,8 @@
 /** What a load run found, in the units people read. */
+
 import type { Encoding } from '../formats.js';
 import type { LoadProgress, NativeHistogram, NativeLoadOptions, NativeLoadResult } from '../native/load.js';
-
-export interface Distribution {
-  count: number;
-  minMs: number;
-  meanMs: number;
-  p50Ms: number;
-  p90Ms: number;
-  p99Ms: number;
-  p999Ms: number;
-  maxMs: number;
-  /** Lowest value (ms), width (ms) and count of each bucket that holds any, ascending: a quantile is right to 1.6 %. */
-  buckets: [lowMs: number, widthMs: number, count: number][];
-}
+import type { Distribution } from '../report/charts.js';
 
 /** Processor time for one stream during one second, in µs. 1,000,000 divided by it is how many streams fill a core. */
 export interface CpuPerStreamSecond {

@@ -2,10 +2,10 @@
 
 import type { Clock } from '../clock.js';
 import type { OutletCounter, ReactorCounter } from '../counters.js';
+import type { LoggedStream } from '../log/call-log.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
 import type { CodecPool } from '../pool/pool.js';
-import type { LoggedStream } from '../reactor/call-log.js';
 import type { MediaPath } from './path.js';
 
 export interface StreamHost {

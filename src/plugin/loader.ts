@@ -4,7 +4,8 @@ import { isAbsolute, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createJiti } from 'jiti';
 import { SidetoneError } from '../errors.js';
-import { definePlugin, type Plugin } from './plugin.js';
+import { definePlugin } from './define.js';
+import type { Plugin } from './plugin.js';
 
 const files = new WeakMap<Plugin, string>();
 

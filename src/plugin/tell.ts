@@ -1,5 +1,5 @@
-import type { Logger } from '../log.js';
-import { eventFields } from '../reactor/call-log.js';
+import { eventFields } from '../log/call-log.js';
+import type { Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import type { Plugin } from './plugin.js';
 

@@ -1,4 +1,4 @@
-import { definePlugin } from '../plugin/plugin.js';
+import { definePlugin } from '../plugin/define.js';
 
 /** Plays what it hears, frame by frame. PCMU, PCMA and L16 come back byte for byte. */
 export default definePlugin({

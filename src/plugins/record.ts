@@ -3,7 +3,8 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WavWriter } from '../audio/wav.js';
 import { SidetoneError } from '../errors.js';
-import { definePlugin, type Plugin, type StopReason, type StreamHandler } from '../plugin/plugin.js';
+import { definePlugin } from '../plugin/define.js';
+import type { Plugin, StopReason, StreamHandler } from '../plugin/plugin.js';
 import type { AudioFrame, PlayedFrame, Stream } from '../plugin/stream.js';
 
 export interface RecordOptions {

@@ -4,7 +4,8 @@ import { parseWav } from '../audio/wav.js';
 import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, SAMPLE_RATES } from '../formats.js';
-import { definePlugin, type Plugin } from '../plugin/plugin.js';
+import { definePlugin } from '../plugin/define.js';
+import type { Plugin } from '../plugin/plugin.js';
 
 export interface SpeakOptions {
   /** A WAV file: 16 bit, at one of SAMPLE_RATES; of stereo the left channel is played. Default: a built-in phrase. */

@@ -1,5 +1,6 @@
 import { CODECS } from '../formats.js';
-import { definePlugin, type Plugin, type StreamRequest } from '../plugin/plugin.js';
+import { definePlugin } from '../plugin/define.js';
+import type { Plugin, StreamRequest } from '../plugin/plugin.js';
 
 const HZ_MIN = 50;
 const HZ_MAX = 3400;

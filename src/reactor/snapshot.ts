@@ -49,6 +49,22 @@ export interface ReactorSnapshot {
   eventLoopDelayMs: { p50: number; p99: number; max: number };
 }
 
+/** `stuck`: its thread does not turn; `ended`: a new one is about to take its place. */
+export type LaneHealth = 'well' | 'stuck' | 'ended';
+
+/** What a server tells of one of its reactors. */
+export interface ReactorHealth {
+  reactor: number;
+  health: LaneHealth;
+  /** Threads that have taken the place of one that ended. */
+  restarts: number;
+}
+
+/** Whether no reactor takes connections. False of a server that has none yet. */
+export function noneWell(reactors: readonly ReactorHealth[]): boolean {
+  return reactors.length > 0 && reactors.every(({ health }) => health !== 'well');
+}
+
 export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'streams'>): string {
   return `${inbound} ${outbound} ${plugin}`;
 }

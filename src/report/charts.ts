@@ -1,6 +1,5 @@
 /** The plots of a load report, as SVG text: legible on a white page and on a dark one (they bring their own ground). */
 import type { EChartsOption, SeriesOption } from 'echarts';
-import type { Distribution } from '../load/result.js';
 
 const WIDTH = 860;
 const HEIGHT = 420;
@@ -15,6 +14,20 @@ export const COLOURS = ['#0072b2', '#d55e00', '#e69f00', '#009e73', '#cc79a7', '
 /** With more points than this, symbols would hide the line. */
 const SYMBOL_POINTS_MAX = 40;
 const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'roundRect', 'arrow'];
+
+/** How a measured time is spread, in ms. */
+export interface Distribution {
+  count: number;
+  minMs: number;
+  meanMs: number;
+  p50Ms: number;
+  p90Ms: number;
+  p99Ms: number;
+  p999Ms: number;
+  maxMs: number;
+  /** Lowest value (ms), width (ms) and count of each bucket that holds any, ascending: a quantile is right to 1.6 %. */
+  buckets: [lowMs: number, widthMs: number, count: number][];
+}
 
 export interface Series {
   name: string;

@@ -13,13 +13,8 @@ import { SidetoneError } from '../errors.js';
 import { CODECS, type Format } from '../formats.js';
 import type { Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
-import {
-  type AcceptResult,
-  type AudioOptions,
-  checkHandler,
-  type Plugin,
-  type StopReason,
-} from '../plugin/plugin.js';
+import { checkHandler } from '../plugin/define.js';
+import type { AcceptResult, AudioOptions, Plugin, StopReason } from '../plugin/plugin.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
 import { outboundOf, wishesIn } from '../telnyx/expectations.js';

@@ -2,31 +2,22 @@
  * Keeps one lane's thread: notices within two seconds when it is stuck and when it turns again, and starts a new one in the
  * place of one that has ended.
  */
+
 import type { Clock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials } from '../options/options.js';
-import { addCounters, noFigures, type ReactorSnapshot } from '../reactor/snapshot.js';
+import {
+  addCounters,
+  type LaneHealth,
+  noFigures,
+  type ReactorHealth,
+  type ReactorSnapshot,
+} from '../reactor/snapshot.js';
 import { watchHeartbeats } from './heartbeats.js';
 import type { LaneSetup } from './lane.js';
 import type { LaneState } from './shared-state.js';
 import { type LaneEnd, ThreadLane } from './thread-lane.js';
-
-/** `stuck`: its thread does not turn; `ended`: a new one is about to take its place. */
-export type LaneHealth = 'well' | 'stuck' | 'ended';
-
-/** What a server tells of one of its reactors. */
-export interface ReactorHealth {
-  reactor: number;
-  health: LaneHealth;
-  /** Threads that have taken the place of one that ended. */
-  restarts: number;
-}
-
-/** Whether no reactor takes connections. False of a server that has none yet. */
-export function noneWell(reactors: readonly ReactorHealth[]): boolean {
-  return reactors.length > 0 && reactors.every(({ health }) => health !== 'well');
-}
 
 export interface KeeperSetup {
   lane: LaneSetup;

@@ -1,7 +1,7 @@
 /** The thread of a ThreadLane: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SidetoneError } from '../errors.js';
-import { createLog } from '../log.js';
+import { createLog } from '../log/log.js';
 import { native } from '../native/addon.js';
 import { loadPlugins } from '../plugin/loader.js';
 import { BEAT_MS } from './heartbeats.js';

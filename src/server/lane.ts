@@ -1,6 +1,6 @@
 /** A lane is a reactor and what it needs around it. A server has one in its own thread, or several in threads of their own. */
 import { systemClock } from '../clock.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';

@@ -2,9 +2,9 @@
 import { type Clock, systemClock } from '../clock.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import type { Plugin } from '../plugin/plugin.js';
-import type { ReactorSnapshot } from '../reactor/snapshot.js';
+import type { ReactorHealth, ReactorSnapshot } from '../reactor/snapshot.js';
 import { type Lane, type LaneSetup, LocalLane } from './lane.js';
-import { checkNotForced, LaneKeeper, type ReactorHealth } from './lane-keeper.js';
+import { checkNotForced, LaneKeeper } from './lane-keeper.js';
 import { Acceptor } from './listener.js';
 import type { SharedState } from './shared-state.js';
 

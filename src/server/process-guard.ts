@@ -1,6 +1,6 @@
 /** What a process does for its server that is the server's own: `sidetone serve`, and whoever calls `guardProcess()`. */
 import { hostname } from 'node:os';
-import type { Logger } from '../log.js';
+import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import { BEAT_MS, STUCK_MS } from './heartbeats.js';
 import { PROCESS_PLACES, type SharedState } from './shared-state.js';

@@ -1,6 +1,6 @@
 /** Peers whose token was missing or wrong: counted by address, and logged no more often than once a second. */
 import type { Clock } from '../clock.js';
-import type { Logger } from '../log.js';
+import type { Logger } from '../log/log.js';
 
 /** Addresses that are remembered; of more, the one that was refused longest ago is forgotten. */
 const ADDRESSES_MAX = 1024;

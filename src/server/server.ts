@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
-import { createLog, type Logger } from '../log.js';
+import { createLog, type Logger } from '../log/log.js';
 import {
   type Credentials,
   type ResolvedOptions,
@@ -13,11 +13,10 @@ import {
 } from '../options/options.js';
 import { loadPlugins } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
-import type { ReactorSnapshot } from '../reactor/snapshot.js';
+import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { Lane, LaneSetup } from './lane.js';
-import { noneWell, type ReactorHealth } from './lane-keeper.js';
 import { Lanes } from './lanes.js';
 import { watchMainThread } from './process-guard.js';
 import { SharedState } from './shared-state.js';

@@ -4,7 +4,7 @@
  */
 import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Logger } from '../log.js';
+import type { Logger } from '../log/log.js';
 import { pluginFile } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
 

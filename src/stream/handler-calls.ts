@@ -1,9 +1,9 @@
 /** Calling a handler, whatever it does: throw, reject, never finish, hold the thread. Its own call suffers, no other. */
 
 import { SidetoneError } from '../errors.js';
+import type { LoggedStream } from '../log/call-log.js';
 import type { StreamHost } from '../media/host.js';
 import type { StreamHandler } from '../plugin/plugin.js';
-import type { LoggedStream } from '../reactor/call-log.js';
 
 export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop';
 

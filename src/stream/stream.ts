@@ -6,6 +6,7 @@
  */
 
 import type { Format, OutboundMode } from '../formats.js';
+import type { CallFigures } from '../log/call-log.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MediaStream } from '../media/path.js';
 import {
@@ -23,7 +24,6 @@ import { checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
 import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from '../plugin/stream.js';
-import type { CallFigures } from '../reactor/call-log.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';

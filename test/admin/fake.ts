@@ -4,8 +4,7 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import type { AdminSource } from '../../src/admin/admin.js';
 import { REACTOR_COUNTERS } from '../../src/counters.js';
 import { native } from '../../src/native/addon.js';
-import type { ReactorSnapshot, StreamSummary } from '../../src/reactor/snapshot.js';
-import type { ReactorHealth } from '../../src/server/lane-keeper.js';
+import type { ReactorHealth, ReactorSnapshot, StreamSummary } from '../../src/reactor/snapshot.js';
 
 export const COUNTER_NAMES: readonly string[] = [...native.counterNames, ...REACTOR_COUNTERS];
 

@@ -10,7 +10,7 @@ import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { createDecoder, createEncoder } from '../../src/codecs/create.js';
 import { CODECS, ENCODINGS, type Encoding } from '../../src/formats.js';
-import { definePlugin } from '../../src/plugin/plugin.js';
+import { definePlugin } from '../../src/plugin/define.js';
 import { createServer } from '../../src/server/server.js';
 import { hostilePayloads, isAvailable } from '../helpers/hostile.js';
 import { rms, speechLike } from '../helpers/speech.js';

@@ -1,5 +1,5 @@
 import { VirtualClock } from '../../src/clock.js';
-import { createLog } from '../../src/log.js';
+import { createLog } from '../../src/log/log.js';
 import { resolveOptions, type ServerOptions } from '../../src/options/options.js';
 import type { Plugin } from '../../src/plugin/plugin.js';
 import type { Stream } from '../../src/plugin/stream.js';

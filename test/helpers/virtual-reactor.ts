@@ -1,7 +1,7 @@
 /** A reactor on a virtual clock, with connections whose WebSocket is the test itself or a simulated call. */
 import { VirtualClock } from '../../src/clock.js';
 import type { Plugin, ServerOptions, Simulator } from '../../src/index.js';
-import { createLog } from '../../src/log.js';
+import { createLog } from '../../src/log/log.js';
 import type { Socket } from '../../src/media/path.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { Reactor } from '../../src/reactor/reactor.js';

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import { test } from 'node:test';
 import { htmlReport, rampHtml, verdictOf } from '../../src/load/report.js';
-import type { Distribution, LoadResult } from '../../src/load/result.js';
+import type { LoadResult } from '../../src/load/result.js';
 import { Timeline } from '../../src/load/run.js';
-import { COLOURS, FAINT, GRID, INK } from '../../src/report/charts.js';
+import { COLOURS, type Distribution, FAINT, GRID, INK } from '../../src/report/charts.js';
 import { version } from '../../src/version.js';
 
 const none: Distribution = {

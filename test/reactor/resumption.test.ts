@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { VirtualClock } from '../../src/clock.js';
 import { definePlugin } from '../../src/index.js';
-import { createLog } from '../../src/log.js';
+import { createLog } from '../../src/log/log.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { Reactor } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '../../src/clock.js';
-import type { Logger } from '../../src/log.js';
+import type { Logger } from '../../src/log/log.js';
 import { RefusedTokens } from '../../src/server/refused-tokens.js';
 
 function make() {

@@ -1,4 +1,5 @@
 /** Guesses what was meant by a name or value that is not in a list. */
+import leven from 'leven';
 
 const squeezed = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
 
@@ -37,25 +38,10 @@ export function likely(value: string, list: readonly string[]): string | undefin
   if (known !== undefined && list.includes(known)) return known;
   return (
     sameSpelling(value, list) ??
-    list.find(entry => editDistance(squeezed(entry), wanted) <= Math.min(kDistanceMax, wanted.length / 3)) ??
+    list.find(entry => leven(squeezed(entry), wanted) <= Math.min(kDistanceMax, wanted.length / 3)) ??
     list.find(entry => wanted.length > 2 && squeezed(entry).endsWith(wanted))
   );
 }
 
 /** Farther names are no suggestion. */
 const kDistanceMax = 3;
-
-/** Levenshtein's distance; of words whose lengths alone differ by more than the most that counts, infinity. */
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > kDistanceMax) return Number.POSITIVE_INFINITY;
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-}

@@ -1,7 +1,6 @@
 /** What the log says of a call. docs/admin.md lists the fields. */
 import type { Format, OutboundMode } from '../formats.js';
-import type { Logger } from '../log.js';
-import type { StopReason } from '../plugin/plugin.js';
+import type { Logger } from './log.js';
 
 /** What names a stream in the log. */
 export interface LoggedStream {
@@ -78,7 +77,7 @@ export function logStart(log: Logger, call: LoggedCall): void {
 }
 
 /** One line at a call's end, with its figures: while the engine still has them. */
-export function logEnd(log: Logger, call: LoggedCall, reason: StopReason): void {
+export function logEnd(log: Logger, call: LoggedCall, reason: string): void {
   if (!log.isLevelEnabled('info')) return;
   const { counters, playedMs, interruptions, lengthMs } = call.figures();
   log.info(
