@@ -1,18 +1,55 @@
-// The order of src/'s folders: each may import what stands in a line below its own, and itself.
+// What src/'s folders may import: what stands in a line below their own, in the same line to the right of them, and
+// themselves. Type-only imports count. `npx depcruise src` prints what breaks the order; test/structure.test.ts runs it.
 const FLOORS = [
-  ['cli', 'index'],
+  ['index', 'cli'],
   ['server'],
   ['admin'],
   ['reactor'],
-  ['stream', 'capture', 'doctor'],
+  ['doctor', 'capture', 'stream'],
   ['playback'],
   ['media'],
-  ['plugins', 'demo', 'load', 'transcode'],
-  ['simulator'],
-  ['plugin'],
-  ['options'],
+  ['demo', 'load', 'transcode', 'plugins', 'simulator'],
+  ['plugin', 'options'],
   ['telnyx', 'pool'],
   ['codecs', 'audio', 'clock'],
   ['native'],
-  ['formats', 'errors', 'counters', 'log', 'report', 'version'],
+  ['listen-error', 'log', 'report', 'counters', 'formats', 'errors', 'version'],
 ];
+
+const ROOMS = FLOORS.flat();
+const pathOf = rooms => `^src/(${rooms.join('|')})(/|\\.ts$)`;
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circle', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-room-without-a-floor',
+      comment: 'a new folder or file of src/ needs its place in FLOORS',
+      severity: 'error',
+      from: { path: '^src/', pathNot: pathOf(ROOMS) },
+      to: {},
+    },
+    ...ROOMS.map((room, at) => ({
+      name: `not-upward-from-${room}`,
+      severity: 'error',
+      from: { path: pathOf([room]) },
+      to: { path: '^src/', pathNot: pathOf(ROOMS.slice(at)) },
+    })),
+    {
+      name: 'no-orphan',
+      comment: 'nobody imports it: dead code, unless it is where a process or a thread begins',
+      severity: 'error',
+      from: {
+        orphan: true,
+        path: '^src/',
+        pathNot: '^src/(index|cli/main)\\.ts$',
+      },
+      to: {},
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|test|bench)/' },
+  },
+};

@@ -5,7 +5,8 @@
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Decoder, Encoder } from '@evan/opus';
-import { CodecPool, type PoolDecoder, type PoolEncoder } from '../../src/pool/pool.js';
+import { CodecPool } from '../../src/pool/pool.js';
+import type { PoolDecoder, PoolEncoder } from '../../src/pool/streams.js';
 import { speechLike } from '../../test/helpers/speech.js';
 import { benchCommand, whole } from '../options.js';
 

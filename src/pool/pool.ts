@@ -23,37 +23,15 @@ import { type CostClass, Costs, FRAME_US } from './costs.js';
 import { JOB } from './jobs.js';
 import { RECORD_BYTES_MAX } from './ring.js';
 import { Shard, type ShardCounters, type ShardSettings } from './shard.js';
-import { type DecoderSink, DecoderStream, type EncoderSink, EncoderStream } from './streams.js';
+import {
+  type DecoderSink,
+  DecoderStream,
+  type EncoderSink,
+  EncoderStream,
+  type PoolDecoder,
+  type PoolEncoder,
+} from './streams.js';
 import { warmUp } from './warm.js';
-
-export interface PoolDecoder {
-  /** Of the PCM, in Hz. */
-  readonly sampleRate: number;
-  /**
-   * Has a payload decoded; its bytes are copied before this returns. False where a queue is full: the payload is
-   * dropped and counted. Throws `SIDETONE_CODEC_CLOSED` after `close()`.
-   */
-  decode(payload: Uint8Array): boolean;
-  /** Has one lost payload concealed. False as for `decode`. */
-  conceal(): boolean;
-  /** Nothing more reaches the sink. Safe to call again. */
-  close(): void;
-}
-
-export interface PoolEncoder {
-  /** Of the PCM, in Hz. */
-  readonly sampleRate: number;
-  /** Samples of one frame: 20 ms. */
-  readonly frameSamples: number;
-  /**
-   * Has one frame encoded; its samples are copied before this returns. False where a queue is full: the frame is
-   * dropped and counted. Throws `SIDETONE_BAD_ARGUMENT` where it is not `frameSamples` long, `SIDETONE_CODEC_CLOSED`
-   * after `close()`.
-   */
-  encode(pcm: Int16Array): boolean;
-  /** Nothing more reaches the sink. Safe to call again. */
-  close(): void;
-}
 
 export interface CodecPoolOptions {
   /** Worker threads at most, 1 to 64. Each is started when a stream is first given to it. */

@@ -4,6 +4,35 @@ import type { CostClass } from './costs.js';
 import { JOB, type JobError, type OpenJob, RESULT } from './jobs.js';
 import type { RingReader } from './ring.js';
 
+export interface PoolDecoder {
+  /** Of the PCM, in Hz. */
+  readonly sampleRate: number;
+  /**
+   * Has a payload decoded; its bytes are copied before this returns. False where a queue is full: the payload is
+   * dropped and counted. Throws `SIDETONE_CODEC_CLOSED` after `close()`.
+   */
+  decode(payload: Uint8Array): boolean;
+  /** Has one lost payload concealed. False as for `decode`. */
+  conceal(): boolean;
+  /** Nothing more reaches the sink. Safe to call again. */
+  close(): void;
+}
+
+export interface PoolEncoder {
+  /** Of the PCM, in Hz. */
+  readonly sampleRate: number;
+  /** Samples of one frame: 20 ms. */
+  readonly frameSamples: number;
+  /**
+   * Has one frame encoded; its samples are copied before this returns. False where a queue is full: the frame is
+   * dropped and counted. Throws `SIDETONE_BAD_ARGUMENT` where it is not `frameSamples` long, `SIDETONE_CODEC_CLOSED`
+   * after `close()`.
+   */
+  encode(pcm: Int16Array): boolean;
+  /** Nothing more reaches the sink. Safe to call again. */
+  close(): void;
+}
+
 export interface DecoderSink {
   /**
    * The audio of one job, in the order of the jobs. `pcm` is valid during the call. `concealed` where it stands in

@@ -1,6 +1,5 @@
 /** Has a codec work before there is a stream for it. */
-import type { PoolDecoder, PoolEncoder } from './pool.js';
-import type { DecoderSink, EncoderSink } from './streams.js';
+import type { DecoderSink, EncoderSink, PoolDecoder, PoolEncoder } from './streams.js';
 
 /** A second: what is measured rests on 45 of them (costs.ts, serve.ts). */
 const FRAMES = 50;

@@ -29,17 +29,12 @@ import {
 } from '../telnyx/frames.js';
 import { parseFrame } from '../telnyx/validate.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
+import type { KnownToken } from './tokens.js';
 
 /** Where a message of this WebSocket goes, kept beside it so that media need not come through the connection. */
 export interface Seat {
   /** The engine's number of the stream; -1 while there is none, or where the connection must see everything. */
   slot: number;
-}
-
-/** A token that the server knows. */
-export interface KnownToken {
-  /** The only call it is good for. */
-  readonly callControlId: string | undefined;
 }
 
 /** What the upgrade settled. */

@@ -3,9 +3,9 @@ import { type Clock, systemClock } from '../clock.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import type { Plugin } from '../plugin/plugin.js';
 import type { ReactorHealth, ReactorSnapshot } from '../reactor/snapshot.js';
+import { Acceptor } from './acceptor.js';
 import { type Lane, type LaneSetup, LocalLane } from './lane.js';
 import { checkNotForced, LaneKeeper } from './lane-keeper.js';
-import { Acceptor } from './listener.js';
 import type { SharedState } from './shared-state.js';
 
 export interface LanesSetup {

@@ -7,7 +7,8 @@ import type { StreamHost } from '../media/host.js';
 import { NEEDS_ROOM, SLICE_MS } from '../native/addon.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { Plugin } from '../plugin/plugin.js';
-import type { PoolCodec, PoolDecoder, PoolEncoder } from '../pool/pool.js';
+import type { PoolCodec } from '../pool/pool.js';
+import type { PoolDecoder, PoolEncoder } from '../pool/streams.js';
 
 export interface PooledStream {
   host: StreamHost;

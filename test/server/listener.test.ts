@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dealingOrder } from '../../src/server/listener.js';
+import { dealingOrder } from '../../src/server/acceptor.js';
 import { Random } from '../../src/simulator/random.js';
 
 test('connections are dealt in turn; with webhooks between them each in turn a round, and none by their rhythm', () => {

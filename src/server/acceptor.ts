@@ -1,0 +1,95 @@
+/** The listening socket of a server. */
+import { listenError, probeListen, SERVER_NAMES } from '../listen-error.js';
+import { type UWebSockets, uWS } from '../native/uws.js';
+import type { Credentials, ResolvedOptions } from '../options/options.js';
+
+/** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types keep in an enum that does not exist at run time. */
+const EXCLUSIVE_PORT = 1;
+
+/**
+ * The listening socket of all listeners of a server, in whatever threads: it deals connections to them in turn, so that
+ * they are even however few there are. (Sockets that share a port by SO_REUSEPORT get theirs by a hash of the
+ * addresses, which is even only over many.)
+ */
+export class Acceptor {
+  readonly #app: UWebSockets.TemplatedApp;
+  readonly #rounds: number;
+  #dealt = new Set<UWebSockets.AppDescriptor>();
+  /** Refuses what comes while there is no listener to deal it to. */
+  #refuser: UWebSockets.TemplatedApp;
+
+  constructor(options: ResolvedOptions) {
+    this.#app = makeApp(options);
+    this.#refuser = makeRefuser(options);
+    this.#rounds = options.webhooks ? SHUFFLED_ROUNDS : 1;
+  }
+
+  /** @throws SidetoneError SIDETONE_PORT_IN_USE */
+  async listen(host: string, port: number): Promise<number> {
+    return uWS.us_socket_local_port(await listenOn(this.#app, host, port));
+  }
+
+  /** From now on connections go to these, and to no other. Those that were dealt before are on their way. */
+  deal(listeners: readonly UWebSockets.AppDescriptor[]): void {
+    const doors = listeners.length > 0 ? listeners : [this.#refuser.getDescriptor()];
+    for (const door of this.#dealt) this.#app.removeChildAppDescriptor(door);
+    this.#dealt = new Set(doors);
+    for (const index of dealingOrder(doors.length, this.#rounds)) {
+      this.#app.addChildAppDescriptor(doors[index]!);
+    }
+  }
+
+  reload(credentials: Credentials, isNewTls: boolean): void {
+    if (isNewTls) this.#refuser = makeRefuser(credentials);
+  }
+
+  close(): void {
+    this.#app.close();
+    this.#refuser.close();
+  }
+}
+
+function makeRefuser(credentials: Credentials): UWebSockets.TemplatedApp {
+  return makeApp(credentials).any('/*', response => {
+    response.writeStatus('503 Service Unavailable').writeHeader('connection', 'close');
+    response.end('no reactor takes streams\n', true);
+  });
+}
+
+/** For two listeners 2,048 deals until they repeat themselves. */
+const SHUFFLED_ROUNDS = 1024;
+
+/**
+ * Whose turn it is, over and over: each of `count` once a round. With webhooks between the streams every call makes the
+ * same few connections, of which only one is its stream: dealt in the same order every round, all streams could go to one
+ * thread. In an order that is shuffled anew every round they do not.
+ */
+export function dealingOrder(count: number, rounds: number, random = Math.random): number[] {
+  const order: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const turn = Array.from({ length: count }, (_, index) => index);
+    for (let left = count; rounds > 1 && left > 1; left--) {
+      const picked = Math.floor(random() * left);
+      [turn[left - 1], turn[picked]] = [turn[picked]!, turn[left - 1]!];
+    }
+    order.push(...turn);
+  }
+  return order;
+}
+
+export function makeApp({ tls }: Credentials): UWebSockets.TemplatedApp {
+  return tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App();
+}
+
+async function listenOn(
+  app: UWebSockets.TemplatedApp,
+  host: string,
+  port: number,
+): Promise<UWebSockets.us_listen_socket> {
+  const socket = await new Promise<UWebSockets.us_listen_socket | false>(resolve => {
+    // Without the option uWebSockets.js would share the port with any other process.
+    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, resolve);
+  });
+  if (socket) return socket;
+  throw listenError(host, port, SERVER_NAMES, await probeListen(host, port));
+}

@@ -1,0 +1,134 @@
+/** What an HTTP upgrade asks for, and the answers to one that is not let in. docs/life.md lists them all. */
+import type { Clock } from '../clock.js';
+import type { ReactorCounter } from '../counters.js';
+import { SidetoneError } from '../errors.js';
+import type { UWebSockets } from '../native/uws.js';
+import { checkFormats } from '../plugin/define.js';
+import type { AcceptResult, Plugin, StreamRequest } from '../plugin/plugin.js';
+import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
+
+/** How long a plugin's accept() may think; Telnyx does not wait much longer either. */
+const ACCEPT_MAX_MS = 10_000;
+
+// Shared by all streams that have nothing of their own; nobody writes into them.
+const NO_QUERY = new URLSearchParams();
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+export const ACCEPTED: AcceptResult = Object.freeze({});
+
+/** An upgrade whose headers have been read: the request is gone when its callback has returned. */
+export interface Upgrade extends StreamRequest {
+  plugin: Plugin;
+  /** The call that its token is bound to. */
+  boundCall: string | undefined;
+  key: string;
+  protocol: string;
+  extensions: string;
+}
+
+export type Refusal = readonly [counter: ReactorCounter, status: string, why: string];
+
+export const NO_UPGRADE: Refusal = ['upgradesBad', '426 Upgrade Required', 'this is a WebSocket'];
+export const FULL: Refusal = ['upgradesFull', '503 Service Unavailable', 'no more streams are taken'];
+export const UNAUTHORIZED: Refusal = [
+  'unauthorized',
+  '401 Unauthorized',
+  `${AUTH_TOKEN_HEADER} is missing or wrong`,
+];
+
+export function noPlugin(path: string): Refusal {
+  return ['upgradesBad', '404 Not Found', `no plugin answers ${path}`];
+}
+
+export function pluginRefused({ name }: Plugin): Refusal {
+  return ['upgradesForbidden', '403 Forbidden', `plugin ${name} refused this stream`];
+}
+
+export function pluginFailed({ name }: Plugin): Refusal {
+  return ['upgradesFailed', '500 Internal Server Error', `plugin ${name} failed`];
+}
+
+/** What is wrong with the handshake (RFC 6455, section 4.2.1). The key's presence is what brought the request here. */
+export function handshakeFault(request: UWebSockets.HttpRequest): Refusal | undefined {
+  const version = request.getHeader('sec-websocket-version');
+  if (version !== '13' || !hasToken(request.getHeader('upgrade'), 'websocket')) {
+    return ['upgradesBad', '426 Upgrade Required', 'this is a WebSocket, version 13'];
+  }
+  if (!hasToken(request.getHeader('connection'), 'upgrade')) {
+    return ['upgradesBad', '400 Bad Request', 'an upgrade needs the header Connection: Upgrade'];
+  }
+  return undefined;
+}
+
+/** Whether a header's list, parted by commas, has this entry; case means nothing. */
+function hasToken(header: string, token: string): boolean {
+  return header.split(',').some(entry => entry.trim().toLowerCase() === token);
+}
+
+/** Reads what is needed later; the headers only where the plugin will see them. */
+export function readUpgrade(
+  request: UWebSockets.HttpRequest,
+  plugin: Plugin,
+  remoteAddress: string,
+  boundCall: string | undefined,
+): Upgrade {
+  const query = request.getQuery();
+  return {
+    plugin,
+    remoteAddress,
+    boundCall,
+    path: request.getUrl(),
+    query: query ? new URLSearchParams(query) : NO_QUERY,
+    headers: plugin.accept ? headersOf(request) : NO_HEADERS,
+    key: request.getHeader('sec-websocket-key'),
+    protocol: request.getHeader('sec-websocket-protocol'),
+    extensions: request.getHeader('sec-websocket-extensions'),
+  };
+}
+
+function headersOf(request: UWebSockets.HttpRequest): Record<string, string> {
+  const headers: Record<string, string> = {};
+  request.forEach((name, value) => {
+    if (name !== AUTH_TOKEN_HEADER) headers[name] = value;
+  });
+  return headers;
+}
+
+/** `accepted` refines the stream; it is undefined where the plugin refused it. */
+export type Judgement =
+  | { failed: false; accepted: AcceptResult | undefined }
+  | { failed: true; error: unknown };
+
+/** Asks the plugin's accept(), which may take its time. */
+export async function judge(plugin: Plugin, upgrade: Upgrade, clock: Clock): Promise<Judgement> {
+  const { path, query, headers, remoteAddress } = upgrade;
+  let cancel = (): void => {};
+  const late = new Promise<never>((_, reject) => {
+    cancel = clock.after(ACCEPT_MAX_MS, () =>
+      reject(new Error(`accept has not answered for ${ACCEPT_MAX_MS} ms`)),
+    );
+  });
+  try {
+    const request: StreamRequest = { path, query, headers, remoteAddress };
+    const judgement: unknown = await Promise.race([plugin.accept!(request), late]);
+    checkJudgement(plugin, judgement);
+    if (typeof judgement === 'object') return { failed: false, accepted: judgement as AcceptResult };
+    return { failed: false, accepted: judgement ? ACCEPTED : undefined };
+  } catch (error) {
+    return { failed: true, error };
+  } finally {
+    cancel();
+  }
+}
+
+/** @throws SidetoneError SIDETONE_PLUGIN_INVALID */
+function checkJudgement(plugin: Plugin, judgement: unknown): void {
+  if (typeof judgement === 'boolean') return;
+  if (typeof judgement !== 'object' || judgement === null) {
+    throw new SidetoneError(
+      'SIDETONE_PLUGIN_INVALID',
+      `plugin ${plugin.name}: accept gave ${judgement === null ? 'null' : typeof judgement}: give true, false or ` +
+        '{ audio, outbound }',
+    );
+  }
+  checkFormats(judgement, `plugin ${plugin.name}: accept's `);
+}
