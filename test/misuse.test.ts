@@ -210,7 +210,10 @@ describe('plugins and servers', () => {
     refused({ onwebhook: () => 7 }, /onwebhook: .*did you mean onWebhook\?/);
     refused({ acept: () => true }, /acept: .*did you mean accept\?/);
     refused({ onAudio() {} }, /onAudio: .*it belongs to the handler that onStart returns/);
-    refused({ setup() {} }, /setup: .*use one of name, path, audio, outbound, accept, onStart, onWebhook/);
+    refused(
+      { setup() {} },
+      /setup: .*use one of name, path, audio, outbound, liveLatencyMaxMs, accept, onStart, onWebhook/,
+    );
     // A class keeps what it wants, and still cannot misspell an event.
     class Counting {
       name = 'counting';

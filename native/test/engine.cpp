@@ -22,7 +22,7 @@ struct Reactor {
     config.largestOutbound.announcedHz = 48000;
     slab.resize(Engine::slotBytes(config) * Engine::kSendSlots);
     payload.resize(Engine::payloadBytes(config));
-    sends.resize(Engine::kSendSlots * Engine::kSendFields);
+    sends.resize(Engine::kSendSlots * kSendFields);
     gaps.resize(Engine::kWakesMax);
     encodes.resize(Engine::kWakesMax);
     engine = std::make_unique<Engine>(
@@ -49,13 +49,13 @@ struct Reactor {
   void collect() {
     for (size_t i = 0; i < engine->sendCount(); i++) {
       const char* text = reinterpret_cast<const char*>(slab.data() + i * Engine::slotBytes(config));
-      const auto length = static_cast<size_t>(sends[i * Engine::kSendFields + 1]);
+      const auto length = static_cast<size_t>(sends[i * kSendFields + 1]);
       REQUIRE(std::string(text, kPrefix.size()) == kPrefix);
       const size_t chars = length - kMediaEnvelopeBytes;
       std::vector<uint8_t> bytes(base64DecodedCapacity(chars));
       const size_t count = base64Decode(text + kPrefix.size(), chars, bytes.data());
       REQUIRE(count != kBase64Invalid);
-      auto& out = sent[static_cast<size_t>(sends[i * Engine::kSendFields])];
+      auto& out = sent[static_cast<size_t>(sends[i * kSendFields])];
       out.insert(out.end(), bytes.begin(), bytes.begin() + static_cast<long>(count));
     }
   }

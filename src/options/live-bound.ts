@@ -2,12 +2,12 @@
 
 /** Shorter bounds leave nothing that could be shortened: 20 ms are one message, and Telnyx needs a few of them. */
 const BOUND_MIN_MS = 100;
-const BOUND_MAX_MS = 60_000;
+export const LIVE_BOUND_MAX_MS = 60_000;
 
 /** Whether a `liveLatencyMaxMs` makes sense; 0 means never to shorten. */
 export function isLiveBound(value: unknown): value is number {
-  return typeof value === 'number' && (value === 0 || (value >= BOUND_MIN_MS && value <= BOUND_MAX_MS));
+  return typeof value === 'number' && (value === 0 || (value >= BOUND_MIN_MS && value <= LIVE_BOUND_MAX_MS));
 }
 
 /** What to give where isLiveBound() says no. */
-export const LIVE_BOUND_REMEDY = `give ${BOUND_MIN_MS} to ${BOUND_MAX_MS} ms, or 0 to leave late audio as it is`;
+export const LIVE_BOUND_REMEDY = `give ${BOUND_MIN_MS} to ${LIVE_BOUND_MAX_MS} ms, or 0 to leave late audio as it is`;

@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
 import { STREAM_CODECS } from '../telnyx/requests.js';
-import { isLiveBound, LIVE_BOUND_REMEDY } from './live-bound.js';
+import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.js';
 
 /** What an option has besides the values that it takes. */
 export interface OptionFacts<Former extends string = never> {
@@ -248,11 +248,15 @@ export const OPTION_TABLE = {
     text: 'longest audio that may wait in one stream',
   }),
   // 1 GiB: 10,000 streams with 12 s of PCMU each, or all of them at 100 ms of L16 48 kHz with plenty left.
-  liveLatencyMaxMs: option(z.number().refine(isLiveBound, LIVE_BOUND_REMEDY).default(400), {
-    flag: '--live-latency-max <ms>',
-    text: 'live audio that is later than this is caught up; 100 to 60000 ms, or 0: never',
-    remedy: LIVE_BOUND_REMEDY,
-  }),
+  liveLatencyMaxMs: option(
+    z.number().min(0).max(LIVE_BOUND_MAX_MS).refine(isLiveBound, LIVE_BOUND_REMEDY).default(400),
+    {
+      flag: '--live-latency-max <ms>',
+      unit: 'ms',
+      text: 'live audio that is later than this is caught up; at least 100, or 0: never',
+      remedy: LIVE_BOUND_REMEDY,
+    },
+  ),
   queueBytesMax: option(whole(1 << 20, 64e9).default(1 << 30), {
     flag: '--queue-bytes-max <bytes>',
     unit: 'bytes',

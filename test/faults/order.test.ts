@@ -13,7 +13,7 @@ import {
 } from '../../src/index.js';
 import echo from '../../src/plugins/echo.js';
 import { RawSocket } from '../helpers/raw-socket.js';
-import { beside, counts, eventually, startedCall, startServer, stopServer } from '../helpers/servers.js';
+import { beside, eventually, startedCall, startServer, stopServer } from '../helpers/servers.js';
 import { rms, speechLike } from '../helpers/speech.js';
 import { payloads, WireCall } from '../helpers/telnyx-messages.js';
 import { VirtualReactor } from '../helpers/virtual-reactor.js';
@@ -440,7 +440,6 @@ test('fault 36: a thread blocked for 200 ms loses nothing, sends no burst, and n
 });
 
 test('fault 37: a wall clock that steps by an hour changes nothing', async () => {
-  const before = await counts(server);
   try {
     const grown = await beside(server, async () => {
       for (const stepMs of [3600e3, -7200e3]) {
@@ -452,10 +451,11 @@ test('fault 37: a wall clock that steps by an hour changes nothing', async () =>
         mock.timers.reset();
       }
     });
-    assert.equal(grown.framesConcealed, undefined);
-    assert.equal(grown.idleTimeouts, undefined);
+    // What a clock that runs by the wall would do: take the frames for late, lost or from another time.
+    for (const counter of ['framesConcealed', 'framesLost', 'framesLate', 'resyncs', 'idleTimeouts']) {
+      assert.equal(grown[counter], undefined, counter);
+    }
   } finally {
     mock.timers.reset();
   }
-  assert.equal((await counts(server)).underruns, before.underruns);
 });
