@@ -1,7 +1,7 @@
 /** What a stream and its parts need of the reactor that carries them, and of the connection that they belong to. */
 
 import type { Clock } from '../clock.js';
-import type { OutletCounter, ReactorCounter } from '../counters.js';
+import type { OutputCounter, ReactorCounter } from '../counters.js';
 import type { LoggedStream } from '../log/call-log.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
@@ -15,7 +15,7 @@ export interface StreamHost {
   /** Workers for the costly codecs. */
   readonly pool: CodecPool;
   /** What goes out past the engine. */
-  readonly outletCounters: Record<OutletCounter, number>;
+  readonly outputCounters: Record<OutputCounter, number>;
   count(counter: ReactorCounter, times?: number): void;
   /** Takes memory for queued audio; false where not as much of it is left. */
   reserve(bytes: number): boolean;

@@ -1,6 +1,7 @@
 import { SidetoneError } from '../errors.js';
 import { NOT_LIVE } from '../native/addon.js';
 import type { PlaybackEntry } from './ledger.js';
+import { queueFull } from './output.js';
 
 /** What a feed needs of its stream. */
 export interface FeedHost {
@@ -38,15 +39,6 @@ const ITEMS_MAX = 1000;
 const FILE_BYTES_MAX = 24e6;
 /** A source that gives this many empty chunks in a row rests until the next pump(), or it would never let go. */
 const EMPTY_CHUNKS_MAX = 1000;
-
-/** The error of a play() that does not fit. */
-export function queueFull(ms: number, queuedMs: number, queueMaxMs: number): SidetoneError {
-  return new SidetoneError(
-    'SIDETONE_QUEUE_FULL',
-    `play: ${Math.round(ms)} ms of audio do not fit behind the ${Math.round(queuedMs)} ms that are queued ` +
-      `(queueMaxMs ${queueMaxMs}); await the playback, or play an async iterable, which is read as there is room`,
-  );
-}
 
 /**
  * Sources of PCM (async iterables, web streams) on their way into a stream's queue, one after the other, each read

@@ -18,8 +18,8 @@ export interface Positions {
   samplesPerMs: number;
 }
 
-/** Where the audio goes, as far as a ledger needs it: an outlet. */
-export interface LedgerOutlet {
+/** Where the audio goes, as far as a ledger needs it: an output. */
+export interface LedgerOutput {
   positions(): Positions;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
@@ -118,7 +118,7 @@ export class Ledger {
   #markNumber = 0;
 
   constructor(
-    private readonly outlet: LedgerOutlet,
+    private readonly output: LedgerOutput,
     private readonly link: { sendText(text: string): void },
     private readonly owner: LedgerOwner,
   ) {}
@@ -144,11 +144,11 @@ export class Ledger {
     playback.end = end;
     if (playback.start === NEVER) playback.start = end;
     if (playback.watched && !playback.finished) this.#placeMark(playback);
-    this.#settleHeard(this.outlet.positions());
+    this.#settleHeard(this.output.positions());
   }
 
   playedMs(playback: PlaybackEntry): number {
-    const { played, samplesPerMs } = this.outlet.positions();
+    const { played, samplesPerMs } = this.output.positions();
     return playedBetween(playback, played, samplesPerMs);
   }
 
@@ -167,7 +167,7 @@ export class Ledger {
       this.owner.endLive(playback);
       return;
     }
-    const { played, samplesPerMs } = this.outlet.positions();
+    const { played, samplesPerMs } = this.output.positions();
     if (playback.end > played) this.#placeMark(playback);
     else playback.settle({ playedMs: lengthMs(playback, samplesPerMs), interrupted: false });
   }
@@ -222,7 +222,7 @@ export class Ledger {
     // Marks come back in order: one that was skipped was lost on the way, and its audio has been heard all the same.
     const heard = this.#outstanding.splice(0, at + 1);
     this.#overdueSince = NEVER;
-    const { samplesPerMs } = this.outlet.positions();
+    const { samplesPerMs } = this.output.positions();
     for (const mark of heard) {
       mark.playback?.settle({ playedMs: lengthMs(mark.playback, samplesPerMs), interrupted: false });
       mark.resolve?.({ name: mark.name, played: true });
@@ -234,7 +234,7 @@ export class Ledger {
   /** Now and then: playbacks whose mark does not come back although they must have been heard are settled. */
   sweep(nowMs: number): void {
     const first = this.#outstanding[0];
-    const positions = this.outlet.positions();
+    const positions = this.output.positions();
     if (!first || positions.played < first.position) {
       this.#overdueSince = NEVER;
       return;
@@ -287,8 +287,8 @@ export class Ledger {
     let at = this.#waiting.length;
     while (at > 0 && this.#waiting[at - 1]!.position > mark.position) at--;
     this.#waiting.splice(at, 0, mark);
-    this.outlet.cutAt(mark.position);
-    this.sent(this.outlet.positions().sent);
+    this.output.cutAt(mark.position);
+    this.sent(this.output.positions().sent);
   }
 
   #tellWaiting(): void {

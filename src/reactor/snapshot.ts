@@ -50,12 +50,12 @@ export interface ReactorSnapshot {
 }
 
 /** `stuck`: its thread does not turn; `ended`: a new one is about to take its place. */
-export type LaneHealth = 'well' | 'stuck' | 'ended';
+export type ReactorCondition = 'well' | 'stuck' | 'ended';
 
 /** What a server tells of one of its reactors. */
 export interface ReactorHealth {
   reactor: number;
-  health: LaneHealth;
+  health: ReactorCondition;
   /** Threads that have taken the place of one that ended. */
   restarts: number;
 }

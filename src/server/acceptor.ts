@@ -31,11 +31,11 @@ export class Acceptor {
 
   /** From now on connections go to these, and to no other. Those that were dealt before are on their way. */
   deal(listeners: readonly UWebSockets.AppDescriptor[]): void {
-    const doors = listeners.length > 0 ? listeners : [this.#refuser.getDescriptor()];
-    for (const door of this.#dealt) this.#app.removeChildAppDescriptor(door);
-    this.#dealt = new Set(doors);
-    for (const index of dealingOrder(doors.length, this.#rounds)) {
-      this.#app.addChildAppDescriptor(doors[index]!);
+    const descriptors = listeners.length > 0 ? listeners : [this.#refuser.getDescriptor()];
+    for (const descriptor of this.#dealt) this.#app.removeChildAppDescriptor(descriptor);
+    this.#dealt = new Set(descriptors);
+    for (const index of dealingOrder(descriptors.length, this.#rounds)) {
+      this.#app.addChildAppDescriptor(descriptors[index]!);
     }
   }
 

@@ -17,7 +17,7 @@ import { checkHandler } from '../plugin/define.js';
 import type { AcceptResult, AudioOptions, Plugin, StopReason } from '../plugin/plugin.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
-import { outboundOf, wishesIn } from '../telnyx/expectations.js';
+import { outboundOf, requestedIn } from '../telnyx/expectations.js';
 import {
   AUTH_TOKEN_HEADER,
   type ConnectedFrame,
@@ -59,7 +59,7 @@ const CONTROL_FRAMES_MAX = 250;
 
 const ANY_CALL: readonly string[] = [];
 
-/** What counts the ends that are nobody's wish. */
+/** What counts the ends that are nobody's intention. */
 const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
   disconnected: 'disconnected',
   idle_timeout: 'idleTimeouts',
@@ -371,7 +371,7 @@ export class Connection implements ReactorLink {
       queryOutbound(query),
       accepted.outbound,
       plugin.outbound,
-      outboundOf(wishesIn(start.start.custom_parameters)),
+      outboundOf(requestedIn(start.start.custom_parameters)),
       this.reactor.expectedOutbound(start.start.call_control_id),
       outboundCodec,
     ]);

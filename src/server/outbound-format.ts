@@ -15,16 +15,16 @@ export interface OutboundFormat {
 }
 
 /**
- * Encoding, rate and mode each as the first of `wishes` has it that names it at all; what is undefined there, or named by
- * none, is what comes in.
- * @param wishes the most important first
+ * Encoding, rate and mode are settled each for itself: the first of `requested` that names it decides. What none of them
+ * names is as it comes in.
+ * @param requested the most important first
  */
 export function settleOutbound(
   inbound: Format,
   defaultMode: OutboundMode,
-  wishes: readonly (OutboundOptions | undefined)[],
+  requested: readonly (OutboundOptions | undefined)[],
 ): OutboundFormat {
-  const wanted: OutboundOptions = Object.assign({}, ...wishes.toReversed());
+  const wanted: OutboundOptions = Object.assign({}, ...requested.toReversed());
   const mode = wanted.mode ?? defaultMode;
   // Files do not pass through the engine: of what it has, the least.
   if (mode === 'mp3') return { mode, outbound: { encoding: 'PCMU', sampleRate: 8000 } };

@@ -18,8 +18,8 @@ import {
   POOL_PAYLOAD,
   STREAMS_BOUND,
 } from '../native/addon.js';
-import { queueFull } from '../playback/feed.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
+import { queueFull } from '../playback/output.js';
 import { checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';

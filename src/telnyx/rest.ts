@@ -13,7 +13,12 @@ import type { APIError, Telnyx } from 'telnyx';
 import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { checkRequest, describeFinding, type Finding } from './check.js';
-import { type StreamExpectations, WISHES_PARAMETER, wishesOf, wishesParameter } from './expectations.js';
+import {
+  REQUESTED_PARAMETER,
+  requestedBy,
+  requestedParameter,
+  type StreamExpectations,
+} from './expectations.js';
 import type { AnswerBody, StreamingStartBody } from './requests.js';
 import {
   askedPauseMs,
@@ -280,9 +285,9 @@ export async function startStreaming(
   if (
     isAnnounced &&
     body.stream_url !== undefined &&
-    !parameters.some(({ name }) => name === WISHES_PARAMETER)
+    !parameters.some(({ name }) => name === REQUESTED_PARAMETER)
   ) {
-    sent.custom_parameters = [...parameters, wishesParameter(wishesOf(body))];
+    sent.custom_parameters = [...parameters, requestedParameter(requestedBy(body))];
   }
   const sending: Sending = {
     command: 'streaming_start',

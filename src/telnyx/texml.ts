@@ -5,7 +5,7 @@
  */
 import { SidetoneError, shown } from '../errors.js';
 import { type Address, type Mp3, refuseFindings } from './build.js';
-import { WISHES_PARAMETER, wishesParameter } from './expectations.js';
+import { REQUESTED_PARAMETER, requestedParameter } from './expectations.js';
 
 export type TexmlOutbound =
   | Omit<Mp3, 'legs'>
@@ -105,13 +105,13 @@ function streamElement(stream: TexmlStream): string {
   const track = stream.track ?? 'inbound';
   const parameters = { ...stream.parameters };
   if (encoding && stream.announce !== false) {
-    const wishes = {
+    const requested = {
       mode: outbound.mode,
       outboundEncoding: encoding,
       outboundSampleRate: rate ?? 8000,
       track,
     };
-    parameters[WISHES_PARAMETER] ??= wishesParameter(wishes).value;
+    parameters[REQUESTED_PARAMETER] ??= requestedParameter(requested).value;
   }
   const inner = Object.entries(parameters).map(([name, value]) => element('Parameter', { name, value }));
   const attributes = {

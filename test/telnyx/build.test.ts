@@ -11,7 +11,7 @@ import {
   type StreamingStartRequest,
 } from '../../src/telnyx/build.js';
 import { checkRequest, type RequestKind } from '../../src/telnyx/check.js';
-import { outboundOf, wishesIn, wishesOf } from '../../src/telnyx/expectations.js';
+import { outboundOf, requestedBy, requestedIn } from '../../src/telnyx/expectations.js';
 import { buildTexml, escapeXml, type TexmlDocument, type TexmlStream } from '../../src/telnyx/texml.js';
 import { propertyRuns } from '../helpers/runs.js';
 
@@ -287,9 +287,9 @@ describe('TeXML', () => {
             .filter(({ path }) => path === `${at}/Parameter`)
             .map(({ attributes }) => [attributes.name, attributes.value!]),
         );
-        const wishes = wishesIn(parameters);
+        const requested = requestedIn(parameters);
         const encoding = wanted.outbound?.mode === 'mp3' ? undefined : (wanted.outbound?.encoding ?? 'PCMU');
-        assert.equal(wishes?.outboundEncoding, encoding);
+        assert.equal(requested?.outboundEncoding, encoding);
         delete parameters.sidetone_outbound;
         assert.deepEqual(parameters, Object.fromEntries(Object.entries(wanted.parameters ?? {})));
       }),
@@ -344,15 +344,15 @@ describe('TeXML', () => {
   });
 });
 
-describe('wishes', () => {
+describe('the requested format', () => {
   it('are read back from the parameter that carries them', () => {
-    assert.deepEqual(wishesOf({ stream_url: kUrl }), {
+    assert.deepEqual(requestedBy({ stream_url: kUrl }), {
       mode: 'mp3',
       outboundEncoding: 'PCMU',
       outboundSampleRate: 8000,
       track: 'inbound',
     });
-    const both = wishesOf({
+    const both = requestedBy({
       stream_track: 'both_tracks',
       stream_bidirectional_mode: 'rtp',
       stream_bidirectional_codec: 'AMR-WB',
@@ -363,7 +363,7 @@ describe('wishes', () => {
       outboundSampleRate: 16000,
       track: 'both',
     });
-    assert.deepEqual(wishesIn({ sidetone_outbound: 'rtp/AMR-WB/16000/both' }), both);
+    assert.deepEqual(requestedIn({ sidetone_outbound: 'rtp/AMR-WB/16000/both' }), both);
     for (const bad of [
       '',
       'rtp',
@@ -374,12 +374,12 @@ describe('wishes', () => {
       'rtp/L16/8000/both/x',
       'rtp/L16//both',
     ]) {
-      assert.equal(wishesIn({ sidetone_outbound: bad }), undefined, bad);
+      assert.equal(requestedIn({ sidetone_outbound: bad }), undefined, bad);
     }
     assert.deepEqual(outboundOf(both), { mode: 'rtp', encoding: 'AMR-WB', sampleRate: 16000 });
     assert.deepEqual(outboundOf({ ...both, mode: 'mp3' }), { mode: 'mp3' });
     assert.equal(outboundOf(undefined), undefined);
-    assert.equal(wishesIn({}), undefined);
-    assert.equal(wishesIn(undefined), undefined);
+    assert.equal(requestedIn({}), undefined);
+    assert.equal(requestedIn(undefined), undefined);
   });
 });

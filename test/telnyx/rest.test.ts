@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import { VirtualClock } from '../../src/clock.js';
 import { createAnswerer } from '../../src/telnyx/answer.js';
 import { buildStreamingStart } from '../../src/telnyx/build.js';
-import { StreamExpectations, wishesIn } from '../../src/telnyx/expectations.js';
+import { requestedIn, StreamExpectations } from '../../src/telnyx/expectations.js';
 import type { StreamingStartBody } from '../../src/telnyx/requests.js';
 import {
   ApiKeyRefusedError,
@@ -344,7 +344,7 @@ describe('startStreaming', () => {
     await startStreaming(kCall, { ...kBody, command_id: 'a' }, { ...options, announce: undefined });
     const sent = double.requests[0]?.body.custom_parameters as { name: string; value: string }[];
     assert.deepEqual(sent[0], { name: 'customer', value: '12' });
-    assert.deepEqual(wishesIn(Object.fromEntries(sent.map(({ name, value }) => [name, value]))), {
+    assert.deepEqual(requestedIn(Object.fromEntries(sent.map(({ name, value }) => [name, value]))), {
       mode: 'rtp',
       outboundEncoding: 'L16',
       outboundSampleRate: 16000,

@@ -9,14 +9,13 @@
  * was sent before: files wait here instead of being dropped, and so do the marks and the clear behind them.
  */
 import { mp3DurationMs } from '../codecs/mp3.js';
-import type { OutletCounter } from '../counters.js';
+import type { OutputCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
-import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
 import { Playout } from './mp3-playout.js';
-import type { Outlet } from './outlet.js';
+import { type Output, queueFull } from './output.js';
 
 /** A file, as it goes out. */
 export interface Mp3File {
@@ -69,7 +68,7 @@ interface Piece {
   failures: number;
 }
 
-export interface Mp3OutletSetup {
+export interface Mp3OutputSetup {
   host: StreamHost;
   link: StreamLink;
   /** Of the engine, whose counters of what comes in go on. */
@@ -108,12 +107,12 @@ function toFile(bytes: Uint8Array, durationMs: number): Mp3File {
 }
 
 /** Positions count milliseconds of audio, in steps of 1/1024: sums of these are exact, so that ends meet. */
-export class Mp3Outlet implements Outlet {
+export class Mp3Output implements Output {
   /** Of a source as much as one file may hold. */
   readonly readAheadMs = PIECE_MS_MAX;
-  readonly #setup: Mp3OutletSetup;
+  readonly #setup: Mp3OutputSetup;
   readonly #playout = new Playout();
-  readonly #counters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
+  readonly #counters: Record<OutputCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   #queue: Piece[] = [];
   #accepted = 0;
   #handed = 0; // to the socket, or dropped by a clear
@@ -124,7 +123,7 @@ export class Mp3Outlet implements Outlet {
   #pumping = false;
   #closed = false;
 
-  constructor(setup: Mp3OutletSetup) {
+  constructor(setup: Mp3OutputSetup) {
     this.#setup = setup;
   }
 
@@ -363,9 +362,9 @@ export class Mp3Outlet implements Outlet {
     this.#pump();
   }
 
-  #count(counter: OutletCounter, by: number): void {
+  #count(counter: OutputCounter, by: number): void {
     this.#counters[counter] += by;
-    this.#setup.host.outletCounters[counter] += by;
+    this.#setup.host.outputCounters[counter] += by;
   }
 }
 
