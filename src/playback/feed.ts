@@ -31,7 +31,7 @@ interface SourceItem {
 
 interface FileItem {
   playback: PlaybackEntry;
-  /** Its length until it is queued, then 0. */
+  /** The file's length until it is queued, then 0. */
   waitingMs: number;
   /** Queues all of the file. @throws SidetoneError SIDETONE_QUEUE_FULL */
   queueFile: () => void;
@@ -97,7 +97,7 @@ export class Feed {
   addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     const waitingMs = (samples.length * 1000) / sampleRate;
     this.#mustHaveRoomFor(waitingMs);
-    // Nothing to copy where its memory is gone.
+    // An array whose memory was transferred is empty.
     const source = (samples.length > 0 ? [samples.slice()] : [])[Symbol.iterator]();
     this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs });
   }

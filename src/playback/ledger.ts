@@ -18,14 +18,14 @@ export interface Positions {
   samplesPerMs: number;
 }
 
-/** Where the audio goes, as far as a ledger needs it: an output. */
+/** The part of an output that a ledger needs. */
 export interface LedgerOutput {
   positions(): Positions;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
 }
 
-/** Whose ledger it is. */
+/** The owner of a ledger. */
 export interface LedgerOwner {
   /** From now on marks wait for their audio to be sent, or none does. */
   marksWait(): void;
@@ -43,7 +43,7 @@ const MARKS_MAX = 1000;
 export class PlaybackEntry implements Playback {
   start = NEVER; // until its first sample is accepted
   end = NEVER; // until its last sample is accepted
-  /** What was left out of it because it came hopelessly late, by rising position. */
+  /** Ranges that were left out because they came hopelessly late, by rising position. */
   skipped: { from: number; to: number }[] | undefined = undefined;
   #result: PlaybackResult | undefined;
   #error: Error | undefined;
@@ -152,7 +152,7 @@ export class Ledger {
     return playedBetween(playback, played, samplesPerMs);
   }
 
-  /** What stands between two positions will never be heard, although they are passed. */
+  /** The audio between two positions will never be heard, although the positions are passed. */
   skip(from: number, to: number): void {
     for (const playback of this.#playbacks) {
       if (playback.end <= from || playback.start >= to) continue;
@@ -262,7 +262,7 @@ export class Ledger {
     }
     this.#playbacks = [];
     for (const mark of this.#outstanding) {
-      // Where they do not come back, the oldest are forgotten.
+      // When they do not come back, the oldest are forgotten.
       if (marksComeBack && this.#cleared.push(mark.name) > MARKS_MAX) this.#cleared.shift();
       mark.resolve?.({ name: mark.name, played: false });
     }
@@ -272,10 +272,6 @@ export class Ledger {
     this.#tellWaiting();
     this.#generation++;
     return playedMs;
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   #placeMark(playback: PlaybackEntry): void {
@@ -302,7 +298,7 @@ export class Ledger {
     let heard = 0;
     for (const playback of this.#playbacks) {
       if (playback.end > played) break;
-      // One that is awaited waits for its mark, unless that is overdue.
+      // A playback that is awaited waits for its mark, unless the mark is overdue.
       if (playback.watched && this.#overdueSince === NEVER) break;
       playback.settle({ playedMs: lengthMs(playback, samplesPerMs), interrupted: false });
       heard++;

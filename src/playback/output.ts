@@ -1,9 +1,9 @@
-/** Where what a stream plays goes: it waits there, is sent when it is due, and is heard. */
+/** The output of a stream: audio that is played waits there, is sent when it is due, and is heard. */
 
 import { SidetoneError } from '../errors.js';
 import type { Positions } from './ledger.js';
 
-/** One a stream. Its stream hears of messages that were sent by `afterSend()`. */
+/** Each stream has one. It calls its stream's `afterSend()` when messages were sent. */
 export interface Output {
   /** Sources are read while less than this waits here, in ms. */
   readonly readAheadMs: number;

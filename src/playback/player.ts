@@ -152,7 +152,7 @@ export class Player implements LedgerOwner {
     });
   }
 
-  /** What a play() after the stream's end gives; `source` is told to stop, unread. */
+  /** The result of a play() after the stream's end. `source` is told to stop and is not read. */
   over(source?: Source): Playback {
     if (source) stopSource(source);
     return this.#ledger.over();
@@ -235,7 +235,7 @@ export class Player implements LedgerOwner {
 
   // ---
 
-  /** What is known whole is queued at once, or waits behind the sources that are being read. */
+  /** Audio that is known whole is queued at once, or waits behind the sources that are being read. */
   #playWhole(
     queue: (playback: PlaybackEntry) => void,
     addTo: (feed: Feed, playback: PlaybackEntry) => void,
@@ -297,7 +297,7 @@ export class Player implements LedgerOwner {
 
   /** Audio heard since the last clear, in ms: positions go on counting over what was dropped or left out. */
   #heardSince({ played, samplesPerMs }: Positions): number {
-    // What was left out last may still lie ahead of what is being heard.
+    // The range that was left out last may still lie ahead of what is being heard.
     const ahead = Math.min(this.#skippedSamples, Math.max(0, this.#skippedEnd - played));
     return Math.max(0, played - this.#heardFrom - this.#skippedSamples + ahead) / samplesPerMs;
   }

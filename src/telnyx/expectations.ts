@@ -1,6 +1,6 @@
 /**
- * What was asked for when a stream was started, kept for the moment its `start` frame arrives: that frame announces only
- * what Telnyx sends, not what it wants to be sent. It gets there in one of two ways:
+ * Keeps what a request to start a stream asked for until its `start` frame arrives. That frame announces only what
+ * Telnyx sends, not what it wants to be sent. The requested format gets there in one of two ways:
  * - within one process: `StreamExpectations`, by call_control_id;
  * - across processes and threads: as a custom parameter of the request itself, which comes back in `start`.
  */
@@ -13,7 +13,7 @@ export interface RequestedFormat {
   /** In `mp3` mode raw audio is ignored: encoding and rate mean nothing. */
   mode: 'rtp' | 'mp3';
   outboundEncoding: Encoding;
-  /** In Hz, as it would be announced: G722 says 8000. */
+  /** The rate in Hz, as it would be announced: G722 says 8000. */
   outboundSampleRate: number;
   track: 'inbound' | 'outbound' | 'both';
 }
@@ -70,7 +70,7 @@ export interface StreamExpectationsOptions {
   ttlMs?: number;
   /** Default 10,000: at about 300 bytes each, 3 MB. When full the oldest goes. */
   entriesMax?: number;
-  /** Told of every request, and of every call that is over: for copies in other threads. */
+  /** Called with every request, and with undefined when a call is over: for copies in other threads. */
   onChange?: (callControlId: string, requested: RequestedFormat | undefined) => void;
 }
 
