@@ -14,7 +14,7 @@ export interface StreamHost {
   readonly options: ReactorOptions;
   /** Workers for the costly codecs. */
   readonly pool: CodecPool;
-  /** What goes out past the engine. */
+  /** Counters of what goes out without the engine. */
   readonly outputCounters: Record<OutputCounter, number>;
   count(counter: ReactorCounter, times?: number): void;
   /** Takes memory for queued audio; false where not as much of it is left. */
@@ -31,7 +31,7 @@ export interface StreamHost {
 /** How a stream's connection sends text and ends. */
 export interface StreamLink {
   sendText(text: string): void;
-  /** So much waits to be read by the peer that what is sent now would be dropped. */
+  /** True when the peer has so much to read that a message sent now would be dropped. */
   readonly backlogged: boolean;
   end(reason: StopReason): void;
 }

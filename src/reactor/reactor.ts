@@ -72,7 +72,7 @@ export class Reactor implements StreamHost {
   readonly #calls = new Map<string, ReactorLink>();
   readonly #dropped = new DroppedCalls();
   readonly #counters: Record<ReactorCounter, number>;
-  /** What went out past the engine: MP3 files. */
+  /** Counters of MP3 files, which do not go through the engine. */
   readonly outputCounters: Record<OutputCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
   readonly #groups = new StreamGroups();
@@ -222,7 +222,7 @@ export class Reactor implements StreamHost {
     );
   }
 
-  /** Where the stream cannot be carried here: why its connection ends. The log says more. */
+  /** Returns the reason to end the connection when the stream cannot be carried here; the log says more. */
   openStream(open: OpenStream): CallStream | StopReason {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
@@ -257,7 +257,7 @@ export class Reactor implements StreamHost {
     return stream;
   }
 
-  /** Not where a codec's library is missing or its workers have as much to do as they can. */
+  /** Returns why it cannot be made: a codec's library is missing or its workers cannot take more. */
   #makeStream(setup: StreamSetup): CallStream | StopReason {
     try {
       return new CallStream(setup);

@@ -35,7 +35,7 @@ export function drain(reactor: Reactor, clock: Clock, timeoutMs: number): Drain 
   });
   const done = emptied.then(async () => {
     for (const connection of [...connections]) connection.end('server_closed');
-    // What was sent last (close frames, the handlers' goodbyes) leaves before the loop is let go.
+    // The last messages (close frames, the handlers' goodbyes) leave before the event loop may end.
     await new Promise(resolve => setImmediate(resolve));
   });
   return { done, closeNow: () => closeNow() };

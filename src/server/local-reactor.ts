@@ -17,15 +17,15 @@ import type { SharedState } from './shared-state.js';
 import type { WebhookJudge } from './webhook-route.js';
 
 /**
- * What a server asks of its reactors. A reactor in a thread of its own is asked the same by messages (reactor-thread.ts), which are
- * made of these names and their arguments: all of them, and all results, are plain data.
+ * What a server asks of its reactors. A reactor in a thread of its own gets them as messages, made of these names and
+ * their arguments (reactor-thread.ts). Arguments and results are plain data.
  */
 export interface ReactorCommands {
-  /** With up to `streamsMax` streams one by one. */
+  /** The reactor's figures, with up to `streamsMax` streams one by one. */
   snapshot(streamsMax: number): ReactorSnapshot;
   /** Takes no new streams; resolves when its last one has closed. It goes on refusing connections. */
   drain(): Promise<void>;
-  /** Closes what the drain still waits for. */
+  /** Closes the calls that the drain still waits for. */
   closeNow(): void;
   /** Lets go of everything, and tells its last figures; only when no more connections are dealt to it. */
   close(): Promise<ReactorSnapshot>;
@@ -64,7 +64,7 @@ export class LocalReactor implements ReactorCommands {
   readonly warmed: Promise<void>;
   readonly #setup: ReactorHandleSetup;
   readonly #plugins: readonly Plugin[];
-  /** The server's, as far as this reactor has been told. */
+  /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
   readonly #stopGathering: (() => void) | undefined;
   #closeNow = (): void => {};

@@ -105,7 +105,7 @@ export class ReactorKeeper {
     return this.#wasForced;
   }
 
-  /** In time whatever the thread does: figures of a thread that does not answer are those that it gave last. */
+  /** Resolves in time whatever the thread does: when it does not answer, with the figures that it gave last. */
   async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
     const told = this.#health === 'well' ? await this.#ask(streamsMax) : undefined;
     if (told) this.#seen = { ...told, streams: [] };
@@ -209,7 +209,7 @@ export class ReactorKeeper {
       await drained;
       this.#seen = { ...(await reactor.close()), streams: [] };
     } catch {
-      // It has ended otherwise, which #ended tells.
+      // The thread has ended otherwise: #ended logs it.
     }
     giveUp();
   }

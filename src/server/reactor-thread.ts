@@ -44,8 +44,9 @@ interface Question {
 }
 
 /**
- * What a reactor's thread has for short-lived objects: three times a semi-space, as the first line of cli/main.ts gives the main
- * thread. A call makes next to no garbage, and V8 would spread what there is over 16 MB and more: 2 KB a stream at 5,000 of them.
+ * Memory of a reactor's thread for short-lived objects: three semi-spaces, as the first line of cli/main.ts gives the
+ * main thread. A call makes nearly no garbage, and V8 would spread it over 16 MB and more: 2 KB a stream at 5,000
+ * streams.
  */
 const YOUNG_GENERATION_MB = 6;
 
@@ -160,7 +161,7 @@ export class ReactorThread implements ReactorHandle {
     });
   }
 
-  /** What goes wrong with it, the thread itself logs. */
+  /** The thread itself logs what goes wrong with it. */
   #tell<V extends Command>(command: V, ...args: Parameters<ReactorCommands[V]>): void {
     this.#ask(command, ...args).catch(() => {});
   }

@@ -70,7 +70,7 @@ export class Reactors {
           onRestart: onReactor,
         }),
     );
-    // Those that start are closed when another does not, so all must have come to their end first.
+    // When one does not start, the others are closed, so all of them must have finished starting first.
     const started = await Promise.allSettled(this.#keepers.map(keeper => keeper.start()));
     for (const outcome of started) {
       if (outcome.status === 'rejected') throw outcome.reason;
@@ -89,12 +89,12 @@ export class Reactors {
     return this.#local ?? this.#keepers[index]?.reactor;
   }
 
-  /** Those that live. */
+  /** The reactors that are running. */
   get all(): ReactorHandle[] {
     return this.#local ? [this.#local] : this.#keepers.flatMap(({ reactor }) => reactor ?? []);
   }
 
-  /** With one reactor nobody could ask about it if it were not well. */
+  /** A single reactor runs in this thread: whoever can ask finds it well. */
   get health(): ReactorHealth[] {
     if (this.#local) return [{ reactor: 0, health: 'well', restarts: 0 }];
     return this.#keepers.map(keeper => keeper.health);

@@ -92,7 +92,10 @@ export class Server extends EventEmitter {
     return this.#port !== 0 && this.#state.admits() && !noneWell(this.reactorHealth);
   }
 
-  /** Of each reactor: whether it works, is stuck or has ended, and how often it was started anew. Empty before `listen`. */
+  /**
+   * For each reactor: whether it works, is stuck or has ended, and how often it was started anew. Empty before
+   * `listen`.
+   */
   get reactorHealth(): ReactorHealth[] {
     return this.#reactors?.health ?? [];
   }
@@ -178,7 +181,7 @@ export class Server extends EventEmitter {
 
   async #drain(): Promise<void> {
     this.#state.drain();
-    // It is listen() that tells what went wrong there.
+    // listen() tells what went wrong there.
     await this.#opening.catch(() => {});
     try {
       await this.#reactors?.drain();
@@ -196,7 +199,7 @@ export class Server extends EventEmitter {
    *   what it has
    */
   reload(credentials: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
-    // One after the other: the last one called is the one that stays.
+    // Reloads run one after the other, so the last call decides.
     this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload(credentials));
     return this.#reloading;
   }
@@ -221,11 +224,11 @@ export class Server extends EventEmitter {
   }
 
   /**
-   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that are
-   * thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and counted
-   * (`strayErrors`) and no longer end the process. And the main thread is watched: that it is stuck is logged, and a process
-   * that has not ended soon after the drain's deadline (counted from SIGTERM or SIGINT, or close()) is ended with code 1.
-   * Call it once, after listening to SIGTERM and SIGINT.
+   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that
+   * are thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and
+   * counted (`strayErrors`) and no longer end the process. The main thread is watched too, and the log tells when it is
+   * stuck. A process that has not ended soon after the drain's deadline is ended with code 1. The deadline counts from
+   * SIGTERM, SIGINT or close(). Call it once, after listening to SIGTERM and SIGINT.
    */
   guardProcess(): void {
     const { options, log } = this;

@@ -1,6 +1,6 @@
 /**
- * What all threads of a server must agree on, in memory that they share: how many connections each reactor has, which reactors
- * live, whether to stop. The addon's watch over threads (native/binding/supervision.cpp) reads and writes it too.
+ * State that all threads of a server share: how many connections each reactor has, which reactors live, whether to
+ * stop. The addon's watch over threads (native/binding/supervision.cpp) reads and writes it too.
  */
 export class SharedState {
   readonly memory: SharedArrayBuffer;
@@ -50,7 +50,7 @@ export class SharedState {
     return Atomics.load(this.words, PROCESS_PLACES.draining) === 1;
   }
 
-  /** What runs is not waited for any more. */
+  /** The server no longer waits for running calls. */
   closeNow(): void {
     Atomics.store(this.words, PROCESS_PLACES.closingNow, 1);
   }
@@ -114,7 +114,7 @@ export class ReactorState {
     Atomics.store(this.#words, this.#at + UNDEALT, 1);
   }
 
-  /** For a new thread: the old one took its connections with it. */
+  /** Clears the words for a new thread: the old one took its connections with it. */
   reset(): void {
     for (let word = 0; word < REACTOR_WORDS; word++) Atomics.store(this.#words, this.#at + word, 0);
   }

@@ -101,7 +101,7 @@ export class Webhooks {
     this.#reactors.set(callControlId, reactor);
   }
 
-  /** What is counted in the main thread, under the reactors' names. */
+  /** The counters of the main thread, under the reactors' names. */
   counters(): Partial<Record<ReactorCounter, number>> {
     const { counts } = this.#handler;
     return {
@@ -127,7 +127,10 @@ export class Webhooks {
     await this.#command(event);
   }
 
-  /** Where the call's stream runs, or ran last; in the main thread where there was none. */
+  /**
+   * Tells the plugins of the reactor where the call's stream runs or ran last, or of the main thread when it had no
+   * stream.
+   */
   #tell(event: WebhookEvent): void {
     const { reactorOf, plugins, log } = this.#setup;
     const { callControlId } = event;
@@ -159,7 +162,7 @@ export class Webhooks {
     const { apiKey, apiKeyFile, apiBase } = options.answer;
     const stream = answerStream(options, plugins);
     for (const finding of checkRequest(stream)) log.warn(`answer: ${describeFinding(finding)}`);
-    // What is wrong with them must show now, not with the first call.
+    // Wrong options must show now, not with the first call.
     readApiBase(apiBase ?? TELNYX_API_BASE);
     return createAnswerer({
       stream,
