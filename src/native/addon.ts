@@ -282,7 +282,8 @@ export const native: NativeAddon = load();
 const { layout } = native;
 
 /** Where in the engine's `info` view each figure lies. */
-export const INFO = layout.info;
+// A copy: V8 keeps an object of so many properties that the addon makes as a hash table.
+export const INFO = { ...layout.info };
 /** What `gather` reads, written by the media path: how many messages have come, when a frame was last answered as it was heard. */
 export const GATHER = layout.gather;
 /** What the engine says of each message that is to be sent: SEND.fields numbers a message. */

@@ -52,12 +52,18 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
   ['Received too big message', 'websocket_too_big'],
 ]);
 
+/** How long a peer may take to answer the closing handshake when the server ends. */
+const CLOSE_GRACE_MS = 1000;
+const CLOSE_POLL_MS = 5;
+
 export class Listener {
   readonly #environment: ListenerOptions;
   /** The last one takes new connections; the others keep what they have. */
   readonly #apps: UWebSockets.TemplatedApp[] = [];
   #tokens: Tokens;
   readonly #refusedTokens: RefusedTokens;
+  /** WebSockets that have not closed, those that wait for the peer's close frame among them. */
+  #open = 0;
   /** Connections with a whole request that did not become WebSockets (yet). */
   #requests = 0;
 
@@ -82,6 +88,7 @@ export class Listener {
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: ws => {
         const data = ws.getUserData();
+        this.#open++;
         data.connection.open(ws as unknown as Socket, data);
       },
       message: reactor.capture
@@ -91,6 +98,7 @@ export class Listener {
       ping: ws => ws.getUserData().connection.control(),
       pong: ws => ws.getUserData().connection.control(),
       close: (ws, code, message) => {
+        this.#open--;
         const fault = code === 1006 ? FAULTS.get(Buffer.from(message).toString()) : undefined;
         ws.getUserData().connection.closed(fault);
       },
@@ -130,6 +138,21 @@ export class Listener {
     this.#tokens = new Tokens(credentials.authToken);
     // A running app cannot take another certificate for those who name no server.
     if (isNewTls) this.#apps.push(this.#makeApp(credentials));
+  }
+
+  /** Resolves when all peers have answered their close frames, or have had a second for it: cut off, they would not see the code. */
+  peersGone(): Promise<void> {
+    const { clock } = this.#environment.reactor;
+    if (this.#open === 0) return Promise.resolve();
+    return new Promise(resolve => {
+      const finish = (): void => {
+        stopPolling();
+        cancel();
+        resolve();
+      };
+      const stopPolling = clock.every(CLOSE_POLL_MS, () => this.#open === 0 && finish());
+      const cancel = clock.after(CLOSE_GRACE_MS, finish);
+    });
   }
 
   /** Closes whatever is open. */

@@ -116,6 +116,7 @@ export class LocalReactor implements ReactorCommands {
     // Connections that were dealt before this was asked arrive in this turn of the loop.
     await new Promise(resolve => setImmediate(resolve));
     this.#stopGathering?.();
+    await this.listener.peersGone();
     this.listener.close();
     this.#last = this.reactor.snapshot(this.#setup.index, 0);
     await this.reactor.close();
