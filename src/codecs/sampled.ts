@@ -9,9 +9,9 @@ import type { PayloadDecoder, PayloadEncoder } from './types.js';
 export type SampledEncoding = Exclude<Encoding, 'OPUS' | 'AMR-WB'>;
 
 export interface SampledOptions {
-  /** As announced: L16's own rate; 8000 for the others. Default: 8000, for L16 16000. */
+  /** The rate as it is announced: L16's own rate, 8000 for the others. Default: 8000, for L16 16000. */
   sampleRate?: number;
-  /** Of L16. Default 'le', what Telnyx sends. 'auto', for a decoder: found by listening. */
+  /** Byte order of L16. Default 'le', which Telnyx sends. A decoder with 'auto' finds it by listening. */
   l16ByteOrder?: 'le' | 'be' | 'auto';
 }
 

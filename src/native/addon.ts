@@ -242,13 +242,13 @@ export interface NativeAddon extends NativeLoad {
   /**
    * Watches the main thread from a native thread: writes `lines.stuck` to stdout when the word `beat` has not changed for
    * `stuckMs`, `lines.turns` when it does again, and ends the process with code 1 and `lines.deadline` when it has not ended
-   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `hurried`: 4 s
+   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `closingNow`: 4 s
    * later where the main thread is stuck, 10 s where it is not. `"TIME"` in a line becomes the time in ms since 1970.
    * Call it once, after SIGTERM and SIGINT were listened to.
    */
   watchProcess(
     words: Int32Array,
-    places: { beat: number; draining: number; hurried: number },
+    places: { beat: number; draining: number; closingNow: number },
     times: { stuckMs: number; drainMs: number },
     lines: { stuck: string; turns: string; deadline: string },
   ): void;
