@@ -2,7 +2,7 @@
  * A voice agent with everything but the wit: it listens until the caller pauses, answers with speech, and falls silent
  * at once when the caller speaks into its answer. Put your own recogniser, model and voice where `readWav` is.
  *
- *     sidetone serve --plugin ./examples/agent.ts
+ *     npx sidetone serve --plugin ./examples/agent.ts
  */
 import { fileURLToPath } from 'node:url';
 import { type AudioFrame, definePlugin, readWav, resample, type Stream } from 'sidetone';

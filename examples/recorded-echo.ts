@@ -1,7 +1,7 @@
 /**
  * Any plugin can be recorded: caller on the left, what the caller heard on the right.
  *
- *     SIDETONE_RECORD_DIR=recordings sidetone serve --plugin ./examples/recorded-echo.ts
+ *     SIDETONE_RECORD_DIR=recordings npx sidetone serve --plugin ./examples/recorded-echo.ts
  */
 import { echo, record } from 'sidetone';
 

@@ -10,7 +10,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const versions = process.argv.length > 2 ? process.argv.slice(2) : ['20', '22', '24', '26'];
 const COPIED = [
   'package.json',
+  '.dependency-cruiser.cjs',
   'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
   'NOTICE',
   'LICENSE',
   'CMakeLists.txt',

@@ -110,7 +110,7 @@ if (files.length === 0) {
   console.error(
     existsSync(`${root}dist/test`)
       ? `no test file matches ${names.join(', ')}`
-      : 'nothing is built: `npm run setup` does it, or `npm run build`',
+      : 'nothing is built: `npm run setup` does it, or `npm run compile`',
   );
   process.exit(2);
 }

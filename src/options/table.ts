@@ -100,7 +100,7 @@ const boundToken = z.strictObject({ token, callControlId: text });
 export const OPTION_TABLE = {
   host: option(text.default('127.0.0.1'), {
     flag: '--host <address>',
-    text: 'address to listen on; 0.0.0.0 for all of this machine',
+    text: 'address to listen on; 0.0.0.0 for all addresses of this machine',
   }),
   port: option(port.default(8080), {
     flag: '--port <n>',
@@ -136,12 +136,12 @@ export const OPTION_TABLE = {
   }),
   poolWarm: option(z.boolean().default(false), {
     flag: '--pool-warm',
-    text: 'starts them with the server, also where no option or plugin [names OPUS or AMR-WB](docs/codecs.md#the-pool)',
+    text: 'starts these workers with the server, even where no option or plugin [names OPUS or AMR-WB](docs/codecs.md#the-pool)',
   }),
   authToken: option(z.union([token, z.array(z.union([token, boundToken])).min(1)]).optional(), {
     flag: '--auth-token <token>',
     separator: '\n',
-    text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any of several opens; `--auth-token-file` reads them from a file, one a line; [read again on SIGHUP](docs/admin.md#sighup); the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
+    text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any one of several is accepted; `--auth-token-file` reads them from a file, one per line; [read again on SIGHUP](docs/admin.md#sighup); the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
     remedy: 'give a token of 1 to 4000 characters, or a list of tokens and { token, callControlId }',
     secret: true,
   }),
@@ -166,7 +166,7 @@ export const OPTION_TABLE = {
   webhooks: group("takes Telnyx's webhooks by POST ([docs/control.md](docs/control.md))", {
     publicKey: option(text, {
       flag: '--webhook-public-key <key>',
-      text: "takes Telnyx's webhooks ([docs/control.md](docs/control.md)) that this public key of the account (base64) has signed",
+      text: 'public key of the Telnyx account (base64); with it the server takes [webhooks](docs/control.md#webhooks) whose signature fits it',
     }),
     path: option(
       z
@@ -175,7 +175,7 @@ export const OPTION_TABLE = {
         .default('/telnyx/webhooks'),
       {
         flag: '--webhook-path <path>',
-        text: 'where the webhooks come',
+        text: 'path of the webhooks',
         remedy: 'write it as /telnyx/webhooks',
       },
     ),
@@ -183,7 +183,7 @@ export const OPTION_TABLE = {
   answer: group('answers every incoming call that a webhook tells of', {
     streamUrl: option(text, {
       flag: '--answer <wss-url>',
-      text: 'answers every incoming call with a stream to this address ([docs/control.md](docs/control.md)); wants `webhooks`',
+      text: 'answers every incoming call with a stream to this address ([docs/control.md](docs/control.md)); needs `webhooks`',
     }),
     track: option(z.enum(['inbound', 'both']).optional(), {
       flag: '--answer-track <track>',
@@ -206,7 +206,7 @@ export const OPTION_TABLE = {
     }),
     apiKeyFile: option(text.optional(), {
       flag: '--api-key-file <file>',
-      text: 'a file that holds the key and nothing else',
+      text: 'a file with the key and nothing else',
     }),
     apiBase: option(text.optional(), {
       flag: '--api-base <url>',
@@ -260,7 +260,7 @@ export const OPTION_TABLE = {
   queueBytesMax: option(whole(1 << 20, 64e9).default(1 << 30), {
     flag: '--queue-bytes-max <bytes>',
     unit: 'bytes',
-    text: 'memory for the queued audio of all streams',
+    text: 'memory for the queued audio of all streams of a reactor',
   }),
   gatherMs: option(number(0, 20).default(1), {
     flag: '--gather <ms>',
@@ -283,7 +283,7 @@ export const OPTION_TABLE = {
   }),
   l16ByteOrder: option(z.enum(['le', 'be', 'auto']).default('le'), {
     flag: '--l16-byte-order <order>',
-    text: 'byte order of L16 on the wire; `auto` listens',
+    text: 'byte order of L16 on the wire; `auto` finds it from the sound',
   }),
   opus: groupOrEmpty('how OPUS is encoded ([docs/codecs.md](docs/codecs.md))', {
     bitrateBps: option(whole(6000, 128_000).optional(), {
@@ -304,7 +304,7 @@ export const OPTION_TABLE = {
     }),
     fec: option(onOff.optional(), {
       flag: '--opus-fec',
-      text: 'OPUS packets carry a spare copy of the one before',
+      text: 'each OPUS packet carries a coarse copy of the packet before it',
       defaultText: 'false',
     }),
     packetLossPercent: option(whole(0, 100).optional(), {
@@ -333,7 +333,7 @@ export const OPTION_TABLE = {
   }),
   handlerErrors: option(z.enum(['end', 'bypass']).default('end'), {
     flag: '--handler-errors <what>',
-    text: "a failing handler's stream ends, or goes on without it",
+    text: 'when a handler fails, its stream ends, or goes on without it',
   }),
   messageBytesMax: option(whole(1024, 16e6).default(65_536), {
     flag: '--message-bytes-max <bytes>',
@@ -361,11 +361,11 @@ export const OPTION_TABLE = {
   }),
   capturePersonal: option(onOff.default(false), {
     flag: '--capture-personal',
-    text: 'captures keep numbers, client_state and custom_parameters; auth tokens they never do',
+    text: 'captures keep numbers, client_state and custom_parameters; auth tokens are never kept',
   }),
   logLevel: option(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), {
     flag: '--log-level <level>',
-    text: 'least level that is logged, one JSON line an event ([fields](docs/admin.md#log)); tokens, numbers and client_state never',
+    text: 'lowest level that is logged, one JSON line for each event ([fields](docs/admin.md#log)); tokens, numbers and client_state are never in it',
   }),
 };
 

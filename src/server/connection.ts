@@ -71,7 +71,7 @@ const CONTROL_FRAMES_MAX = 250;
 const ANY_CALL: readonly string[] = [];
 
 /** The counters of ends that nobody intended. */
-const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
+export const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
   disconnected: 'disconnected',
   idle_timeout: 'idleTimeouts',
   protocol_error: 'protocolErrors',
@@ -82,7 +82,7 @@ const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
 /** Why the WebSocket layer closed a connection by itself. */
 export type WireFault = 'idle' | 'websocket_frame' | 'websocket_utf8' | 'websocket_too_big';
 
-const CLOSE_CODES: Record<StopReason, number> = {
+export const CLOSE_CODES: Record<StopReason, number> = {
   stop: 1000,
   disconnected: 1000,
   idle_timeout: 1000,
