@@ -101,7 +101,7 @@ export class Server extends EventEmitter {
     return this.#state.draining;
   }
 
-  /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
+  /** @internal What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
   async snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
     const snapshots = (await this.#lanes?.snapshot(streamsMax)) ?? [];
     const [first] = snapshots;
