@@ -109,8 +109,10 @@ export const ERRORS = {
     remedy: 'The message names the file and the reason that the system gave.',
   },
   SIDETONE_PACKAGE_MISSING: {
-    example: 'the package echarts (^6.1.0) is not installed, and reports with plots need it: run: npm install …',
-    cause: 'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls.',
+    example:
+      'the package echarts (^6.1.0) is not installed, and reports with plots need it: run: npm install …',
+    cause:
+      'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls.',
     remedy: 'The message has the command that installs it.',
   },
   SIDETONE_UNSUPPORTED: {

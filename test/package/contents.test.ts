@@ -99,7 +99,10 @@ async function program(
     const said = async work => { try { await work(); return 'nothing'; } catch (e) { return e.code + ': ' + e.message; } };
     console.log(JSON.stringify(await (async () => { ${code} })()));`;
   const args = [...nodeArgs, '--input-type=module', '-e', text];
-  const { stdout } = await run(process.execPath, args, { cwd: root, env: { ...process.env, ...environment } });
+  const { stdout } = await run(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, ...environment },
+  });
   return JSON.parse(stdout);
 }
 
