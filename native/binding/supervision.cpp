@@ -8,12 +8,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <mutex>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -175,18 +174,13 @@ class Watch {
   explicit Watch(Setup setup) : setup_(std::move(setup)), thread_([this] { run(); }) {}
 
   ~Watch() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    wake_.notify_all();
+    stop_.release();
     thread_.join();
   }
 
  private:
   void run() {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, kTick, [this] { return stopped_; })) tick();
+    while (!stop_.try_acquire_for(kTick)) tick();
   }
 
   /** Time is counted in ticks: a process that was stopped, or a machine that slept, is not late. */
@@ -227,9 +221,8 @@ class Watch {
   int stillMs_ = 0;
   int drainingMs_ = 0;
   int closingNowMs_ = 0;
-  bool stopped_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  // A condition variable with a monotonic timeout would want glibc 2.30.
+  std::binary_semaphore stop_{0};
   std::thread thread_;  // last: it uses all the others
 };
 

@@ -26,6 +26,7 @@ export interface StreamGroup {
   streams: number;
 }
 
+/** @internal What Server.snapshot() gives of each reactor. */
 export interface ReactorSnapshot {
   /** 0 for the first. */
   reactor: number;
@@ -69,7 +70,7 @@ export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'strea
   return `${inbound} ${outbound} ${plugin}`;
 }
 
-/** All streams that run, by plugin and encodings: counted as they come and go, for somebody asks every second. */
+/** @internal All streams that run, by plugin and encodings: counted as they come and go, for somebody asks every second. */
 export class StreamGroups {
   readonly #groups = new Map<string, StreamGroup>();
 
@@ -91,7 +92,7 @@ export class StreamGroups {
   }
 }
 
-/** Up to `streamsMax` of the streams that run, the oldest first. */
+/** @internal Up to `streamsMax` of the streams that run, the oldest first. */
 export function streamSummaries(
   streams: Iterable<CallStream>,
   nowMs: number,
@@ -114,7 +115,7 @@ export function streamSummaries(
   return summaries;
 }
 
-/** The snapshot of a reactor that has told nothing. */
+/** @internal The snapshot of a reactor that has told nothing. */
 export function noFigures(reactor: number): ReactorSnapshot {
   return {
     reactor,

@@ -104,7 +104,7 @@ export class Server extends EventEmitter {
     return this.#state.draining;
   }
 
-  /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
+  /** @internal What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
   async snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
     const snapshots = (await this.#reactors?.snapshot(streamsMax)) ?? [];
     const [first] = snapshots;

@@ -2,9 +2,9 @@
  * Commands to a live call over Telnyx's REST API.
  *
  * The HTTP client is Telnyx's own SDK (`telnyx` on npm, MIT, released every few weeks): it types every field used here, so
- * a field that Telnyx renames fails to compile. It is loaded when the first command is sent, because its 440 modules take
- * about 60 ms and 19 MB that a server without commands need not pay. Its own retries are off: they include 408, 409 and
- * lost connections, and they sleep on a clock of their own.
+ * a field that Telnyx renames fails to compile. It is an optional peer dependency of 37 MB, loaded when the first command is
+ * sent, because its 440 modules take about 60 ms and 19 MB of memory that a server without commands need not pay. Its own
+ * retries are off: they include 408, 409 and lost connections, and they sleep on a clock of their own.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { isIPv4 } from 'node:net';
 import type { APIError, Telnyx } from 'telnyx';
 import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
+import { importPeer } from '../peer.js';
 import { checkRequest, describeFinding, type Finding } from './check.js';
 import {
   REQUESTED_PARAMETER,
@@ -209,7 +210,11 @@ async function send(
   key: string,
   options: TelnyxOptions,
 ): Promise<{ attempts: number; rateLimit?: RateLimit }> {
-  const { APIConnectionTimeoutError, APIError, Telnyx } = await import('telnyx');
+  const { APIConnectionTimeoutError, APIError, Telnyx } = await importPeer(
+    'telnyx',
+    'commands to live calls',
+    () => import('telnyx'),
+  );
   const clock = options.clock ?? systemClock;
   const client = new Telnyx({
     apiKey: key,
