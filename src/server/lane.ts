@@ -4,6 +4,7 @@ import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
+import { loadPluginsAnew } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
 import { tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
@@ -37,6 +38,8 @@ export interface LaneVerbs {
   tell(event: WebhookEvent): void;
   /** New connections need these; returns where they are to be dealt from now on. Running ones go on. */
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor;
+  /** Loads the plugins from what their files say now, for new connections. Running ones keep what they have. */
+  reloadPlugins(): Promise<void>;
 }
 
 /** The same for whoever does not care in which thread the lane runs. */
@@ -63,14 +66,15 @@ export class LocalLane implements LaneVerbs {
   /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
   readonly warmed: Promise<void>;
   readonly #setup: LaneSetup;
-  readonly #plugins: readonly Plugin[];
+  readonly #plugins: Plugin[];
   /** The server's, as far as this lane has been told. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
   readonly #stopGathering: (() => void) | undefined;
   #hurry = (): void => {};
   #last: ReactorSnapshot | undefined;
 
-  constructor(setup: LaneSetup, plugins: readonly Plugin[]) {
+  /** `plugins`: all that hold this list see when other ones take their place in it. */
+  constructor(setup: LaneSetup, plugins: Plugin[]) {
     this.#setup = setup;
     this.#plugins = plugins;
     const { options, state, log } = setup;
@@ -138,5 +142,10 @@ export class LocalLane implements LaneVerbs {
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor {
     this.listener.reload(credentials, isNewTls);
     return this.listener.descriptor();
+  }
+
+  async reloadPlugins(): Promise<void> {
+    const plugins = await loadPluginsAnew(this.#setup.options.plugins, this.#plugins);
+    this.#plugins.splice(0, this.#plugins.length, ...plugins);
   }
 }

@@ -10,7 +10,7 @@ import type { SharedState } from './shared-state.js';
 
 export interface LanesSetup {
   options: ResolvedOptions;
-  plugins: readonly Plugin[];
+  plugins: Plugin[];
   state: SharedState;
   laneSetup(index: number): LaneSetup;
   /** A lane has started, which must be told what the others know. */
@@ -138,6 +138,14 @@ export class Lanes {
       return;
     }
     await Promise.all(this.#keepers.map(keeper => keeper.reload(credentials, isNewTls)));
+  }
+
+  /**
+   * Of every thread but this one; one that is stuck does it when it turns again, and one that starts has the new ones.
+   * @throws what a lane says that cannot load them
+   */
+  async reloadPlugins(): Promise<void> {
+    await Promise.all(this.#keepers.map(keeper => keeper.reloadPlugins()));
   }
 
   #forceIn(ms: number): void {
