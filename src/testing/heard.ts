@@ -50,7 +50,9 @@ export function heardAudio(
     const run = runs.at(-1);
     const before = run?.at(-1);
     const goesOn =
-      before?.clearedAfterMs === undefined && Math.abs(segment.atMs - endOf(before ?? segment)) < EPSILON_MS;
+      before?.clearedAfterMs === undefined &&
+      !before?.clearedBehind &&
+      Math.abs(segment.atMs - endOf(before ?? segment)) < EPSILON_MS;
     if (run && goesOn) run.push(segment);
     else runs.push([segment]);
   }
@@ -62,7 +64,7 @@ export function heardAudio(
       atMs,
       durationMs: endOf(last) - atMs,
       samples: samples.subarray(at(atMs), at(endOf(last))),
-      interrupted: last.clearedAfterMs !== undefined && !isOpen,
+      interrupted: last.clearedBehind === true || (last.clearedAfterMs !== undefined && !isOpen),
     };
   });
   return { samples, sampleRate: rate, parts };
