@@ -163,8 +163,13 @@ export class SimulatedCall {
 
   /** Says these payloads, one every `ptimeMs`, behind all that the caller still has to say. Wants `idle`. */
   say(payloads: readonly Uint8Array[]): void {
-    check('idle', this.options.idle, this.options.idle !== undefined, 'a payload of silence, or use `inbound`');
-    this.#said.push(...payloads);
+    check(
+      'idle',
+      this.options.idle,
+      this.options.idle !== undefined,
+      'a payload of silence, or use `inbound`',
+    );
+    for (const payload of payloads) this.#said.push(payload);
   }
 
   /** Dials a digit: 0 to 9, *, #, A to D. Ignored where the call is not answered or over. */
