@@ -6,7 +6,7 @@ import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import { loadPluginsAnew } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
-import { tellPlugins } from '../plugin/tell.js';
+import { tellDraining, tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { expectedCodecs } from '../stream/pooled-codecs.js';
@@ -107,7 +107,10 @@ export class LocalLane implements LaneVerbs {
   }
 
   async drain(): Promise<void> {
-    const draining = drain(this.reactor, systemClock, this.#setup.options.drainTimeoutMs);
+    const { options, log } = this.#setup;
+    const deadline = new Date(Date.now() + options.drainTimeoutMs);
+    tellDraining(this.#plugins, deadline, log, () => this.reactor.count('handlerFailures'));
+    const draining = drain(this.reactor, systemClock, options.drainTimeoutMs);
     this.#hurry = draining.hurry;
     await draining.done;
   }
