@@ -138,7 +138,8 @@ async function run(callControlId: string, options: StartArguments): Promise<void
 /** Errors of the request and its options exit 2, those of Telnyx 1. What is no SidetoneError is a fault of this program. */
 function fail(error: unknown, options: StartArguments): void {
   if (!(error instanceof SidetoneError)) throw error;
-  process.exitCode = error instanceof TelnyxError ? EXIT_FAILED : EXIT_USAGE;
+  const isUsage = !(error instanceof TelnyxError) && error.code !== 'SIDETONE_PACKAGE_MISSING';
+  process.exitCode = isUsage ? EXIT_USAGE : EXIT_FAILED;
   const facts = error instanceof TelnyxError ? error.facts : undefined;
   if (options.json) print({ ok: false, error: { code: error.code, message: error.message, ...facts } });
   else process.stderr.write(`sidetone start: ${error.message}\n`);

@@ -131,7 +131,7 @@ export function noFigures(reactor: number): ReactorSnapshot {
   };
 }
 
-/** Everything of the one, and in what only grows also what the other had. */
+/** @internal Everything of the one, and in what only grows also what the other had. */
 export function addCounters(now: ReactorSnapshot, past: ReactorSnapshot): ReactorSnapshot {
   const bins = Math.max(now.lateness.length, past.lateness.length);
   return {
