@@ -60,4 +60,4 @@ export const REACTOR_COUNTERS = [
 ] as const;
 export type ReactorCounter = (typeof REACTOR_COUNTERS)[number];
 /** What the engine counts of what goes out, as far as it happens outside it too. */
-export type OutletCounter = 'mediaSent' | 'bytesSent' | 'playsRefused';
+export type OutputCounter = 'mediaSent' | 'bytesSent' | 'playsRefused';

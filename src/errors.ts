@@ -53,7 +53,7 @@ export const ERRORS = {
     remedy: 'Make a new one.',
   },
   SIDETONE_CODEC_UNAVAILABLE: {
-    example: 'the native addon is not built (looked for …/sidetone.node); run: npm run build:native',
+    example: 'the native addon is missing (no prebuilt one is for linux arm, …); building it needs cmake, …',
     cause: 'The addon, or a system library that a codec needs, is missing.',
     remedy: 'The message names what to install or to build.',
   },
@@ -107,6 +107,13 @@ export const ERRORS = {
     example: 'record: /srv/calls/….wav: ENOSPC: no space left on device',
     cause: 'The `record` plugin could not write its file. The call goes on.',
     remedy: 'The message names the file and the reason that the system gave.',
+  },
+  SIDETONE_PACKAGE_MISSING: {
+    example:
+      'the package echarts (^6.1.0) is not installed, and reports with plots need it: run: npm install …',
+    cause:
+      'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls.',
+    remedy: 'The message has the command that installs it.',
   },
   SIDETONE_UNSUPPORTED: {
     example: 'uWebSockets.js does not load on Node.js 24 with glibc 2.36: …',

@@ -63,7 +63,12 @@ export type {
   StreamingStartedEvent,
   StreamingStoppedEvent,
 } from './telnyx/events.js';
-export { type StreamExpectation, StreamExpectations, type StreamWishes } from './telnyx/expectations.js';
+export type {
+  RequestedFormat,
+  /** @deprecated Its name is RequestedFormat now. */
+  RequestedFormat as StreamWishes,
+} from './telnyx/expectations.js';
+export { type StreamExpectation, StreamExpectations } from './telnyx/expectations.js';
 export type { AnswerBody, DialBody, StreamingStartBody } from './telnyx/requests.js';
 export {
   ApiKeyRefusedError,

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { joinPcm } from '../src/audio/pcm.js';
 import { VirtualClock } from '../src/clock.js';
 import { createDecoder, createEncoder, type EncoderOptions } from '../src/codecs/create.js';
 import { opusLibrary } from '../src/codecs/opus-library.js';
@@ -18,7 +19,7 @@ import { definePlugin } from '../src/plugin/define.js';
 import { Reactor } from '../src/reactor/reactor.js';
 import { Connection } from '../src/server/connection.js';
 import { matroskaFrames, mp4Samples, oggPackets } from './helpers/containers.js';
-import { concat, words } from './helpers/dsp.js';
+import { words } from './helpers/dsp.js';
 import { haveVectors, root, vector } from './helpers/paths.js';
 
 const bytes = (name: string): Buffer => readFileSync(vector(name));
@@ -39,7 +40,7 @@ function decodeAll(encoding: Encoding, payloads: readonly Uint8Array[], options 
   const decoder = createDecoder(encoding, options);
   const parts = payloads.map(payload => decoder.decode(payload));
   decoder.close();
-  return concat(parts);
+  return joinPcm(parts);
 }
 
 /** PCM through one encoder, `frame` samples at a time. */
@@ -184,7 +185,7 @@ function heardOver(
   }
   clock.advance(200);
   connection.closed();
-  return concat(parts);
+  return joinPcm(parts);
 }
 
 test('G.711 Appendix I: losses as silence are its output with silence, concealed ones are not, the rest is untouched', {
@@ -284,7 +285,7 @@ describe('Opus', { skip: !haveVectors }, () => {
       const want = ffmpeg(vector(`opus/testvector${number}.flac`));
       assert.equal(hash('sha1', pcmBytes(want)), sha1.get(`testvector${number}.dec`));
       const decoder = new (opusLibrary().Decoder)({ channels: 2, sample_rate: 48000 });
-      const have = concat(opusPackets(number).map(packet => words(Buffer.from(decoder.decode(packet)))));
+      const have = joinPcm(opusPackets(number).map(packet => words(Buffer.from(decoder.decode(packet)))));
       const db = likenessDb(want, have);
       assert.ok(db > 60, `${db.toFixed(1)} dB`);
     });

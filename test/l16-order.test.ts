@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { joinPcm } from '../src/audio/pcm.js';
 import { VirtualClock } from '../src/clock.js';
 import { createDecoder, createEncoder } from '../src/codecs/create.js';
 import { createLog } from '../src/log/log.js';
@@ -7,7 +8,7 @@ import { resolveOptions } from '../src/options/options.js';
 import echo from '../src/plugins/echo.js';
 import { Reactor } from '../src/reactor/reactor.js';
 import { Connection } from '../src/server/connection.js';
-import { concat } from './helpers/dsp.js';
+
 import { speechLike } from './helpers/speech.js';
 
 const speech = speechLike(16000, 1);
@@ -23,7 +24,7 @@ function payloads(order: 'le' | 'be'): Uint8Array[] {
 for (const order of ['le', 'be'] as const) {
   test(`a decoder that listens hears ${order} as it was`, () => {
     const decoder = createDecoder('L16', { l16ByteOrder: 'auto' });
-    assert.deepEqual(concat(payloads(order).map(payload => decoder.decode(payload))), speech);
+    assert.deepEqual(joinPcm(payloads(order).map(payload => decoder.decode(payload))), speech);
   });
 
   test(`a stream that listens hears ${order}, and answers in it`, () => {

@@ -8,7 +8,7 @@ import { createLog } from '../../src/log/log.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { definePlugin } from '../../src/plugin/define.js';
 import { Reactor } from '../../src/reactor/reactor.js';
-import { Connection } from '../../src/server/connection.js';
+import { Connection, receive } from '../../src/server/connection.js';
 import { decodeUlaw } from '../load/baselines/g711.js';
 
 export const name = 'message';
@@ -64,12 +64,8 @@ export async function define(bench: Bench): Promise<void> {
   });
   const reactor = new Reactor({ clock: systemClock, log: createLog('silent'), options: resolveOptions({}) });
   const socket = { send: () => 1, end: () => {}, getBufferedAmount: () => 0 };
-  // As listener.ts gives it to the reactor.
-  const seat = { slot: -1 };
-  const message = (bytes: ArrayBuffer): void => {
-    if (seat.slot < 0) connection.message(bytes, false);
-    else if (!reactor.path.receive(seat.slot, bytes)) connection.unusual(bytes);
-  };
+  // As listener.ts does.
+  const message = (bytes: ArrayBuffer): void => receive(reactor.path, connection.data, bytes, false);
   const openCall = (): Connection => {
     const connection = new Connection(reactor, {
       plugin,
@@ -78,7 +74,7 @@ export async function define(bench: Bench): Promise<void> {
       knownToken: undefined,
       boundCall: undefined,
     });
-    connection.open(socket, seat);
+    connection.open(socket);
     for (const message of begin) connection.message(message, false);
     return connection;
   };

@@ -8,12 +8,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <mutex>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -163,7 +162,7 @@ class Watch {
   struct Setup {
     Word beat;
     Word draining;
-    Word hurried;
+    Word closingNow;
     int stuckMs;
     double drainMs;
     /** Lines of the log without the time: what stands before it, and what after. Empty: not wanted. */
@@ -175,18 +174,13 @@ class Watch {
   explicit Watch(Setup setup) : setup_(std::move(setup)), thread_([this] { run(); }) {}
 
   ~Watch() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    wake_.notify_all();
+    stop_.release();
     thread_.join();
   }
 
  private:
   void run() {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, kTick, [this] { return stopped_; })) tick();
+    while (!stop_.try_acquire_for(kTick)) tick();
   }
 
   /** Time is counted in ticks: a process that was stopped, or a machine that slept, is not late. */
@@ -200,11 +194,11 @@ class Watch {
       stillMs_ += static_cast<int>(kTick.count());
       if (stillMs_ == setup_.stuckMs) write(setup_.stuckLine);
     }
-    const bool isHurried = signals.load() >= 2 || setup_.hurried.load() != 0;
-    if (isHurried) hurriedMs_ += static_cast<int>(kTick.count());
+    const bool isClosingNow = signals.load() >= 2 || setup_.closingNow.load() != 0;
+    if (isClosingNow) closingNowMs_ += static_cast<int>(kTick.count());
     if (signals.load() >= 1 || setup_.draining.load() != 0) drainingMs_ += static_cast<int>(kTick.count());
     const int graceMs = stillMs_ >= kGraceStuckMs ? kGraceStuckMs : kGraceMs;
-    if (drainingMs_ < setup_.drainMs + graceMs && hurriedMs_ < graceMs) return;
+    if (drainingMs_ < setup_.drainMs + graceMs && closingNowMs_ < graceMs) return;
     write(setup_.deadlineLine);
     _exit(1);
   }
@@ -226,17 +220,16 @@ class Watch {
   int32_t beat_ = 0;
   int stillMs_ = 0;
   int drainingMs_ = 0;
-  int hurriedMs_ = 0;
-  bool stopped_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  int closingNowMs_ = 0;
+  // A condition variable with a monotonic timeout would want glibc 2.30.
+  std::binary_semaphore stop_{0};
   std::thread thread_;  // last: it uses all the others
 };
 
 void endWatch(void* watch) { delete static_cast<Watch*>(watch); }
 
 /**
- * (words: Int32Array, { beat, draining, hurried }: places in it, { stuckMs, drainMs }, { stuck, turns,
+ * (words: Int32Array, { beat, draining, closingNow }: places in it, { stuckMs, drainMs }, { stuck, turns,
  * deadline }: lines) → a function that ends it. To be called after SIGTERM and SIGINT were listened to.
  */
 Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
@@ -249,7 +242,7 @@ Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
   noteSignals(SIGTERM);
   noteSignals(SIGINT);
   auto* watch =
-      new Watch({Word(words, at.Get("beat")), Word(words, at.Get("draining")), Word(words, at.Get("hurried")),
+      new Watch({Word(words, at.Get("beat")), Word(words, at.Get("draining")), Word(words, at.Get("closingNow")),
                  times.Get("stuckMs").ToNumber().Int32Value(), times.Get("drainMs").ToNumber().DoubleValue(),
                  line("stuck"), line("turns"), line("deadline")});
   napi_add_env_cleanup_hook(env, endWatch, watch);

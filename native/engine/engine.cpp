@@ -56,7 +56,7 @@ Engine::Engine(const EngineConfig& config, const EngineBuffers& buffers)
       payloadBytes_(payloadBytes(config)),
       pcm_(kSliceSamplesMax),
       encoded_(Outbound::payloadBytesMax(config.largestOutbound)),
-      g722SamplesMax_(Outbound::g722SamplesMax(config.largestOutbound)),
+      g722Batch_(Outbound::g722SamplesMax(config.largestOutbound)),
       slotBytes_(slotBytes(config)) {}
 
 int Engine::open(const StreamConfig& config) {
@@ -69,10 +69,7 @@ int Engine::open(const StreamConfig& config) {
     freeStreams_.pop_back();
   }
   auto stream = std::make_unique<Stream>(pool_, config, index);
-  if (stream->outbound.g722() && g722Pcm_.empty()) {
-    g722Pcm_.resize(kSendSlots * g722SamplesMax_);
-    g722Payload_.resize(kSendSlots * g722SamplesMax_ / 2);
-  }
+  if (stream->outbound.g722()) g722Batch_.reserve();
   streams_[static_cast<size_t>(index)] = std::move(stream);
   openStreams_++;
   return index;
@@ -95,12 +92,12 @@ bool Engine::isOpen(int stream) const {
 }
 
 size_t Engine::frameSamplesUsual(int stream, Track track) const {
-  const auto& inbound = streams_[static_cast<size_t>(stream)]->tracks[static_cast<size_t>(track)];
+  const auto& inbound = at(stream).tracks[static_cast<size_t>(track)];
   return inbound ? inbound->frameSamplesUsual() : 0;
 }
 
 size_t Engine::frameSamplesMax(int stream, Track track) const {
-  const auto& inbound = streams_[static_cast<size_t>(stream)]->tracks[static_cast<size_t>(track)];
+  const auto& inbound = at(stream).tracks[static_cast<size_t>(track)];
   return inbound ? inbound->frameSamplesMax() : 0;
 }
 
@@ -247,7 +244,7 @@ void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
   sendCount_ = 0;
   if (sendNow) {
     sendDue(stream, nowMs);
-    encodeG722();
+    g722Batch_.encode(buffers_.slab, slotBytes_);
   }
   scheduleSend(stream);
 }
@@ -282,45 +279,17 @@ void Engine::addSend(const Stream& stream, size_t length) {
   sendCount_++;
 }
 
-/** As sendDue(), but the messages are only written by the next encodeG722(). */
+/** As sendDue(), but the messages are only written when the batch is encoded. */
 bool Engine::queueG722(Stream& stream, double nowMs) {
   while (sendCount_ < kSendSlots) {
-    // A stream's messages depend on each other, so a batch holds one of each.
-    if (stream.inG722Batch && stream.outbound.dueMs() <= nowMs) encodeG722();
-    const size_t samples = stream.outbound.takeG722(nowMs, &g722Pcm_[sendCount_ * g722SamplesMax_]);
+    // A batch holds one message of each stream.
+    if (stream.inG722Batch && stream.outbound.dueMs() <= nowMs) g722Batch_.encode(buffers_.slab, slotBytes_);
+    const size_t samples = stream.outbound.takeG722(nowMs, g722Batch_.pcm(sendCount_));
     if (samples == 0) return true;
-    g722Jobs_[g722JobCount_++] = {&stream, sendCount_, samples};
-    stream.inG722Batch = true;
+    g722Batch_.add(stream.outbound.g722(), stream.inG722Batch, sendCount_, samples);
     addSend(stream, mediaMessageLength(samples / 2));
   }
   return false;
-}
-
-void Engine::encodeG722() {
-  std::array<G722Encoder*, kSendSlots> encoders;
-  std::array<const int16_t*, kSendSlots> pcm;
-  std::array<uint8_t*, kSendSlots> payload;
-  // Messages of one length go together; there are few lengths, mostly the chunk's.
-  for (size_t first = 0; first < g722JobCount_; first++) {
-    if (!g722Jobs_[first].stream->inG722Batch) continue;
-    const size_t samples = g722Jobs_[first].samples;
-    size_t count = 0;
-    for (size_t i = first; i < g722JobCount_; i++) {
-      const G722Job& job = g722Jobs_[i];
-      if (job.samples != samples) continue;
-      encoders[count] = job.stream->outbound.g722();
-      pcm[count] = &g722Pcm_[job.slot * g722SamplesMax_];
-      payload[count++] = &g722Payload_[job.slot * g722SamplesMax_ / 2];
-      job.stream->inG722Batch = false;
-    }
-    g722EncodeBatch(encoders.data(), pcm.data(), samples, payload.data(), count);
-  }
-  for (size_t i = 0; i < g722JobCount_; i++) {
-    const size_t slot = g722Jobs_[i].slot;
-    writeMedia(&g722Payload_[slot * g722SamplesMax_ / 2], g722Jobs_[i].samples / 2,
-               reinterpret_cast<char*>(buffers_.slab + slot * slotBytes_));
-  }
-  g722JobCount_ = 0;
 }
 
 void Engine::scheduleSend(Stream& stream, double notBeforeMs) {
@@ -337,7 +306,7 @@ void Engine::scheduleSend(Stream& stream, double notBeforeMs) {
 
 size_t Engine::tick(double nowMs) {
   collectDue(nowMs);
-  encodeG722();
+  g722Batch_.encode(buffers_.slab, slotBytes_);
   return sendCount_;
 }
 
@@ -393,7 +362,7 @@ void Engine::packetsLost(int stream, size_t frames) {
 
 void Engine::streamCounters(int stream, CounterValues& values) const {
   values.fill(0);
-  addCounters(*streams_[static_cast<size_t>(stream)], values);
+  addCounters(at(stream), values);
 }
 
 void Engine::totals(CounterValues& values) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/counters.h"
+#include "engine/g722_batch.h"
 #include "memory/block_pool.h"
 #include "pacer/timer_wheel.h"
 #include "reorder/sequence_tracker.h"
@@ -82,7 +83,7 @@ constexpr double kStreamsBound = -2;  // the one of its OutboundConfig
 // clang-format on
 class Engine {
  public:
-  static constexpr size_t kSendSlots = 64;
+  static constexpr size_t kSendSlots = G722Batch::kSlots;
   static constexpr size_t kWakesMax = 256;
 
   static size_t slotBytes(const EngineConfig& config);
@@ -215,9 +216,9 @@ class Engine {
   void addSend(const Stream& stream, size_t length);
   void collectDue(double nowMs);
   bool queueG722(Stream& stream, double nowMs);
-  void encodeG722();
   void addCounters(const Stream& stream, CounterValues& values) const;
   Stream& at(int stream) { return *streams_[static_cast<size_t>(stream)]; }
+  const Stream& at(int stream) const { return *streams_[static_cast<size_t>(stream)]; }
 
   BlockPool pool_;
   TimerWheel wheel_;
@@ -242,17 +243,7 @@ class Engine {
   };
   Heard heard_;
 
-  // G.722 messages of one tick are encoded together, sixteen streams at a time in SIMD lanes.
-  struct G722Job {
-    Stream* stream;
-    size_t slot;
-    size_t samples;
-  };
-  std::array<G722Job, kSendSlots> g722Jobs_{};
-  size_t g722JobCount_ = 0;
-  size_t g722SamplesMax_;
-  std::vector<int16_t> g722Pcm_;      // kSendSlots messages; allocated when the first G722 stream opens
-  std::vector<uint8_t> g722Payload_;  // the same, encoded
+  G722Batch g722Batch_;
 
   size_t slotBytes_;
   size_t sendCount_ = 0;

@@ -2,7 +2,7 @@
 
 import {
   groupKey,
-  type LaneHealth,
+  type ReactorCondition,
   type ReactorSnapshot,
   type StreamGroup,
   type StreamSummary,
@@ -52,7 +52,7 @@ export interface StatusReport {
   pool: Record<string, number>;
   reactors: {
     reactor: number;
-    health: LaneHealth;
+    health: ReactorCondition;
     streams: number;
     connections: number;
     queueBytes: number;

@@ -10,6 +10,7 @@ import type { Kind } from '../demo/plan.js';
 import { writeReport } from '../demo/report.js';
 import { summary } from '../demo/summary.js';
 import { SidetoneError } from '../errors.js';
+import { loadCharts } from '../report/charts.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { numberArgument } from './values.js';
 
@@ -67,6 +68,7 @@ function makeDirectory(directory: string): void {
 
 async function runDemo(flags: DemoFlags): Promise<number> {
   const directory = resolve(flags.out);
+  await loadCharts();
   makeDirectory(directory);
   const demo = new Demo({
     directory,

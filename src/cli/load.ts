@@ -7,6 +7,7 @@ import { type LoadOptions, STREAMS_MAX } from '../load/options.js';
 import { htmlReport, rampHtml, rampText, textReport } from '../load/report.js';
 import { p99Of, rampLoad, runLoad } from '../load/run.js';
 import type { LoadProgress } from '../native/load.js';
+import { loadCharts } from '../report/charts.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { numberArgument } from './values.js';
 
@@ -115,8 +116,11 @@ async function run(url: string, flags: LoadFlags): Promise<void> {
     ...(process.stderr.isTTY && { onProgress: showProgress }),
   };
   try {
-    // Before the run, so that a wrong path does not cost one.
-    if (flags.report !== undefined) await write(flags.report, '');
+    // Before the run, so that a wrong path or a missing package does not cost one.
+    if (flags.report !== undefined) {
+      await loadCharts();
+      await write(flags.report, '');
+    }
     process.exitCode =
       flags.rampToP99 === undefined
         ? await single(url, options, flags)

@@ -45,7 +45,7 @@ const FRAMES_MAX = 24;
 /** CMR and one frame of mode 8, octet-aligned. */
 const PAYLOAD_BYTES_MAX = 62;
 
-/** By the number of Rfc4867Error. */
+/** Messages by the number of Rfc4867Error. */
 const PROBLEMS = [
   '',
   'too short for a header',

@@ -20,8 +20,8 @@ const UTTERANCE_S_MAX = 600;
 const UTTERANCES_MAX = 32;
 
 /**
- * Not one of the codec pool's threads: an utterance takes a hundred frames' time and more, which the calls of that
- * thread would hear. One thread encodes about a hundred times faster than it plays; it ends when it has been idle.
+ * A thread apart from the codec pool: an utterance takes the time of a hundred frames and more, which the pool's calls
+ * would hear. One thread encodes about a hundred times faster than the audio plays. It ends when it has been idle.
  */
 let encoders: Piscina<Mp3Job, Uint8Array> | undefined;
 let waiting = 0;

@@ -30,8 +30,8 @@ export function openPayloadEncoder(encoding: PoolEncoding, options: PoolEncoderO
 }
 
 /**
- * What such a codec would be like, with every default filled in, without opening it. Throws `SIDETONE_BAD_OPTION`,
- * and `SIDETONE_CODEC_UNAVAILABLE` where AMR-WB's libraries are missing.
+ * The settings of such a codec, with every default filled in. It is not opened. Throws `SIDETONE_BAD_OPTION`, and
+ * `SIDETONE_CODEC_UNAVAILABLE` when AMR-WB's libraries are missing.
  */
 export function decoderSettings(
   encoding: PoolEncoding,

@@ -1,13 +1,12 @@
 /**
  * libopus for this thread, out of @evan/opus.
  *
- * The package's own entry point cannot be used from more than one thread. Its addon writes every result into one
- * static buffer, and a second thread's `require` gets the same loaded library, so that two workers overwrite each
- * other's audio; and when the last thread that loaded it ends, the library is unloaded under a thread-local
- * destructor that is still to run, which ends the process with SIGSEGV. Both are avoided by loading a private copy
- * of the addon's file in every thread (another inode is another library to the dynamic loader), never to be
- * unloaded. Where that cannot be done, the package's WebAssembly build serves: one instance a thread, the same
- * libopus, slower (docs/codecs.md has the figures).
+ * The package's own entry point cannot be used from more than one thread. Its addon writes every result into one static
+ * buffer. A second thread's `require` gets the same loaded library, so two workers overwrite each other's audio. And
+ * when the last thread that loaded it ends, the library is unloaded before a thread-local destructor has run, which
+ * ends the process with SIGSEGV. Both are avoided by loading a private copy of the addon's file in every thread
+ * (another inode is another library to the dynamic loader), never to be unloaded. Where that cannot be done, the
+ * package's WebAssembly build serves: one instance a thread, the same libopus, slower (docs/codecs.md has the figures).
  */
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';

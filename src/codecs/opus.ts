@@ -9,12 +9,12 @@ export const OPUS_RATES = [8000, 12000, 16000, 24000, 48000] as const;
 export type OpusRate = (typeof OPUS_RATES)[number];
 
 export interface OpusDecoderOptions {
-  /** Of the PCM, in Hz; any rate serves for any packet. Default 16000. */
+  /** Sample rate of the PCM, in Hz; any rate serves for any packet. Default 16000. */
   sampleRate?: OpusRate;
 }
 
 export interface OpusEncoderOptions {
-  /** Of the PCM, in Hz. Default 16000. */
+  /** Sample rate of the PCM, in Hz. Default 16000. */
   sampleRate?: OpusRate;
   /** Average bits a second, 6000 to 128000. Default: 16000 at 8 kHz, 24000 at 16 kHz, 32000 above. */
   bitrateBps?: number;
@@ -65,8 +65,8 @@ export function opusEncoderSettings(options: OpusEncoderOptions): Required<OpusE
 /** The longest packet is 120 ms (RFC 6716 section 3.2.5). */
 const PACKET_MS_MAX = 120;
 
-// The collector does not see libopus's memory (about 67 KB for an encoder with a decoder) and so would come for
-// it late; codecs that streams have closed wait here for the next stream, never more than were open at once.
+// The garbage collector does not see libopus's memory (about 67 KB for an encoder with a decoder), so it would free it
+// late. Codecs that streams have closed wait here for the next stream, never more than were open at once.
 const freeDecoders = new Map<number, OpusDecoder[]>();
 const freeEncoders = new Map<number, OpusEncoder[]>();
 

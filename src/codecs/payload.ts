@@ -3,7 +3,7 @@ import type { Encoding } from '../formats.js';
 /** How the payloads that the application sends are to be read. */
 export interface PayloadFormat {
   encoding: Encoding;
-  /** Of L16, in Hz; the other encodings say their duration themselves. */
+  /** Sample rate of L16, in Hz; payloads of the other encodings tell their duration themselves. */
   sampleRate: number;
   /** RFC 4867, sections 4.3 and 4.4. */
   amrWbFraming: 'bandwidth-efficient' | 'octet-aligned';

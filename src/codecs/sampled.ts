@@ -9,9 +9,9 @@ import type { PayloadDecoder, PayloadEncoder } from './types.js';
 export type SampledEncoding = Exclude<Encoding, 'OPUS' | 'AMR-WB'>;
 
 export interface SampledOptions {
-  /** As announced: L16's own rate; 8000 for the others. Default: 8000, for L16 16000. */
+  /** The rate as it is announced: L16's own rate, 8000 for the others. Default: 8000, for L16 16000. */
   sampleRate?: number;
-  /** Of L16. Default 'le', what Telnyx sends. 'auto', for a decoder: found by listening. */
+  /** Byte order of L16. Default 'le', which Telnyx sends. A decoder with 'auto' finds it by listening. */
   l16ByteOrder?: 'le' | 'be' | 'auto';
 }
 
@@ -20,9 +20,9 @@ interface Pair {
   encode(pcm: Int16Array): Uint8Array;
 }
 
-function law(byName: Record<string, LawKernel>): () => Pair {
+function law(byName: Record<string, LawKernel>): Pair {
   const kernel = Object.values(byName).at(-1)!;
-  return () => ({
+  return {
     decode(payload) {
       const pcm = new Int16Array(payload.length);
       kernel.decode(payload, pcm);
@@ -33,7 +33,7 @@ function law(byName: Record<string, LawKernel>): () => Pair {
       kernel.encode(pcm, payload);
       return payload;
     },
-  });
+  };
 }
 
 function l16(order: ByteOrder, sampleRate: number): Pair {
@@ -65,8 +65,8 @@ function g722(): Pair {
 type ByteOrder = NonNullable<SampledOptions['l16ByteOrder']>;
 
 const PAIRS: Record<SampledEncoding, (order: ByteOrder, sampleRate: number) => Pair> = {
-  PCMU: law(native.kernels.ulaw),
-  PCMA: law(native.kernels.alaw),
+  PCMU: () => law(native.kernels.ulaw),
+  PCMA: () => law(native.kernels.alaw),
   L16: l16,
   G722: g722,
 };

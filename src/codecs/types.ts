@@ -5,11 +5,11 @@
  * `slice()` keeps it.
  */
 export interface PayloadDecoder {
-  /** Of the PCM, in Hz. */
+  /** Sample rate of the PCM, in Hz. */
   readonly sampleRate: number;
   /**
-   * One payload to mono PCM. Throws `SidetoneError` with `SIDETONE_BAD_PAYLOAD` where the bytes are none of the
-   * codec's, and goes on with the next payload as if that one had not come; `SIDETONE_CODEC_CLOSED` after `close()`.
+   * Decodes one payload to mono PCM. Throws `SidetoneError` with `SIDETONE_BAD_PAYLOAD` when the bytes are none of the
+   * codec's, and `SIDETONE_CODEC_CLOSED` after `close()`. After a bad payload it goes on as if that one had not come.
    */
   decode(payload: Uint8Array): Int16Array;
   /** PCM in place of one payload that did not come, as long as the last one was; 20 ms of silence before the first. */
@@ -24,13 +24,13 @@ export interface PayloadDecoder {
  * What `encode` returns is a view into the codec's own memory, valid until its next call; `slice()` keeps it.
  */
 export interface PayloadEncoder {
-  /** Of the PCM, in Hz. */
+  /** Sample rate of the PCM, in Hz. */
   readonly sampleRate: number;
   /** Samples of one frame: 20 ms. */
   readonly frameSamples: number;
   /**
-   * One frame of mono PCM to one payload. Throws `SidetoneError` with `SIDETONE_BAD_ARGUMENT` where `pcm` is not
-   * `frameSamples` long, `SIDETONE_CODEC_CLOSED` after `close()`.
+   * Encodes one frame of mono PCM to one payload. Throws `SidetoneError` with `SIDETONE_BAD_ARGUMENT` when `pcm` is not
+   * `frameSamples` long, and `SIDETONE_CODEC_CLOSED` after `close()`.
    */
   encode(pcm: Int16Array): Uint8Array;
   /** Gives the codec's memory back, for the next stream. Safe to call again. */

@@ -1,12 +1,13 @@
 /** Whether a caller heard what it should have heard, by comparing sound. */
 
+import { joinPcm } from '../audio/pcm.js';
 import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, type Encoding } from '../formats.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
 import { type Likeness, likeness, purity } from './compare.js';
-import { joined, type PhraseSet, type PlannedCall } from './plan.js';
+import type { PhraseSet, PlannedCall } from './plan.js';
 import type { Told } from './server.js';
 import {
   decoded,
@@ -186,7 +187,7 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
   }
   // A lost frame spoils the piece that it was in, and, where it was at the end of one, the next. Those lost before the
   // first that came leave no gap: what was heard may be early.
-  const early = joined([new Int16Array(call.said.sampleRate / 10), decoded(payloads, result)]);
+  const early = joinPcm([new Int16Array(call.said.sampleRate / 10), decoded(payloads, result)]);
   const { whole, piece } = TWICE[call.encoding];
   const wanted = { whole: whole - 0.15, piece, unlikeMax: 2 * lost, lagMsMax: 250 };
   compareSounds(call.said, early, verdict, wanted);
@@ -258,7 +259,7 @@ function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, v
   const pcm = resample(answer.samples, answer.sampleRate, sampleRate);
   const answerMs = (pcm.length * 1000) / sampleRate;
   // The last message may be filled up with silence to the 20 ms that it must have.
-  const expected = { samples: joined([pcm, new Int16Array(sampleRate / 50)]), sampleRate };
+  const expected = { samples: joinPcm([pcm, new Int16Array(sampleRate / 50)]), sampleRate };
   const parts = utterances(result, BETWEEN_ANSWERS_MS + 2 * evidence.stallMs);
   const pauses = call.pausesAtMs!;
   if (parts.length !== pauses.length || evidence.told.length !== pauses.length) {
@@ -295,9 +296,9 @@ function judgeAgent(call: PlannedCall, result: CallResult, evidence: Evidence, v
 /** The file again and again with its pause, as long as a call. */
 function repeated({ samples, sampleRate }: Pcm, toHz: number, durationMs: number): Pcm {
   const phrase = resample(samples, sampleRate, toHz);
-  const once = joined([phrase, new Int16Array((toHz * PAUSE_MS) / 1000)]);
+  const once = joinPcm([phrase, new Int16Array((toHz * PAUSE_MS) / 1000)]);
   const times = Math.ceil((durationMs * toHz) / 1000 / once.length);
-  return { samples: joined(new Array<Int16Array>(times).fill(once)), sampleRate: toHz };
+  return { samples: joinPcm(new Array<Int16Array>(times).fill(once)), sampleRate: toHz };
 }
 
 /** An utterance against what should be its beginning; a later one finds the codec in a state that is not known. */

@@ -1,5 +1,6 @@
 /** Which calls the demo places, what each caller says, and with what trouble on the line. */
 
+import { joinPcm } from '../audio/pcm.js';
 import { createDecoder, createEncoder, resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
@@ -196,12 +197,12 @@ function make(
       const patience = silent((answerMs + 1500) / 1000);
       const first = phrase.subarray(0, Math.round(2.6 * sampleRate));
       if (trouble !== 'spoken into') {
-        const said = joined([silent(0.4), phrase, patience]);
+        const said = joinPcm([silent(0.4), phrase, patience]);
         const pausesAtMs = [400 + (phrase.length * 1000) / sampleRate];
         return { ...call(said, '/agent', { lingerMs: 0 }), pausesAtMs, trouble: '' };
       }
       const listens = silent(2 + random.float() * 2);
-      const said = joined([silent(0.4), first, listens, phrase, patience]);
+      const said = joinPcm([silent(0.4), first, listens, phrase, patience]);
       const interruptAtMs = 400 + ((first.length + listens.length) * 1000) / sampleRate;
       const pausesAtMs = [
         400 + (first.length * 1000) / sampleRate,
@@ -227,14 +228,4 @@ function talk(phrase: Int16Array, from: number, length: number): Int16Array {
     at += piece.length;
   }
   return samples;
-}
-
-export function joined(parts: readonly Int16Array[]): Int16Array {
-  const whole = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

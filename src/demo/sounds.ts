@@ -1,11 +1,12 @@
 /** What a call's messages sound like, and what they should have been. */
 
+import { joinPcm } from '../audio/pcm.js';
 import { createDecoder, createEncoder } from '../codecs/create.js';
 import type { Encoding } from '../formats.js';
 import type { HeardSegment } from '../simulator/playback.js';
 import type { CallResult } from '../simulator/result.js';
 import { firstDifference } from './compare.js';
-import { joined, type PlannedCall } from './plan.js';
+import type { PlannedCall } from './plan.js';
 
 /** An utterance of the server as the caller heard it. */
 export interface Utterance {
@@ -49,7 +50,7 @@ export function framesOf(call: PlannedCall, result: CallResult): Uint8Array[] {
 /** One sound without the silence between the messages. */
 export function decoded(payloads: readonly Uint8Array[], result: CallResult): Int16Array {
   const decoder = createDecoder(result.outboundEncoding, { sampleRate: result.outboundSampleRate });
-  const pcm = joined(payloads.map(payload => decoder.decode(payload)));
+  const pcm = joinPcm(payloads.map(payload => decoder.decode(payload)));
   decoder.close();
   return pcm;
 }

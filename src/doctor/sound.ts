@@ -1,5 +1,6 @@
 /** The sound itself: decoded as what it is, and measured. */
 
+import { joinPcm } from '../audio/pcm.js';
 import { createDecoder, resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, type Encoding } from '../formats.js';
@@ -51,13 +52,7 @@ export function decodeAll(payloads: readonly Uint8Array[], reading: Reading): So
   }
   const rate = decoder.sampleRate;
   decoder.close();
-  const pcm = new Int16Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    pcm.set(piece, at);
-    at += piece.length;
-  }
-  return { pcm, sampleRate: rate, refused };
+  return { pcm: joinPcm(pieces), sampleRate: rate, refused };
 }
 
 export interface Levels {

@@ -1,7 +1,7 @@
 /** What a stream and its parts need of the reactor that carries them, and of the connection that they belong to. */
 
 import type { Clock } from '../clock.js';
-import type { OutletCounter, ReactorCounter } from '../counters.js';
+import type { OutputCounter, ReactorCounter } from '../counters.js';
 import type { LoggedStream } from '../log/call-log.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
@@ -14,8 +14,8 @@ export interface StreamHost {
   readonly options: ReactorOptions;
   /** Workers for the costly codecs. */
   readonly pool: CodecPool;
-  /** What goes out past the engine. */
-  readonly outletCounters: Record<OutletCounter, number>;
+  /** Counters of what goes out without the engine. */
+  readonly outputCounters: Record<OutputCounter, number>;
   count(counter: ReactorCounter, times?: number): void;
   /** Takes memory for queued audio; false where not as much of it is left. */
   reserve(bytes: number): boolean;
@@ -31,7 +31,7 @@ export interface StreamHost {
 /** How a stream's connection sends text and ends. */
 export interface StreamLink {
   sendText(text: string): void;
-  /** So much waits to be read by the peer that what is sent now would be dropped. */
+  /** True when the peer has so much to read that a message sent now would be dropped. */
   readonly backlogged: boolean;
   end(reason: StopReason): void;
 }

@@ -46,7 +46,7 @@ export class MediaPath {
   readonly info: Float64Array;
   /** Writes the time to `info[INFO.nowMs]`. */
   readonly stamp: () => void;
-  /** What the event loop's gathering goes by: see GATHER. */
+  /** The values that steer the event loop's gathering: see GATHER. */
   readonly gathering = new Float64Array(Object.keys(GATHER).length);
   /** When the message came, or the tick, that is being worked on. */
   nowMs = 0;

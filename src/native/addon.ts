@@ -1,10 +1,8 @@
 /** The only loader of the addon, and its typed face. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 import type { NativeLoad } from './load.js';
+import { loadAddon } from './locate.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -242,13 +240,13 @@ export interface NativeAddon extends NativeLoad {
   /**
    * Watches the main thread from a native thread: writes `lines.stuck` to stdout when the word `beat` has not changed for
    * `stuckMs`, `lines.turns` when it does again, and ends the process with code 1 and `lines.deadline` when it has not ended
-   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `hurried`: 4 s
+   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `closingNow`: 4 s
    * later where the main thread is stuck, 10 s where it is not. `"TIME"` in a line becomes the time in ms since 1970.
    * Call it once, after SIGTERM and SIGINT were listened to.
    */
   watchProcess(
     words: Int32Array,
-    places: { beat: number; draining: number; hurried: number },
+    places: { beat: number; draining: number; closingNow: number },
     times: { stuckMs: number; drainMs: number },
     lines: { stuck: string; turns: string; deadline: string },
   ): void;
@@ -264,17 +262,39 @@ export interface NativeAddon extends NativeLoad {
   counterNames: string[];
 }
 
+/**
+ * Stands in for an addon that does not load: types, checks and the simulator work without it, and whatever needs it
+ * throws `problem`. The simulator's clock is all that it has.
+ */
+function standIn(problem: string, cause: unknown): NativeAddon {
+  const none = {} as never;
+  const layout: NativeLayout = {
+    info: none,
+    gather: none,
+    outcomes: none,
+    send: none,
+    sliceMs: none,
+    live: none,
+    encodings: none,
+  };
+  const has: Partial<NativeAddon> = {
+    layout,
+    monotonicMs: () => performance.now(),
+    createStamper: (view, at) => () => {
+      view[at] = performance.now();
+    },
+  };
+  return new Proxy(has as NativeAddon, {
+    get(known, name) {
+      if (typeof name === 'symbol' || name in known) return Reflect.get(known, name);
+      throw new SidetoneError('SIDETONE_CODEC_UNAVAILABLE', problem, { cause });
+    },
+  });
+}
+
 function load(): NativeAddon {
-  // Another build of the addon, such as one with sanitizers, takes its place where SIDETONE_ADDON names it.
-  const built = fileURLToPath(new URL('../../../build/Release/sidetone.node', import.meta.url));
-  const path = process.env.SIDETONE_ADDON || built;
-  if (!existsSync(path)) {
-    throw new SidetoneError(
-      'SIDETONE_CODEC_UNAVAILABLE',
-      `the native addon is not built (looked for ${path}); run: npm run build:native`,
-    );
-  }
-  return createRequire(import.meta.url)(path) as NativeAddon;
+  const outcome = loadAddon();
+  return 'addon' in outcome ? (outcome.addon as NativeAddon) : standIn(outcome.problem, outcome.cause);
 }
 
 export const native: NativeAddon = load();
@@ -282,7 +302,8 @@ export const native: NativeAddon = load();
 const { layout } = native;
 
 /** Where in the engine's `info` view each figure lies. */
-export const INFO = layout.info;
+// A copy: V8 keeps an object of so many properties that the addon makes as a hash table.
+export const INFO = { ...layout.info };
 /** What `gather` reads, written by the media path: how many messages have come, when a frame was last answered as it was heard. */
 export const GATHER = layout.gather;
 /** What the engine says of each message that is to be sent: SEND.fields numbers a message. */

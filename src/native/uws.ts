@@ -24,7 +24,12 @@ function load(): typeof UWebSockets {
       ? 'its binaries for Node.js 24 and later need glibc 2.38 (Debian 13, Ubuntu 24.04): use Node.js 20 or 22 here'
       : 'run npm ci with the Node.js that is going to run it, one of 20, 22, 24 and 26, on Linux, macOS or Windows';
     const problem = `uWebSockets.js does not load on Node.js ${process.versions.node} (${process.platform} ${process.arch})`;
-    throw new SidetoneError('SIDETONE_UNSUPPORTED', `${problem}: ${remedy}. It said: ${why}`, { cause });
+    // The rest of the package works without it: the first use throws, not the import.
+    return new Proxy({} as typeof UWebSockets, {
+      get() {
+        throw new SidetoneError('SIDETONE_UNSUPPORTED', `${problem}: ${remedy}. It said: ${why}`, { cause });
+      },
+    });
   }
 }
 

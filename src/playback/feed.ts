@@ -1,6 +1,6 @@
 import { SidetoneError } from '../errors.js';
-import { NOT_LIVE } from '../native/addon.js';
 import type { PlaybackEntry } from './ledger.js';
+import { queueFull } from './output.js';
 
 /** What a feed needs of its stream. */
 export interface FeedHost {
@@ -19,34 +19,36 @@ export interface FeedHost {
 }
 
 export type Source = AsyncIterator<Int16Array> | Iterator<Int16Array>;
-interface Item {
+
+interface SourceItem {
   playback: PlaybackEntry;
+  /** Audio that is known to wait in it, in ms. */
+  waitingMs: number;
   source: Source;
   sampleRate: number;
   liveLatencyMaxMs: number;
-  waitingMs: number;
-  /** Instead of the source: queues a whole file. */
-  queueFile?: () => void;
-  fileBytes?: number;
 }
+
+interface FileItem {
+  playback: PlaybackEntry;
+  /** The file's length until it is queued, then 0. */
+  waitingMs: number;
+  /** Queues all of the file. @throws SidetoneError SIDETONE_QUEUE_FULL */
+  queueFile: () => void;
+  isQueued: boolean;
+  fileBytes: number;
+}
+
+type Item = SourceItem | FileItem;
 
 /** The longest piece given to the queue at once, so that one endless chunk cannot overfill it. */
 const PIECE_MS = 1000;
 /** Sources and pieces of PCM that may wait their turn. */
 const ITEMS_MAX = 1000;
-/** Of the files among them: two of the longest. */
+/** Files that may wait among them, as messages: two of the longest. */
 const FILE_BYTES_MAX = 24e6;
 /** A source that gives this many empty chunks in a row rests until the next pump(), or it would never let go. */
 const EMPTY_CHUNKS_MAX = 1000;
-
-/** The error of a play() that does not fit. */
-export function queueFull(ms: number, queuedMs: number, queueMaxMs: number): SidetoneError {
-  return new SidetoneError(
-    'SIDETONE_QUEUE_FULL',
-    `play: ${Math.round(ms)} ms of audio do not fit behind the ${Math.round(queuedMs)} ms that are queued ` +
-      `(queueMaxMs ${queueMaxMs}); await the playback, or play an async iterable, which is read as there is room`,
-  );
-}
 
 /**
  * Sources of PCM (async iterables, web streams) on their way into a stream's queue, one after the other, each read
@@ -72,7 +74,10 @@ export class Feed {
 
   /** PCM that waits here, in ms. What a source still holds is unknown and not counted. */
   get waitingMs(): number {
-    const chunkMs = this.#chunk ? (this.#chunk.length * 1000) / this.#items[0]!.sampleRate : 0;
+    const first = this.#items[0];
+    // A chunk is always the first item's.
+    const chunkMs =
+      this.#chunk && first && isSource(first) ? (this.#chunk.length * 1000) / first.sampleRate : 0;
     return this.#items.reduce((sum, item) => sum + item.waitingMs, chunkMs);
   }
 
@@ -92,7 +97,7 @@ export class Feed {
   addPcm(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     const waitingMs = (samples.length * 1000) / sampleRate;
     this.#mustHaveRoomFor(waitingMs);
-    // Nothing to copy where its memory is gone.
+    // An array whose memory was transferred is empty.
     const source = (samples.length > 0 ? [samples.slice()] : [])[Symbol.iterator]();
     this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs });
   }
@@ -102,18 +107,16 @@ export class Feed {
    * @throws SidetoneError SIDETONE_QUEUE_FULL
    */
   addFile(playback: PlaybackEntry, queueFile: () => void, waitingMs: number, fileBytes: number): void {
-    const bytes = this.#items.reduce((sum, item) => sum + (item.fileBytes ?? 0), fileBytes);
-    this.#mustHaveRoomFor(bytes <= FILE_BYTES_MAX ? waitingMs : Number.POSITIVE_INFINITY);
-    const source = [][Symbol.iterator]();
-    this.#items.push({
-      playback,
-      source,
-      sampleRate: 1,
-      liveLatencyMaxMs: NOT_LIVE,
-      waitingMs,
-      queueFile,
-      fileBytes,
-    });
+    this.mustHaveRoom();
+    const bytesBefore = this.#items.reduce((sum, item) => sum + (isSource(item) ? 0 : item.fileBytes), 0);
+    if (bytesBefore + fileBytes > FILE_BYTES_MAX) {
+      const problem =
+        `playFile: a file of ${fileBytes} bytes does not fit behind the ${bytesBefore} bytes of files that wait ` +
+        `for a source to end (${FILE_BYTES_MAX} at most): await their playbacks first`;
+      throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
+    }
+    this.#mustHaveRoomFor(waitingMs);
+    this.#items.push({ playback, waitingMs, queueFile, isQueued: false, fileBytes });
   }
 
   #mustHaveRoomFor(ms: number): void {
@@ -141,10 +144,8 @@ export class Feed {
         this.host.queuedMs() < this.readAheadMs
       ) {
         const item = this.#items[0]!;
-        if (item.queueFile) {
-          if (!hasRoom(item.queueFile)) break;
-          item.queueFile = undefined; // its source, which has nothing, ends the item
-          item.waitingMs = 0;
+        if (!isSource(item)) {
+          if (!this.#advanceFile(item)) break;
         } else if (!this.#chunk) this.#read(item);
         else if (!this.#queuePiece(item)) break;
       }
@@ -161,30 +162,38 @@ export class Feed {
   drop(): number {
     const waitingMs = this.waitingMs;
     this.#dropped = true;
-    for (const { source } of this.#items.splice(0)) stopSource(source);
+    for (const item of this.#items.splice(0)) if (isSource(item)) stopSource(item.source);
     this.#chunk = undefined;
     return waitingMs;
   }
 
+  /** Queues a file, or ends it when there is room for what follows it. False: no room now, the next pump() tries again. */
+  #advanceFile(item: FileItem): boolean {
+    if (item.isQueued) {
+      this.#end(item);
+      return true;
+    }
+    item.isQueued = tryToQueue(item.queueFile);
+    if (item.isQueued) item.waitingMs = 0;
+    return item.isQueued;
+  }
+
   /** False: there is no memory now, because other streams have queued so much; the next pump() tries again. */
-  #queuePiece(item: Item): boolean {
+  #queuePiece(item: SourceItem): boolean {
     const chunk = this.#chunk!;
     const pieceSamples = Math.round((item.sampleRate * this.#pieceMs) / 1000);
     const isLast = chunk.length <= pieceSamples;
     // enqueue() may send, and sending may end the stream, which drops what is here.
     this.#chunk = isLast ? undefined : chunk.subarray(pieceSamples);
-    try {
-      const piece = isLast ? chunk : chunk.subarray(0, pieceSamples);
-      this.host.enqueue(item.playback, piece, item.sampleRate, item.liveLatencyMaxMs);
-      return true;
-    } catch (error) {
-      if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;
-      this.#chunk = chunk;
-      return false;
-    }
+    const piece = isLast ? chunk : chunk.subarray(0, pieceSamples);
+    const isQueued = tryToQueue(() =>
+      this.host.enqueue(item.playback, piece, item.sampleRate, item.liveLatencyMaxMs),
+    );
+    if (!isQueued) this.#chunk = chunk;
+    return isQueued;
   }
 
-  #read(item: Item): void {
+  #read(item: SourceItem): void {
     let step: IteratorResult<Int16Array> | Promise<IteratorResult<Int16Array>>;
     try {
       step = item.source.next();
@@ -213,10 +222,9 @@ export class Feed {
     );
   }
 
-  #take(item: Item, result: IteratorResult<Int16Array>): void {
+  #take(item: SourceItem, result: IteratorResult<Int16Array>): void {
     if (result.done) {
-      this.#items.shift();
-      this.host.close(item.playback);
+      this.#end(item);
     } else if (result.value instanceof Int16Array) {
       item.waitingMs = 0;
       this.#emptyChunks = result.value.length > 0 ? 0 : this.#emptyChunks + 1;
@@ -232,11 +240,16 @@ export class Feed {
     }
   }
 
-  #fail(item: Item, cause: unknown): void {
+  /** `item`, the first one, has given all that it had. */
+  #end(item: Item): void {
     this.#items.shift();
+    this.host.close(item.playback);
+  }
+
+  #fail(item: SourceItem, cause: unknown): void {
     const error = cause instanceof Error ? cause : new Error(String(cause));
     item.playback.fail(error);
-    this.host.close(item.playback);
+    this.#end(item);
     // Somebody who is going to await the playback has had the time to.
     setImmediate(() => {
       if (!item.playback.watched) this.host.failed(error);
@@ -253,8 +266,12 @@ export function stopSource(source: Source): void {
   }
 }
 
-/** Whether `enqueue` found room. */
-function hasRoom(enqueue: () => void): boolean {
+function isSource(item: Item): item is SourceItem {
+  return 'source' in item;
+}
+
+/** Calls `enqueue`. Returns false when the queue was full and nothing was queued. */
+function tryToQueue(enqueue: () => void): boolean {
   try {
     enqueue();
     return true;

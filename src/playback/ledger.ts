@@ -18,14 +18,14 @@ export interface Positions {
   samplesPerMs: number;
 }
 
-/** Where the audio goes, as far as a ledger needs it: an outlet. */
-export interface LedgerOutlet {
+/** The part of an output that a ledger needs. */
+export interface LedgerOutput {
   positions(): Positions;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
 }
 
-/** Whose ledger it is. */
+/** The owner of a ledger. */
 export interface LedgerOwner {
   /** From now on marks wait for their audio to be sent, or none does. */
   marksWait(): void;
@@ -43,7 +43,7 @@ const MARKS_MAX = 1000;
 export class PlaybackEntry implements Playback {
   start = NEVER; // until its first sample is accepted
   end = NEVER; // until its last sample is accepted
-  /** What was left out of it because it came hopelessly late, by rising position. */
+  /** Ranges that were left out because they came hopelessly late, by rising position. */
   skipped: { from: number; to: number }[] | undefined = undefined;
   #result: PlaybackResult | undefined;
   #error: Error | undefined;
@@ -118,7 +118,7 @@ export class Ledger {
   #markNumber = 0;
 
   constructor(
-    private readonly outlet: LedgerOutlet,
+    private readonly output: LedgerOutput,
     private readonly link: { sendText(text: string): void },
     private readonly owner: LedgerOwner,
   ) {}
@@ -144,15 +144,15 @@ export class Ledger {
     playback.end = end;
     if (playback.start === NEVER) playback.start = end;
     if (playback.watched && !playback.finished) this.#placeMark(playback);
-    this.#settleHeard(this.outlet.positions());
+    this.#settleHeard(this.output.positions());
   }
 
   playedMs(playback: PlaybackEntry): number {
-    const { played, samplesPerMs } = this.outlet.positions();
+    const { played, samplesPerMs } = this.output.positions();
     return playedBetween(playback, played, samplesPerMs);
   }
 
-  /** What stands between two positions will never be heard, although they are passed. */
+  /** The audio between two positions will never be heard, although the positions are passed. */
   skip(from: number, to: number): void {
     for (const playback of this.#playbacks) {
       if (playback.end <= from || playback.start >= to) continue;
@@ -167,7 +167,7 @@ export class Ledger {
       this.owner.endLive(playback);
       return;
     }
-    const { played, samplesPerMs } = this.outlet.positions();
+    const { played, samplesPerMs } = this.output.positions();
     if (playback.end > played) this.#placeMark(playback);
     else playback.settle({ playedMs: lengthMs(playback, samplesPerMs), interrupted: false });
   }
@@ -222,7 +222,7 @@ export class Ledger {
     // Marks come back in order: one that was skipped was lost on the way, and its audio has been heard all the same.
     const heard = this.#outstanding.splice(0, at + 1);
     this.#overdueSince = NEVER;
-    const { samplesPerMs } = this.outlet.positions();
+    const { samplesPerMs } = this.output.positions();
     for (const mark of heard) {
       mark.playback?.settle({ playedMs: lengthMs(mark.playback, samplesPerMs), interrupted: false });
       mark.resolve?.({ name: mark.name, played: true });
@@ -234,7 +234,7 @@ export class Ledger {
   /** Now and then: playbacks whose mark does not come back although they must have been heard are settled. */
   sweep(nowMs: number): void {
     const first = this.#outstanding[0];
-    const positions = this.outlet.positions();
+    const positions = this.output.positions();
     if (!first || positions.played < first.position) {
       this.#overdueSince = NEVER;
       return;
@@ -262,7 +262,7 @@ export class Ledger {
     }
     this.#playbacks = [];
     for (const mark of this.#outstanding) {
-      // Where they do not come back, the oldest are forgotten.
+      // When they do not come back, the oldest are forgotten.
       if (marksComeBack && this.#cleared.push(mark.name) > MARKS_MAX) this.#cleared.shift();
       mark.resolve?.({ name: mark.name, played: false });
     }
@@ -274,10 +274,6 @@ export class Ledger {
     return playedMs;
   }
 
-  get generation(): number {
-    return this.#generation;
-  }
-
   #placeMark(playback: PlaybackEntry): void {
     const name = `sidetone.${this.#generation}.${this.#markNumber++}`;
     this.#add({ position: playback.end, name, playback, resolve: undefined });
@@ -287,8 +283,8 @@ export class Ledger {
     let at = this.#waiting.length;
     while (at > 0 && this.#waiting[at - 1]!.position > mark.position) at--;
     this.#waiting.splice(at, 0, mark);
-    this.outlet.cutAt(mark.position);
-    this.sent(this.outlet.positions().sent);
+    this.output.cutAt(mark.position);
+    this.sent(this.output.positions().sent);
   }
 
   #tellWaiting(): void {
@@ -302,7 +298,7 @@ export class Ledger {
     let heard = 0;
     for (const playback of this.#playbacks) {
       if (playback.end > played) break;
-      // One that is awaited waits for its mark, unless that is overdue.
+      // A playback that is awaited waits for its mark, unless the mark is overdue.
       if (playback.watched && this.#overdueSince === NEVER) break;
       playback.settle({ playedMs: lengthMs(playback, samplesPerMs), interrupted: false });
       heard++;

@@ -6,11 +6,11 @@ interface Run {
 }
 
 /**
- * What the far end has played of the files it was sent: native/stream/playout.h for files. Positions count the
- * milliseconds of audio accepted for this stream; what an encoder puts before and behind them has none.
+ * Tells how much the far end has played of the files it was sent, as native/stream/playout.h does for RTP. Positions
+ * count milliseconds of accepted audio. The silence that an encoder adds has no positions.
  */
 export class Playout {
-  /** Few: a file is sent while less than the lead is left of those before it. */
+  /** There are few: a file is sent when less than the lead is left of those before it. */
   readonly #runs: Run[] = [];
   #before = 0; // all of this has been heard, or was dropped
   #dryAtMs = Number.NEGATIVE_INFINITY;

@@ -1,7 +1,7 @@
 /**
  * What one stream plays: whole audio, sources that are read, files, marks behind them, and the clear that ends it all.
  *
- *   playPcm() ─▶ outlet ─▶ …            playSource() ─▶ feed ─▶ outlet ─▶ …            ledger: who has been heard
+ *   playPcm() ─▶ output ─▶ …            playSource() ─▶ feed ─▶ output ─▶ …            ledger: who has been heard
  *
  * Live audio passes by here: the stream sends it itself (see Stream.play) and opens a playback for all of it.
  */
@@ -12,8 +12,9 @@ import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MarkResult, Playback } from '../plugin/stream.js';
 import { Feed, type Source, stopSource } from './feed.js';
 import { Ledger, type LedgerOwner, type PlaybackEntry, type Positions } from './ledger.js';
-import { Mp3Outlet, mp3File } from './mp3-outlet.js';
-import { EngineOutlet, type Outlet } from './outlet.js';
+import { Mp3Output, mp3File } from './mp3-output.js';
+import type { Output } from './output.js';
+import { RtpOutput } from './rtp-output.js';
 
 export interface PlayerSetup {
   host: StreamHost;
@@ -39,7 +40,7 @@ export interface PlayerOwner {
 export class Player implements LedgerOwner {
   readonly #host: StreamHost;
   readonly #owner: PlayerOwner;
-  readonly #outlet: Outlet;
+  readonly #output: Output;
   readonly #ledger: Ledger;
   #feed: Feed | undefined;
   #followsAll = true;
@@ -58,26 +59,26 @@ export class Player implements LedgerOwner {
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
     this.#host = setup.host;
     this.#owner = owner;
-    this.#outlet =
+    this.#output =
       setup.mode === 'mp3'
-        ? new Mp3Outlet({
+        ? new Mp3Output({
             ...setup,
             afterSend: () => owner.afterSend(),
             report: error => owner.report(error),
           })
-        : new EngineOutlet(setup);
-    this.#ledger = new Ledger(this.#outlet, setup.link, this);
+        : new RtpOutput(setup);
+    this.#ledger = new Ledger(this.#output, setup.link, this);
     this.#follow();
   }
 
   /** Audio that was played and not yet heard in the call, in ms: what waits here and what Telnyx still has. */
   get queuedMs(): number {
-    return this.#outlet.queuedMs() + (this.#feed?.waitingMs ?? 0);
+    return this.#output.queuedMs() + (this.#feed?.waitingMs ?? 0);
   }
 
   /** Audio heard in the call since the stream's start, in ms. */
   get heardMs(): number {
-    return this.#closed ? this.#heardMs : this.#heardMs + this.#heardSince(this.#outlet.positions());
+    return this.#closed ? this.#heardMs : this.#heardMs + this.#heardSince(this.#output.positions());
   }
 
   /** Clears that cut off audio. */
@@ -86,7 +87,7 @@ export class Player implements LedgerOwner {
   }
 
   counters(): Record<string, number> {
-    return this.#outlet.counters();
+    return this.#output.counters();
   }
 
   /** Sources are being read: what is played now waits its turn behind them. */
@@ -99,19 +100,19 @@ export class Player implements LedgerOwner {
   /** A playback for live audio from here on; complete() ends it. */
   openLive(): PlaybackEntry {
     const live = this.#ledger.open();
-    live.start = this.#outlet.positions().accepted;
+    live.start = this.#output.positions().accepted;
     return live;
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
   enqueueLive(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void {
-    this.#outlet.enqueue(samples, sampleRate, nowMs, liveLatencyMaxMs);
+    this.#output.enqueue(samples, sampleRate, nowMs, liveLatencyMaxMs);
   }
 
   /** Everything of `playback` has been accepted. */
   complete(playback: PlaybackEntry): void {
-    this.#ledger.close(playback, this.#outlet.positions().accepted);
-    this.#outlet.complete();
+    this.#ledger.close(playback, this.#output.positions().accepted);
+    this.#output.complete();
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
@@ -133,8 +134,8 @@ export class Player implements LedgerOwner {
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL */
   playFile(bytes: Uint8Array): Playback {
-    const outlet = this.#outlet;
-    if (!(outlet instanceof Mp3Outlet)) {
+    const output = this.#output;
+    if (!(output instanceof Mp3Output)) {
       const problem =
         'this stream is in RTP mode, which has no files: pass its PCM to play(), or start the stream';
       const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
@@ -144,14 +145,14 @@ export class Player implements LedgerOwner {
     if (this.#closed) return this.over();
     const queue = (playback: PlaybackEntry): void => {
       this.#begin(playback);
-      outlet.enqueueFile(file);
+      output.enqueueFile(file);
     };
     return this.#playWhole(queue, (feed, playback) => {
       feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
     });
   }
 
-  /** What a play() after the stream's end gives; `source` is told to stop, unread. */
+  /** The result of a play() after the stream's end. `source` is told to stop and is not read. */
   over(source?: Source): Playback {
     if (source) stopSource(source);
     return this.#ledger.over();
@@ -159,19 +160,19 @@ export class Player implements LedgerOwner {
 
   /** A mark behind everything played so far. */
   mark(name: string): Promise<MarkResult> {
-    return this.#ledger.mark(name, this.#outlet.positions().accepted);
+    return this.#ledger.mark(name, this.#output.positions().accepted);
   }
 
   /** Stops what is playing and drops what is queued, here and at the far end. */
   clear(): { playedMs: number; discardedMs: number } {
     const waitingMs = this.#dropFeed();
     this.#tellSkipped();
-    const positions = this.#outlet.positions();
+    const positions = this.#output.positions();
     const playedMs = this.#ledger.clear(positions, true);
     this.#heardMs += this.#heardSince(positions);
     this.#heardFrom = positions.accepted;
     this.#skippedSamples = 0;
-    this.#outlet.clear();
+    this.#output.clear();
     this.#follow();
     const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
     if (discardedMs > 0) this.#interruptions++;
@@ -190,7 +191,7 @@ export class Player implements LedgerOwner {
   afterSend(): void {
     this.#tellSkipped();
     if (!this.#ledger.marksWaiting && !this.#feed) return;
-    this.#ledger.sent(this.#outlet.positions().sent);
+    this.#ledger.sent(this.#output.positions().sent);
     this.#feed?.pump();
   }
 
@@ -201,13 +202,13 @@ export class Player implements LedgerOwner {
 
   /** The far end has read what it was sent. */
   drained(): void {
-    this.#outlet.drained();
+    this.#output.drained();
   }
 
   /** Called a few times a second. */
   sweep(nowMs: number): void {
     if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
-    this.#outlet.drained();
+    this.#output.drained();
     this.#feed?.pump();
   }
 
@@ -215,10 +216,10 @@ export class Player implements LedgerOwner {
   finish(): void {
     this.#dropFeed();
     this.#tellSkipped();
-    const positions = this.#outlet.positions();
+    const positions = this.#output.positions();
     this.#heardMs += this.#heardSince(positions);
     this.#ledger.clear(positions, false);
-    this.#outlet.close();
+    this.#output.close();
     this.#closed = true;
   }
 
@@ -234,7 +235,7 @@ export class Player implements LedgerOwner {
 
   // ---
 
-  /** What is known whole is queued at once, or waits behind the sources that are being read. */
+  /** Audio that is known whole is queued at once, or waits behind the sources that are being read. */
   #playWhole(
     queue: (playback: PlaybackEntry) => void,
     addTo: (feed: Feed, playback: PlaybackEntry) => void,
@@ -257,15 +258,15 @@ export class Player implements LedgerOwner {
 
   #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
     this.#begin(playback);
-    this.#outlet.enqueue(samples, sampleRate, this.#host.clock.now(), liveLatencyMaxMs);
+    this.#output.enqueue(samples, sampleRate, this.#host.clock.now(), liveLatencyMaxMs);
   }
 
   #tellSkipped(): void {
-    this.#outlet.tellSkipped(this.#skipped);
+    this.#output.tellSkipped(this.#skipped);
   }
 
   #begin(playback: PlaybackEntry): void {
-    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#outlet.positions().accepted;
+    if (playback.start === Number.POSITIVE_INFINITY) playback.start = this.#output.positions().accepted;
   }
 
   #feeding(): Feed {
@@ -273,10 +274,10 @@ export class Player implements LedgerOwner {
     if (this.#feed) return this.#feed;
     this.#feed = new Feed({
       queueMaxMs: this.#host.options.queueMaxMs,
-      readAheadMs: this.#outlet.readAheadMs,
+      readAheadMs: this.#output.readAheadMs,
       // Read ahead of what Telnyx has, not of what has been heard.
       queuedMs: () => {
-        const { accepted, sent, samplesPerMs } = this.#outlet.positions();
+        const { accepted, sent, samplesPerMs } = this.#output.positions();
         return (accepted - sent) / samplesPerMs;
       },
       enqueue: (playback, samples, rate, live) => this.#enqueue(playback, samples, rate, live),
@@ -296,7 +297,7 @@ export class Player implements LedgerOwner {
 
   /** Audio heard since the last clear, in ms: positions go on counting over what was dropped or left out. */
   #heardSince({ played, samplesPerMs }: Positions): number {
-    // What was left out last may still lie ahead of what is being heard.
+    // The range that was left out last may still lie ahead of what is being heard.
     const ahead = Math.min(this.#skippedSamples, Math.max(0, this.#skippedEnd - played));
     return Math.max(0, played - this.#heardFrom - this.#skippedSamples + ahead) / samplesPerMs;
   }
@@ -311,6 +312,6 @@ export class Player implements LedgerOwner {
   /** Says which of its messages the stream must hear of. */
   #follow(): void {
     if (this.#closed) return;
-    this.#outlet.follow(this.#followsAll || this.#ledger.marksWaiting, this.#feed?.readAheadMs ?? 0);
+    this.#output.follow(this.#followsAll || this.#ledger.marksWaiting, this.#feed?.readAheadMs ?? 0);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * What the codecs of a pool cost, measured as they work, and with it how many of them a worker can carry.
+ * Measures what the codecs of a pool cost, and so how many of them a worker can carry.
  *
- * The unit is the microsecond of a worker's time for 20 ms of one stream's audio. A worker has 20,000 of them every 20 ms;
- * the sum over its streams may be `loadMax` of that. The time is the wall's, not the processor's: on a machine that is
- * busy with other things a frame takes longer, and a worker carries fewer streams.
+ * The unit is the microsecond of a worker's time for 20 ms of one stream's audio. A worker has 20,000 of them every 20
+ * ms; the sum over its streams may be `loadMax` of that. It is wall time, not processor time: on a machine that is busy
+ * with other things a frame takes longer, and a worker carries fewer streams.
  */
 import type { PoolDecoderOptions, PoolEncoderOptions } from '../codecs/open.js';
 import type { PoolEncoding } from '../codecs/types.js';
@@ -15,9 +15,9 @@ export const FRAME_US = 20_000;
 export interface CostClass {
   /** Place in the workers' tables of measurements. */
   readonly index: number;
-  /** For messages: `OPUS encoder`. */
+  /** Its name in messages: `OPUS encoder`. */
   readonly name: string;
-  /** Of 20 ms of audio: measured, or as long as nothing is, a guess. */
+  /** The cost of 20 ms of audio: measured, or a guess until something is measured. */
   us: number;
   /** Frames that `us` rests on, up to `MEMORY_FRAMES`. */
   weight: number;
@@ -57,7 +57,7 @@ const AMRWB_US = { encode: 140, decode: 30 };
 export type Direction = 'encode' | 'decode';
 type CodecOptions = PoolDecoderOptions | PoolEncoderOptions;
 
-/** What such a codec is taken to cost before any has been measured here. */
+/** The assumed cost of such a codec before any has been measured here. */
 export function guessUs(direction: Direction, encoding: PoolEncoding, options: CodecOptions): number {
   if (encoding === 'AMR-WB') return AMRWB_US[direction];
   const rate = options.sampleRate ?? 16000;

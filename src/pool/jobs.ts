@@ -1,4 +1,4 @@
-/** What travels between a reactor and a worker: the kinds of records in their two rings. */
+/** The kinds of records in the two rings between a reactor and a worker. */
 import type { PoolDecoderOptions, PoolEncoderOptions } from '../codecs/open.js';
 import type { PoolEncoding } from '../codecs/types.js';
 
@@ -37,7 +37,7 @@ export const RESULT = {
 export interface OpenJob<Options = PoolDecoderOptions | PoolEncoderOptions> {
   encoding: PoolEncoding;
   options: Options;
-  /** Its `CostClass.index`. */
+  /** The `CostClass.index` of the codec. */
   cost: number;
 }
 

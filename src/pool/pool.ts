@@ -22,7 +22,7 @@ import { SidetoneError } from '../errors.js';
 import { type CostClass, Costs, FRAME_US } from './costs.js';
 import { JOB } from './jobs.js';
 import { RECORD_BYTES_MAX } from './ring.js';
-import { Shard, type ShardCounters, type ShardSettings } from './shard.js';
+import { noShardCounters, Shard, type ShardCounters, type ShardSettings } from './shard.js';
 import {
   type DecoderSink,
   DecoderStream,
@@ -37,9 +37,9 @@ export interface CodecPoolOptions {
   /** Worker threads at most, 1 to 64. Each is started when a stream is first given to it. */
   threads: number;
   /**
-   * Slots of each shard's two rings, a power of two from 1,024. Default 8,192, which is 4 MiB a ring. A call both
-   * ways in OPUS at 16 kHz takes 3 slots each 20 ms, and one worker serves about 200 such calls at complexity 5: 600
-   * slots each 20 ms, so that a worker may be 270 ms late before a job is refused.
+   * Slots of each shard's two rings, a power of two from 1,024. Default 8,192, which is 4 MiB a ring. A call in OPUS at
+   * 16 kHz takes 3 slots each 20 ms for both ways. One worker serves about 200 such calls at complexity 5: 600 slots
+   * each 20 ms. So a worker may be 270 ms late before a job is refused.
    */
   ringSlots?: number;
   /**
@@ -59,41 +59,26 @@ export interface CodecPoolOptions {
    * mean. Infinity lets everything in.
    */
   loadMax?: number;
-  /** Hears of workers that died (`SIDETONE_WORKER_DIED`) and of sinks that threw. Default: a process warning. */
+  /** Called for workers that died (`SIDETONE_WORKER_DIED`) and for sinks that threw. Default: a process warning. */
   onError?: (error: Error) => void;
   clock?: Clock;
   /** The module that the workers load. Tests have their own. */
   workerUrl?: URL;
 }
 
-export interface CodecPoolStats {
+export interface CodecPoolStats extends ShardCounters {
   /** Worker threads that were started and not given up. */
   workers: number;
   streams: number;
-  /** What they take, in workers: 1 is a worker that is busy all the time. */
+  /** The load of these streams, in workers: 1 is a worker that is busy all the time. */
   load: number;
-  /** What they may take, in workers: `threads` × `loadMax`. */
+  /** The load that streams may take, in workers: `threads` × `loadMax`. */
   capacity: number;
   /** Decoders and encoders that were opened, in all, and those that were refused because the workers have enough to do. */
   opened: number;
   openRefused: number;
-  /** Jobs that were taken, in all. */
-  jobs: number;
   /** Jobs that are pending now. */
   jobsPending: number;
-  /** Tasks that were run, in all: jobs ÷ batches is the size of a batch. */
-  batches: number;
-  /** Jobs refused because a ring or a stream's share was full. */
-  refused: number;
-  /** Results for streams that had been closed. */
-  discarded: number;
-  /** Workers that were replaced, in all; `hung` of them because a task took too long. */
-  restarts: number;
-  hung: number;
-  /** Jobs that went down with a worker. */
-  jobsLost: number;
-  /** Calls of a sink that threw. */
-  sinkErrors: number;
 }
 
 /** A shard's rings must hold the opening of every one of its streams at once when its worker is replaced. */
@@ -118,16 +103,7 @@ export class CodecPool {
   readonly #settings: ShardSettings;
   readonly #shards: Shard[] = [];
   readonly #threads: number;
-  readonly #counters: ShardCounters = {
-    jobs: 0,
-    batches: 0,
-    refused: 0,
-    discarded: 0,
-    restarts: 0,
-    hung: 0,
-    jobsLost: 0,
-    sinkErrors: 0,
-  };
+  readonly #counters = noShardCounters();
   readonly #costs = new Costs();
   readonly #loadMax: number;
   /** Ends the waiting for workers that are being warmed. */
@@ -180,9 +156,9 @@ export class CodecPool {
   }
 
   /**
-   * Starts all workers and has each of them work a second of audio with these codecs: the libraries are loaded, the code
-   * is compiled and its cost is measured before the first stream comes. Resolves when that is done, or the pool closed.
-   * Throws `SIDETONE_BAD_OPTION`, `SIDETONE_CODEC_UNAVAILABLE`.
+   * Starts all workers and has each of them work a second of audio with these codecs. So the libraries are loaded, the
+   * code is compiled and its cost is measured before the first stream comes. Resolves when that is done, or the pool
+   * has been closed. Throws `SIDETONE_BAD_OPTION`, `SIDETONE_CODEC_UNAVAILABLE`.
    */
   async warm(codecs: readonly PoolCodec[]): Promise<void> {
     while (this.#shards.length < this.#threads) this.#addShard();

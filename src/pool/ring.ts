@@ -23,7 +23,7 @@ const SKIP = 0;
 
 /** The longest record: 24 frames of AMR-WB, 480 ms at 16 kHz, are 15,360 bytes; 120 ms at 48 kHz are 11,520. */
 export const RECORD_SLOTS_MAX = 32;
-/** Of data. */
+/** The longest record's data, in bytes. */
 export const RECORD_BYTES_MAX = RECORD_SLOTS_MAX * SLOT_BYTES - HEADER_BYTES;
 
 export function ringBuffer(slots: number): SharedArrayBuffer {
@@ -83,14 +83,14 @@ export class RingWriter {
     if (data instanceof Int16Array) this.#samples.set(data, offset / 2);
     else if (data !== undefined) this.#bytes.set(data, offset);
     this.#head = (this.#head + skipped + slots) | 0;
-    // The reader sees the head last: what it sees of a record is whole.
+    // The head is written last, so a reader never sees part of a record.
     Atomics.store(this.#control, HEAD, this.#head);
     return true;
   }
 }
 
 export class RingReader {
-  /** Of the record that `next` took. */
+  /** The fields of the record that `next` took. */
   kind = SKIP;
   stream = 0;
   value = 0;

@@ -33,13 +33,13 @@ const realCodecs: Codecs = {
 const COLD_FRAMES = 5;
 
 interface Stream {
-  /** Its class of costs. */
+  /** The stream's class of costs. */
   cost: number;
   /** Frames it has worked on. */
   frames: number;
   decoder?: PayloadDecoder;
   encoder?: PayloadEncoder;
-  /** Why the codec could not be opened: every job of the stream meets it, and hears 20 ms of silence. */
+  /** The reason why the codec could not be opened. Every job of the stream gets it, and 20 ms of silence. */
   failed?: SidetoneError;
   silence?: Int16Array;
 }
@@ -57,8 +57,8 @@ function asJobError(error: unknown): JobError {
 }
 
 /**
- * What piscina runs: works until no job is left, or until `batchMs` have passed, so that results are heard of while
- * jobs go on coming. What each job took is added up by its class of costs.
+ * The function that piscina runs. It works until no job is left, or until `batchMs` have passed, so that results are
+ * delivered while jobs go on coming. The time of each job is added up by its class of costs.
  * @param now milliseconds; tests have a clock of their own
  */
 export function serve(codecs: Codecs = realCodecs, now = () => performance.now()): (batchMs: number) => void {
@@ -123,8 +123,8 @@ export function serve(codecs: Codecs = realCodecs, now = () => performance.now()
       return;
     }
     const stream = streams.get(jobs.stream);
-    // Only a worker that was started in another's place without being told of its streams meets this. It must not
-    // go on: what it throws makes the pool start one that is told.
+    // This happens only in a worker that replaced another one and was not told of its streams. It must not go on: the
+    // error makes the pool start a worker that is told.
     if (!stream) throw new Error(`codec worker: stream ${jobs.stream} is not open here`);
     if (jobs.kind === JOB.close) {
       (stream.decoder ?? stream.encoder)?.close();

@@ -22,16 +22,36 @@ export interface ShardSettings {
   onBusy: () => void;
 }
 
-/** Shared by the shards of a pool; all only grow. */
+/** Counted by all shards of a pool together, since it was made. */
 export interface ShardCounters {
+  /** Jobs that were taken. */
   jobs: number;
+  /** Tasks that were run: jobs ÷ batches is the size of a batch. */
   batches: number;
+  /** Jobs refused because a ring or a stream's share was full. */
   refused: number;
+  /** Results for streams that had been closed. */
   discarded: number;
+  /** Workers that were replaced; `hung` of them because a task took too long. */
   restarts: number;
   hung: number;
+  /** Jobs that went down with a worker. */
   jobsLost: number;
+  /** Calls of a sink that threw. */
   sinkErrors: number;
+}
+
+export function noShardCounters(): ShardCounters {
+  return {
+    jobs: 0,
+    batches: 0,
+    refused: 0,
+    discarded: 0,
+    restarts: 0,
+    hung: 0,
+    jobsLost: 0,
+    sinkErrors: 0,
+  };
 }
 
 /** A thread with its own memory. When it dies nothing of it is used again. */
@@ -39,7 +59,7 @@ class Incarnation {
   readonly jobs: RingWriter;
   readonly results: RingReader;
   readonly costs: CostReader;
-  /** It has ended a task: it can start. */
+  /** It has ended a task, so it is known to start. */
   proven = false;
   readonly #rings: WorkerRings;
   readonly #running = new Set<Promise<unknown>>();
@@ -108,8 +128,8 @@ async function allOrLate(promises: Iterable<Promise<unknown>>, clock: Clock, lim
 /** Slots of the ring of jobs that frames leave free for opening and closing streams, which take one each. */
 const CONTROL_SLOTS = 256;
 /**
- * With more than this waiting, about a batch, a second task lies ready for the worker when it ends the first: going
- * there and back costs 0.2 to 0.3 ms when both threads must be woken, 5 % and more of a batch of 4 ms.
+ * With more than this waiting, about a batch, a second task is ready for the worker when it ends the first. Waking both
+ * threads costs 0.2 to 0.3 ms a task, which is 5 % and more of a batch of 4 ms.
  */
 const AHEAD_SLOTS = 64;
 const RESTART_MS_MAX = 10_000;
@@ -137,7 +157,10 @@ export class Shard {
     this.#worker = this.#start();
   }
 
-  /** What its streams cost, in µs every 20 ms, as far as is known now. For when a stream starts, not for every frame. */
+  /**
+   * The cost of its streams in µs every 20 ms, as far as it is known. Meant for the start of a stream, not for every
+   * frame.
+   */
   get loadUs(): number {
     this.#worker.costs.read();
     let us = 0;
@@ -292,13 +315,13 @@ export class Shard {
   /** The worker died or is given up: another takes over its streams, and their pending jobs are answered. */
   #replace(cause: Error): void {
     const old = this.#worker;
-    // What it had finished is whole, and comes first.
+    // Its finished results are whole, and are handed out first.
     this.#handOut(old);
     if (this.#ended) return;
     this.counters.restarts++;
     this.#giveUp(old.end());
     this.#failedStarts = old.proven ? 0 : this.#failedStarts + 1;
-    // One that cannot start is not started over and over, but after 100 ms, 200, … 10 s.
+    // A worker that cannot start is started again after 100 ms, 200 ms, … 10 s.
     const waitMs = this.#failedStarts === 0 ? 0 : Math.min(RESTART_MS_MAX, 50 * 2 ** this.#failedStarts);
     this.#restartAtMs = this.settings.clock.now() + waitMs;
     this.#worker = this.#start();

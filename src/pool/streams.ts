@@ -1,11 +1,11 @@
-/** What the reactor's side knows of one stream's codec in a worker. */
+/** The reactor's side of one stream's codec in a worker. */
 import { type ErrorCode, SidetoneError } from '../errors.js';
 import type { CostClass } from './costs.js';
 import { JOB, type JobError, type OpenJob, RESULT } from './jobs.js';
 import type { RingReader } from './ring.js';
 
 export interface PoolDecoder {
-  /** Of the PCM, in Hz. */
+  /** Sample rate of the PCM, in Hz. */
   readonly sampleRate: number;
   /**
    * Has a payload decoded; its bytes are copied before this returns. False where a queue is full: the payload is
@@ -19,7 +19,7 @@ export interface PoolDecoder {
 }
 
 export interface PoolEncoder {
-  /** Of the PCM, in Hz. */
+  /** Sample rate of the PCM, in Hz. */
   readonly sampleRate: number;
   /** Samples of one frame: 20 ms. */
   readonly frameSamples: number;

@@ -2,7 +2,7 @@
 import type { StopReason } from '../plugin/plugin.js';
 
 export interface DroppedCall {
-  /** Of the stream that ended. */
+  /** The id of the stream that ended. */
   streamId: string;
   reason: StopReason;
   atMs: number;

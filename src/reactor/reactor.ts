@@ -7,7 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CaptureDirectory } from '../capture/writer.js';
 import type { Clock } from '../clock.js';
 import { closeMp3, encodeMp3 } from '../codecs/mp3.js';
-import { type OutletCounter, REACTOR_COUNTERS, type ReactorCounter } from '../counters.js';
+import { type OutputCounter, REACTOR_COUNTERS, type ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import type { OutboundOptions } from '../formats.js';
 import { callFields, type LoggedStream, logEnd, logStart } from '../log/call-log.js';
@@ -72,8 +72,8 @@ export class Reactor implements StreamHost {
   readonly #calls = new Map<string, ReactorLink>();
   readonly #dropped = new DroppedCalls();
   readonly #counters: Record<ReactorCounter, number>;
-  /** What went out past the engine: MP3 files. */
-  readonly outletCounters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
+  /** Counters of MP3 files, which do not go through the engine. */
+  readonly outputCounters: Record<OutputCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   readonly #refusals = new Map<string, number>();
   readonly #groups = new StreamGroups();
   #pool: CodecPool | undefined;
@@ -222,7 +222,7 @@ export class Reactor implements StreamHost {
     );
   }
 
-  /** Where the stream cannot be carried here: why its connection ends. The log says more. */
+  /** Returns the reason to end the connection when the stream cannot be carried here; the log says more. */
   openStream(open: OpenStream): CallStream | StopReason {
     const { start, inbound, outbound, handlerRate, tracks } = open;
     const { options } = this;
@@ -257,7 +257,7 @@ export class Reactor implements StreamHost {
     return stream;
   }
 
-  /** Not where a codec's library is missing or its workers have as much to do as they can. */
+  /** Returns why it cannot be made: a codec's library is missing or its workers cannot take more. */
   #makeStream(setup: StreamSetup): CallStream | StopReason {
     try {
       return new CallStream(setup);
@@ -323,7 +323,7 @@ export class Reactor implements StreamHost {
   /** All counters, the engine's and the reactor's own. */
   counters(): Record<string, number> {
     const counters: Record<string, number> = { ...this.path.engine.counters(), ...this.#counters };
-    for (const [name, value] of Object.entries(this.outletCounters)) counters[name]! += value;
+    for (const [name, value] of Object.entries(this.outputCounters)) counters[name]! += value;
     return counters;
   }
 

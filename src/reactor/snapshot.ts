@@ -1,4 +1,4 @@
-/** What a server tells of itself: the admin port shows it, threads send it to each other (plain data only). */
+/** A server's figures: the admin port shows them, and threads send them to each other (plain data only). */
 import type { Encoding, Format } from '../formats.js';
 import type { CodecPoolStats } from '../pool/pool.js';
 import type { CallStream } from '../stream/stream.js';
@@ -26,12 +26,13 @@ export interface StreamGroup {
   streams: number;
 }
 
+/** @internal What Server.snapshot() gives of each reactor. */
 export interface ReactorSnapshot {
   /** 0 for the first. */
   reactor: number;
   /** All that run, by plugin and encodings. */
   groups: StreamGroup[];
-  /** One by one, the oldest first: as many as were asked for. */
+  /** Streams one by one, the oldest first: as many as were asked for. */
   streams: StreamSummary[];
   /** WebSockets that are open, streaming or not. */
   connections: number;
@@ -50,12 +51,12 @@ export interface ReactorSnapshot {
 }
 
 /** `stuck`: its thread does not turn; `ended`: a new one is about to take its place. */
-export type LaneHealth = 'well' | 'stuck' | 'ended';
+export type ReactorCondition = 'well' | 'stuck' | 'ended';
 
 /** What a server tells of one of its reactors. */
 export interface ReactorHealth {
   reactor: number;
-  health: LaneHealth;
+  health: ReactorCondition;
   /** Threads that have taken the place of one that ended. */
   restarts: number;
 }
@@ -69,7 +70,7 @@ export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'strea
   return `${inbound} ${outbound} ${plugin}`;
 }
 
-/** All streams that run, by plugin and encodings: counted as they come and go, for somebody asks every second. */
+/** @internal All streams that run, by plugin and encodings: counted as they come and go, for somebody asks every second. */
 export class StreamGroups {
   readonly #groups = new Map<string, StreamGroup>();
 
@@ -91,7 +92,7 @@ export class StreamGroups {
   }
 }
 
-/** Up to `streamsMax` of the streams that run, the oldest first. */
+/** @internal Up to `streamsMax` of the streams that run, the oldest first. */
 export function streamSummaries(
   streams: Iterable<CallStream>,
   nowMs: number,
@@ -114,7 +115,7 @@ export function streamSummaries(
   return summaries;
 }
 
-/** Of a reactor that has told nothing. */
+/** @internal The snapshot of a reactor that has told nothing. */
 export function noFigures(reactor: number): ReactorSnapshot {
   return {
     reactor,

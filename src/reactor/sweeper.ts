@@ -7,7 +7,7 @@ const SLICES = 10;
 /** Goes round a set again and again, a slice at a time, for as long as there is something in it. */
 export class Sweeper<T extends { sweep(nowMs: number): void }> {
   #stop: (() => void) | undefined;
-  // Only within a round: an iterator at rest keeps all that has left the set since its last step.
+  // The iterator lives for one round only: one at rest keeps all that has left the set since its last step.
   #iterator: Iterator<T> | undefined;
   #slice = -1;
   #swept = 0; // of this round
@@ -35,7 +35,7 @@ export class Sweeper<T extends { sweep(nowMs: number): void }> {
       this.#iterator = this.all.values();
       this.#swept = 0;
     }
-    // Of a set that grows and shrinks meanwhile: its iterator does not mind.
+    // The set may grow and shrink meanwhile: its iterator allows that.
     const until = Math.floor((this.all.size * (this.#slice + 1)) / SLICES);
     while (this.#iterator && this.#swept < until) {
       const next = this.#iterator.next();

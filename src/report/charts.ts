@@ -1,5 +1,6 @@
 /** The plots of a load report, as SVG text: legible on a white page and on a dark one (they bring their own ground). */
 import type { EChartsOption, SeriesOption } from 'echarts';
+import { importPeer } from '../peer.js';
 
 const WIDTH = 860;
 const HEIGHT = 420;
@@ -48,9 +49,16 @@ export interface LineChart {
   xLog?: boolean;
 }
 
+/**
+ * ECharts. Ask for it before work that ends in a report, so that the work is not lost where it is not installed.
+ * @throws SIDETONE_PACKAGE_MISSING
+ */
+export const loadCharts = (): Promise<typeof import('echarts')> =>
+  importPeer('echarts', 'reports with plots', () => import('echarts'));
+
 /** One chart as SVG; what `option` leaves out looks as in every report. */
 export async function render(option: EChartsOption, height = HEIGHT): Promise<string> {
-  const echarts = await import('echarts');
+  const echarts = await loadCharts();
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   try {
     chart.setOption({

@@ -31,11 +31,11 @@ export class Acceptor {
 
   /** From now on connections go to these, and to no other. Those that were dealt before are on their way. */
   deal(listeners: readonly UWebSockets.AppDescriptor[]): void {
-    const doors = listeners.length > 0 ? listeners : [this.#refuser.getDescriptor()];
-    for (const door of this.#dealt) this.#app.removeChildAppDescriptor(door);
-    this.#dealt = new Set(doors);
-    for (const index of dealingOrder(doors.length, this.#rounds)) {
-      this.#app.addChildAppDescriptor(doors[index]!);
+    const descriptors = listeners.length > 0 ? listeners : [this.#refuser.getDescriptor()];
+    for (const descriptor of this.#dealt) this.#app.removeChildAppDescriptor(descriptor);
+    this.#dealt = new Set(descriptors);
+    for (const index of dealingOrder(descriptors.length, this.#rounds)) {
+      this.#app.addChildAppDescriptor(descriptors[index]!);
     }
   }
 
@@ -56,13 +56,13 @@ function makeRefuser(credentials: Credentials): UWebSockets.TemplatedApp {
   });
 }
 
-/** For two listeners 2,048 deals until they repeat themselves. */
+/** With two listeners, the order repeats itself after 2,048 connections. */
 const SHUFFLED_ROUNDS = 1024;
 
 /**
- * Whose turn it is, over and over: each of `count` once a round. With webhooks between the streams every call makes the
- * same few connections, of which only one is its stream: dealt in the same order every round, all streams could go to one
- * thread. In an order that is shuffled anew every round they do not.
+ * The order in which `count` listeners get connections, repeated for ever. Each of them has one turn a round. With
+ * webhooks, every call makes the same few connections, and only one of them is its stream. A fixed order could deal all
+ * streams to one thread, so each round is shuffled.
  */
 export function dealingOrder(count: number, rounds: number, random = Math.random): number[] {
   const order: number[] = [];

@@ -11,13 +11,13 @@ import type { StreamCapture } from '../capture/writer.js';
 import type { ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, type Format } from '../formats.js';
-import type { Socket } from '../media/path.js';
+import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
 import { checkHandler } from '../plugin/define.js';
 import type { AcceptResult, AudioOptions, Plugin, StopReason } from '../plugin/plugin.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
-import { outboundOf, wishesIn } from '../telnyx/expectations.js';
+import { outboundOf, requestedIn } from '../telnyx/expectations.js';
 import {
   AUTH_TOKEN_HEADER,
   type ConnectedFrame,
@@ -31,13 +31,24 @@ import { parseFrame } from '../telnyx/validate.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
 import type { KnownToken } from './tokens.js';
 
-/** Where a message of this WebSocket goes, kept beside it so that media need not come through the connection. */
-export interface Seat {
-  /** The engine's number of the stream; -1 while there is none, or where the connection must see everything. */
+/** A WebSocket's user data: what each of its messages needs. */
+export interface SocketData {
+  /** The engine's number of the stream; -1 while there is none. */
   slot: number;
+  readonly connection: Connection;
 }
 
-/** What the upgrade settled. */
+/**
+ * One message of a WebSocket: plain media go to the engine, everything else to the connection. It is decided here and
+ * nowhere else. `message` is read before this returns and not kept.
+ */
+export function receive(path: MediaPath, data: SocketData, message: ArrayBuffer, isBinary: boolean): void {
+  if (isBinary || data.slot < 0 || !path.receive(data.slot, message)) {
+    data.connection.unusual(message, isBinary);
+  }
+}
+
+/** The results of the upgrade. */
 export interface ConnectionSetup {
   plugin: Plugin;
   accepted: AcceptResult;
@@ -59,7 +70,7 @@ const CONTROL_FRAMES_MAX = 250;
 
 const ANY_CALL: readonly string[] = [];
 
-/** What counts the ends that are nobody's wish. */
+/** The counters of ends that nobody intended. */
 export const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
   disconnected: 'disconnected',
   idle_timeout: 'idleTimeouts',
@@ -85,10 +96,9 @@ export const CLOSE_CODES: Record<StopReason, number> = {
 };
 
 export class Connection implements ReactorLink {
+  #data: SocketData = { slot: -1, connection: this };
   #socket: Socket | undefined;
-  #seat: Seat | undefined;
   #stream: CallStream | undefined;
-  #slot = -1;
   #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
   #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
@@ -111,10 +121,15 @@ export class Connection implements ReactorLink {
     this.#capture = reactor.capture?.begin();
   }
 
-  /** The WebSocket is open. `seat` is told where its media go. */
-  open(socket: Socket, seat?: Seat): void {
+  /** The user data to make the WebSocket with. The WebSocket keeps a copy of it, which open() is given. */
+  get data(): SocketData {
+    return this.#data;
+  }
+
+  /** The WebSocket is open, and this is its user data. */
+  open(socket: Socket, data = this.#data): void {
     this.#socket = socket;
-    this.#seat = seat;
+    this.#data = data;
   }
 
   get streaming(): boolean {
@@ -125,21 +140,17 @@ export class Connection implements ReactorLink {
     return this.#stream;
   }
 
-  /** One message. `message` is read before this returns and not kept. */
+  /** Receives a message as receive() does, after the capture has seen it. */
   message(message: ArrayBuffer, isBinary: boolean): void {
     this.#capture?.received(message, isBinary);
-    if (isBinary) {
-      this.#messageMs = this.reactor.clock.now();
-      this.reactor.count('binaryMessages');
-    } else if (this.#state !== 'streaming' || !this.reactor.path.receive(this.#slot, message)) {
-      this.unusual(message);
-    }
+    receive(this.reactor.path, this.#data, message, isBinary);
   }
 
-  /** A text message that is no plain media frame, as far as the engine can tell at once. */
-  unusual(message: ArrayBuffer): void {
+  /** @internal A message that is no plain media frame, as far as the engine can tell at once. */
+  unusual(message: ArrayBuffer, isBinary: boolean): void {
     this.#messageMs = this.reactor.clock.now();
-    if (this.#state !== 'closed') this.#text(message);
+    if (isBinary) this.reactor.count('binaryMessages');
+    else if (this.#state !== 'closed') this.#text(message);
   }
 
   /** A ping or a pong. */
@@ -199,7 +210,7 @@ export class Connection implements ReactorLink {
 
   /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
   sweep(nowMs: number): void {
-    const mediaMs = this.streaming ? this.reactor.path.engine.native.lastMediaMs(this.#slot) : 0;
+    const mediaMs = this.streaming ? this.reactor.path.engine.native.lastMediaMs(this.#data.slot) : 0;
     const idleMs = nowMs - Math.max(this.#messageMs, mediaMs);
     if (idleMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
     else this.#stream?.sweep(nowMs);
@@ -246,7 +257,7 @@ export class Connection implements ReactorLink {
     const frame = parsed.frame;
     if (parsed.unknownKeys) this.reactor.count('unknownKeys', parsed.unknownKeys);
     if ('sequence_number' in frame && frame.event !== 'media' && frame.event !== 'start' && this.#stream) {
-      this.reactor.path.engine.native.noteSequence(this.#slot, Number(frame.sequence_number));
+      this.reactor.path.engine.native.noteSequence(this.#data.slot, Number(frame.sequence_number));
     }
     switch (frame.event) {
       case 'connected':
@@ -279,7 +290,7 @@ export class Connection implements ReactorLink {
     if (this.#malformed >= this.reactor.options.malformedMax) this.end('protocol_error');
   }
 
-  /** What no peer in its senses does. */
+  /** Ends the connection for what no working peer does. */
   #violation(reason: string, detail: string): void {
     this.reactor.refused(reason, detail, this.#stream);
     this.end('protocol_error');
@@ -344,14 +355,14 @@ export class Connection implements ReactorLink {
     }
     this.#capture?.streaming(this.setup.plugin.name, inbound, outbound, this.reactor.options.l16ByteOrder);
     this.#stream = opened;
-    this.#slot = opened.slot;
+    this.#data.slot = opened.slot;
     this.#state = 'streaming';
-    if (this.#seat && !this.#capture) this.#seat.slot = opened.slot;
     this.reactor.takeOver(frame.start.call_control_id, this);
     this.#startHandler(opened);
     const early = this.#early;
     this.#early = undefined;
-    for (const message of early ?? []) this.message(message, false);
+    // A capture has seen them when they came.
+    for (const message of early ?? []) receive(this.reactor.path, this.#data, message, false);
   }
 
   #startHandler(stream: CallStream): void {
@@ -371,7 +382,7 @@ export class Connection implements ReactorLink {
       queryOutbound(query),
       accepted.outbound,
       plugin.outbound,
-      outboundOf(wishesIn(start.start.custom_parameters)),
+      outboundOf(requestedIn(start.start.custom_parameters)),
       this.reactor.expectedOutbound(start.start.call_control_id),
       outboundCodec,
     ]);
@@ -400,7 +411,7 @@ export class Connection implements ReactorLink {
     const outcome = this.reactor.path.engine
       .at(this.reactor.path.nowMs)
       .receiveParsed(
-        this.#slot,
+        this.#data.slot,
         track === 'outbound' ? 1 : 0,
         Number(frame.sequence_number),
         Number(chunk),
@@ -456,7 +467,6 @@ export class Connection implements ReactorLink {
     const stream = this.#stream!;
     stream.finish(reason);
     this.reactor.closeStream(stream, reason);
-    this.#slot = -1;
-    if (this.#seat) this.#seat.slot = -1;
+    this.#data.slot = -1;
   }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** What the process needs besides a descriptor a stream: files, pipes, event loops, requests under way. */
+/** Descriptors that the process needs besides one a stream: files, pipes, event loops, requests under way. */
 const RESERVED = 64;
 
 /**

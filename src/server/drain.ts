@@ -6,7 +6,7 @@ export interface Drain {
   /** All its connections are closed. */
   done: Promise<void>;
   /** Closes what is left at once. */
-  hurry(): void;
+  closeNow(): void;
 }
 
 const POLL_MS = 50;
@@ -17,7 +17,7 @@ const POLL_MS = 50;
  */
 export function drain(reactor: Reactor, clock: Clock, timeoutMs: number): Drain {
   const { connections } = reactor;
-  let hurry = (): void => {};
+  let closeNow = (): void => {};
   for (const connection of [...connections]) if (!connection.streaming) connection.end('server_closed');
   const emptied = new Promise<void>(resolve => {
     if (connections.size === 0) {
@@ -31,12 +31,12 @@ export function drain(reactor: Reactor, clock: Clock, timeoutMs: number): Drain 
       cancelDeadline();
       resolve();
     };
-    hurry = finish;
+    closeNow = finish;
   });
   const done = emptied.then(async () => {
     for (const connection of [...connections]) connection.end('server_closed');
-    // What was sent last (close frames, the handlers' goodbyes) leaves before the loop is let go.
+    // The last messages (close frames, the handlers' goodbyes) leave before the event loop may end.
     await new Promise(resolve => setImmediate(resolve));
   });
-  return { done, hurry: () => hurry() };
+  return { done, closeNow: () => closeNow() };
 }

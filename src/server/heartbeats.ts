@@ -13,7 +13,7 @@ export const STUCK_MS = 1500;
 export interface Watched {
   /** Another number after every beat. */
   beats(): number;
-  /** It is stuck from now on, or turns again. */
+  /** The thread is stuck from now on, or turns again. */
   onChange(isStuck: boolean): void;
   /** Every look, after onChange. */
   onLook?(): void;

@@ -10,7 +10,7 @@ import { route } from '../plugin/route.js';
 import type { Reactor } from '../reactor/reactor.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 import { makeApp } from './acceptor.js';
-import { Connection, type Seat, type WireFault } from './connection.js';
+import { Connection, receive, type SocketData, type WireFault } from './connection.js';
 import { answerLast } from './last-answer.js';
 import { RefusedTokens } from './refused-tokens.js';
 import { Tokens } from './tokens.js';
@@ -30,10 +30,6 @@ import {
 } from './upgrade.js';
 import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
 
-interface UserData extends Seat {
-  connection: Connection;
-}
-
 export interface ListenerOptions {
   options: ResolvedOptions;
   plugins: readonly Plugin[];
@@ -46,8 +42,8 @@ export interface ListenerOptions {
 }
 
 /**
- * What uWebSockets.js says in the close event (code 1006) when it closed a connection by itself. 'Received invalid close
- * payload' is no fault: it says so of the codes 1012 to 3999 too, which are registered or free for use, and the peer leaves.
+ * Messages of uWebSockets.js in the close event (code 1006) when it closed a connection by itself. 'Received invalid
+ * close payload' is no fault: it also stands for the codes 1012 to 3999, which are allowed, and the peer leaves anyway.
  */
 const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
   ['WebSocket timed out from inactivity', 'idle'],
@@ -56,12 +52,18 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
   ['Received too big message', 'websocket_too_big'],
 ]);
 
+/** How long a peer may take to answer the closing handshake when the server ends. */
+const CLOSE_GRACE_MS = 1000;
+const CLOSE_POLL_MS = 5;
+
 export class Listener {
   readonly #environment: ListenerOptions;
   /** The last one takes new connections; the others keep what they have. */
   readonly #apps: UWebSockets.TemplatedApp[] = [];
   #tokens: Tokens;
   readonly #refusedTokens: RefusedTokens;
+  /** WebSockets that have not closed, those that wait for the peer's close frame among them. */
+  #open = 0;
   /** Connections with a whole request that did not become WebSockets (yet). */
   #requests = 0;
 
@@ -77,7 +79,7 @@ export class Listener {
     const { options, reactor } = environment;
     const { path } = reactor;
     const app = makeApp(credentials);
-    app.ws<UserData>('/*', {
+    app.ws<SocketData>('/*', {
       compression: uWS.DISABLED,
       maxPayloadLength: options.messageBytesMax,
       maxBackpressure: options.backpressureBytesMax,
@@ -85,26 +87,25 @@ export class Listener {
       sendPingsAutomatically: true,
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: ws => {
-        const user = ws.getUserData();
-        user.connection.open(ws as unknown as Socket, user);
+        const data = ws.getUserData();
+        this.#open++;
+        data.connection.open(ws as unknown as Socket, data);
       },
-      message: (ws, message, isBinary) => {
-        const user = ws.getUserData();
-        const { slot } = user;
-        if (slot < 0 || isBinary) user.connection.message(message, isBinary);
-        else if (!path.receive(slot, message)) user.connection.unusual(message);
-      },
+      message: reactor.capture
+        ? (ws, message, isBinary) => ws.getUserData().connection.message(message, isBinary)
+        : (ws, message, isBinary) => receive(path, ws.getUserData(), message, isBinary),
       drain: ws => ws.getUserData().connection.drained(),
       ping: ws => ws.getUserData().connection.control(),
       pong: ws => ws.getUserData().connection.control(),
       close: (ws, code, message) => {
+        this.#open--;
         const fault = code === 1006 ? FAULTS.get(Buffer.from(message).toString()) : undefined;
         ws.getUserData().connection.closed(fault);
       },
     });
     const judge = environment.webhook;
     if (options.webhooks && judge) {
-      // In a turn of its own, for the same reason as answerLast().
+      // The judge runs in a turn of its own, for the same reason as answerLast().
       const route = new WebhookRoute(environment.reactor, async (headers, body) => {
         await new Promise(resolve => setImmediate(resolve));
         return judge(headers, body);
@@ -139,6 +140,21 @@ export class Listener {
     if (isNewTls) this.#apps.push(this.#makeApp(credentials));
   }
 
+  /** Resolves when all peers have answered their close frames, or have had a second for it: cut off, they would not see the code. */
+  peersGone(): Promise<void> {
+    const { clock } = this.#environment.reactor;
+    if (this.#open === 0) return Promise.resolve();
+    return new Promise(resolve => {
+      const finish = (): void => {
+        stopPolling();
+        cancel();
+        resolve();
+      };
+      const stopPolling = clock.every(CLOSE_POLL_MS, () => this.#open === 0 && finish());
+      const cancel = clock.after(CLOSE_GRACE_MS, finish);
+    });
+  }
+
   /** Closes whatever is open. */
   close(): void {
     for (const app of this.#apps) app.close();
@@ -155,17 +171,27 @@ export class Listener {
   ): void {
     const { plugins, admits } = this.#environment;
     this.#requests++;
-    if (!admits()) return this.#refuse(response, FULL);
+    if (!admits()) {
+      this.#refuse(response, FULL);
+      return;
+    }
     const fault = handshakeFault(request);
-    if (fault) return this.#refuse(response, fault);
+    if (fault) {
+      this.#refuse(response, fault);
+      return;
+    }
     const remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString();
     const token = this.#tokens.known(request.getHeader(AUTH_TOKEN_HEADER));
     if (this.#tokens.wanted && !token) {
       this.#refusedTokens.refused(remoteAddress);
-      return this.#refuse(response, UNAUTHORIZED);
+      this.#refuse(response, UNAUTHORIZED);
+      return;
     }
     const plugin = route(plugins, request.getUrl());
-    if (!plugin) return this.#refuse(response, noPlugin(request.getUrl()));
+    if (!plugin) {
+      this.#refuse(response, noPlugin(request.getUrl()));
+      return;
+    }
     const upgrade = readUpgrade(request, plugin, remoteAddress, token?.callControlId);
     if (plugin.accept) void this.#askPlugin(response, context, upgrade);
     else this.#connect(response, context, upgrade, ACCEPTED);
@@ -235,7 +261,6 @@ export class Listener {
     });
     reactor.admit(connection);
     this.#requests--;
-    const userData: UserData = { slot: -1, connection };
-    response.upgrade(userData, upgrade.key, upgrade.protocol, upgrade.extensions, context);
+    response.upgrade(connection.data, upgrade.key, upgrade.protocol, upgrade.extensions, context);
   }
 }

@@ -1,4 +1,4 @@
-/** What a stream sends: settled once, at its start. */
+/** The format that a stream sends, which is settled once, at its start. */
 
 import {
   CODECS,
@@ -15,18 +15,18 @@ export interface OutboundFormat {
 }
 
 /**
- * Encoding, rate and mode each as the first of `wishes` has it that names it at all; what is undefined there, or named by
- * none, is what comes in.
- * @param wishes the most important first
+ * Encoding, rate and mode are settled each for itself: the first of `requested` that names it decides. What none of them
+ * names is as it comes in.
+ * @param requested the most important first
  */
 export function settleOutbound(
   inbound: Format,
   defaultMode: OutboundMode,
-  wishes: readonly (OutboundOptions | undefined)[],
+  requested: readonly (OutboundOptions | undefined)[],
 ): OutboundFormat {
-  const wanted: OutboundOptions = Object.assign({}, ...wishes.toReversed());
+  const wanted: OutboundOptions = Object.assign({}, ...requested.toReversed());
   const mode = wanted.mode ?? defaultMode;
-  // Files do not pass through the engine: of what it has, the least.
+  // Files do not pass through the engine, so its stream gets the format that costs least.
   if (mode === 'mp3') return { mode, outbound: { encoding: 'PCMU', sampleRate: 8000 } };
   const encoding = wanted.encoding ?? inbound.encoding;
   // The rate may have been given for another encoding.
@@ -38,7 +38,7 @@ export function settleOutbound(
   return { mode, outbound: { encoding, sampleRate: encoding === 'AMR-WB' ? 16000 : 8000 } };
 }
 
-/** What a stream_url's query asks to be sent: `?outbound=L16&outbound_rate=16000`, `?mode=mp3`. */
+/** The outbound format that a stream_url's query asks for: `?outbound=L16&outbound_rate=16000`, `?mode=mp3`. */
 export function queryOutbound(query: URLSearchParams): OutboundOptions {
   const options: { mode?: OutboundMode; encoding?: Encoding; sampleRate?: number } = {};
   const mode = query.get('mode')?.toLowerCase();

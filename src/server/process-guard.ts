@@ -1,4 +1,7 @@
-/** What a process does for its server that is the server's own: `sidetone serve`, and whoever calls `guardProcess()`. */
+/**
+ * What a process that lives for its server does for it: `sidetone serve`, and every process that calls
+ * `guardProcess()`.
+ */
 import { hostname } from 'node:os';
 import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
@@ -6,8 +9,8 @@ import { BEAT_MS, STUCK_MS } from './heartbeats.js';
 import { PROCESS_PLACES, type SharedState } from './shared-state.js';
 
 /**
- * Has the main thread watched from outside of it, for what is stuck can neither notice that nor hear of a signal: the log
- * tells, and the drain's deadline ends the process whatever its threads do.
+ * Has another thread watch the main thread, because a thread that is stuck can neither notice it nor hear of a signal.
+ * The log tells when it is stuck. The drain's deadline ends the process whatever its threads do.
  */
 export function watchMainThread(state: SharedState, log: Logger, drainTimeoutMs: number): void {
   state.beat();

@@ -16,7 +16,7 @@ export interface RefusedAddress {
 export class RefusedTokens {
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** In the order of the last refusal. */
+  /** Ordered by the last refusal. */
   readonly #counts = new Map<string, number>();
   #loggedMs = Number.NEGATIVE_INFINITY;
   #notLogged = 0;

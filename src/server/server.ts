@@ -1,4 +1,4 @@
-/** A server: its lanes, its listening socket, its life from listen() to the last call's end. */
+/** A server: its reactors, its listening socket, its life from listen() to the last call's end. */
 import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
@@ -16,9 +16,9 @@ import type { Plugin } from '../plugin/plugin.js';
 import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { streamsByDescriptors } from './descriptors.js';
-import type { Lane, LaneSetup } from './lane.js';
-import { Lanes } from './lanes.js';
+import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
 import { watchMainThread } from './process-guard.js';
+import { Reactors } from './reactors.js';
 import { SharedState } from './shared-state.js';
 import { containStrays } from './strays.js';
 import { checkTlsFiles } from './tls-files.js';
@@ -30,15 +30,15 @@ export class Server extends EventEmitter {
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
   readonly expectations = new StreamExpectations({
     clock: systemClock,
-    onChange: (callControlId, wishes) => {
-      for (const lane of this.#lanes?.all ?? []) lane.expect(callControlId, wishes);
+    onChange: (callControlId, requested) => {
+      for (const reactor of this.#reactors?.all ?? []) reactor.expect(callControlId, requested);
     },
   });
   readonly #plugins: readonly Plugin[];
   readonly #streamsMax: number;
   readonly #state: SharedState;
   readonly #webhooks: Webhooks | undefined;
-  #lanes: Lanes | undefined;
+  #reactors: Reactors | undefined;
   #admin: Admin | undefined;
   #credentials: Credentials;
   #tlsDigest: string | undefined;
@@ -92,18 +92,21 @@ export class Server extends EventEmitter {
     return this.#port !== 0 && this.#state.admits() && !noneWell(this.reactorHealth);
   }
 
-  /** Of each reactor: whether it works, is stuck or has ended, and how often it was started anew. Empty before `listen`. */
+  /**
+   * For each reactor: whether it works, is stuck or has ended, and how often it was started anew. Empty before
+   * `listen`.
+   */
   get reactorHealth(): ReactorHealth[] {
-    return this.#lanes?.health ?? [];
+    return this.#reactors?.health ?? [];
   }
 
   get draining(): boolean {
     return this.#state.draining;
   }
 
-  /** What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
+  /** @internal What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
   async snapshot(streamsMax = Number.POSITIVE_INFINITY): Promise<ReactorSnapshot[]> {
-    const snapshots = (await this.#lanes?.snapshot(streamsMax)) ?? [];
+    const snapshots = (await this.#reactors?.snapshot(streamsMax)) ?? [];
     const [first] = snapshots;
     if (!first) return snapshots;
     const counters = { ...first.counters };
@@ -130,7 +133,7 @@ export class Server extends EventEmitter {
     const { admin, adminHost, adminPort } = this.options;
     try {
       if (admin) this.#admin = await createAdmin(this, { host: adminHost, port: adminPort });
-      this.#opening = this.#openLanes();
+      this.#opening = this.#openReactors();
       await this.#opening;
     } catch (error) {
       await this.#closeAdmin();
@@ -144,20 +147,20 @@ export class Server extends EventEmitter {
     return this;
   }
 
-  async #openLanes(): Promise<void> {
+  async #openReactors(): Promise<void> {
     if (this.options.tls) this.#tlsDigest = checkTlsFiles(this.options.tls);
-    const lanes = new Lanes({
+    const reactors = new Reactors({
       options: this.options,
       plugins: this.#plugins,
       state: this.#state,
-      laneSetup: index => this.#laneSetup(index),
-      onLane: lane => this.#tellExpectations(lane),
+      reactorSetup: index => this.#reactorSetup(index),
+      onReactor: reactor => this.#tellExpectations(reactor),
     });
-    this.#lanes = lanes;
+    this.#reactors = reactors;
     try {
-      this.#port = await lanes.listen();
+      this.#port = await reactors.listen();
     } catch (error) {
-      this.#lanes = undefined;
+      this.#reactors = undefined;
       throw error;
     }
   }
@@ -170,19 +173,19 @@ export class Server extends EventEmitter {
    */
   close(): Promise<void> {
     if (this.#closed) {
-      this.#state.hurry();
-      this.#lanes?.hurry();
+      this.#state.closeNow();
+      this.#reactors?.closeNow();
     } else this.#closed = this.#drain();
     return this.#closed;
   }
 
   async #drain(): Promise<void> {
     this.#state.drain();
-    // It is listen() that tells what went wrong there.
+    // listen() tells what went wrong there.
     await this.#opening.catch(() => {});
     try {
-      await this.#lanes?.drain();
-      await this.#lanes?.close();
+      await this.#reactors?.drain();
+      await this.#reactors?.close();
     } finally {
       // Last: until now it has answered that the server is draining.
       await this.#closeAdmin();
@@ -196,7 +199,7 @@ export class Server extends EventEmitter {
    *   what it has
    */
   reload(credentials: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
-    // One after the other: the last one called is the one that stays.
+    // Reloads run one after the other, so the last call decides.
     this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload(credentials));
     return this.#reloading;
   }
@@ -215,17 +218,17 @@ export class Server extends EventEmitter {
       fail('authToken: missing: the door cannot be opened to all');
     }
     const digest = next.tls && checkTlsFiles(next.tls);
-    await this.#lanes?.reload(next, digest !== this.#tlsDigest);
+    await this.#reactors?.reload(next, digest !== this.#tlsDigest);
     this.#credentials = next;
     this.#tlsDigest = digest;
   }
 
   /**
-   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that are
-   * thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and counted
-   * (`strayErrors`) and no longer end the process. And the main thread is watched: that it is stuck is logged, and a process
-   * that has not ended soon after the drain's deadline (counted from SIGTERM or SIGINT, or close()) is ended with code 1.
-   * Call it once, after listening to SIGTERM and SIGINT.
+   * For a process that lives for this server, as `sidetone serve` does; a server never does it by itself. Errors that
+   * are thrown or rejected outside of every callback, in a plugin's own timers, sockets and promises, are logged and
+   * counted (`strayErrors`) and no longer end the process. The main thread is watched too, and the log tells when it is
+   * stuck. A process that has not ended soon after the drain's deadline is ended with code 1. The deadline counts from
+   * SIGTERM, SIGINT or close(). Call it once, after listening to SIGTERM and SIGINT.
    */
   guardProcess(): void {
     const { options, log } = this;
@@ -241,7 +244,7 @@ export class Server extends EventEmitter {
     this.#admin = undefined;
   }
 
-  #laneSetup(index: number): LaneSetup {
+  #reactorSetup(index: number): ReactorHandleSetup {
     return {
       index,
       options: this.options,
@@ -250,15 +253,16 @@ export class Server extends EventEmitter {
       onCall: callControlId => {
         this.#webhooks?.started(callControlId, index);
         for (let other = 0; other < this.options.reactors; other++) {
-          if (other !== index) this.#lanes?.get(other)?.replace(callControlId);
+          if (other !== index) this.#reactors?.get(other)?.replace(callControlId);
         }
       },
       webhook: this.#webhooks && ((headers, body) => this.#webhooks!.judge(headers, body)),
     };
   }
 
-  #tellExpectations(lane: Lane): void {
-    for (const [callControlId, wishes] of this.expectations.entries()) lane.expect(callControlId, wishes);
+  #tellExpectations(reactor: ReactorHandle): void {
+    for (const [callControlId, requested] of this.expectations.entries())
+      reactor.expect(callControlId, requested);
   }
 
   #makeWebhooks(): Webhooks | undefined {
@@ -275,7 +279,7 @@ export class Server extends EventEmitter {
       clock: systemClock,
       log,
       admits: () => this.ready,
-      laneOf: place => this.#lanes?.get(place ?? -1),
+      reactorOf: place => this.#reactors?.get(place ?? -1),
     };
     return new Webhooks(setup, options.webhooks.publicKey);
   }

@@ -1,38 +1,38 @@
 /**
- * What all threads of a server must agree on, in memory that they share: how many connections each lane has, which lanes
- * live, whether to stop. The addon's watch over threads (native/binding/supervision.cpp) reads and writes it too.
+ * State that all threads of a server share: how many connections each reactor has, which reactors live, whether to
+ * stop. The addon's watch over threads (native/binding/supervision.cpp) reads and writes it too.
  */
 export class SharedState {
   readonly memory: SharedArrayBuffer;
   readonly words: Int32Array;
-  readonly #lanes: readonly LaneState[];
+  readonly #reactors: readonly ReactorState[];
 
   constructor(
     private readonly streamsMax: number,
-    lanes: number,
+    reactors: number,
     memory?: SharedArrayBuffer,
   ) {
-    this.memory = memory ?? new SharedArrayBuffer((PROCESS_WORDS + lanes * LANE_WORDS) * 4);
+    this.memory = memory ?? new SharedArrayBuffer((PROCESS_WORDS + reactors * REACTOR_WORDS) * 4);
     this.words = new Int32Array(this.memory);
-    this.#lanes = Array.from(
-      { length: lanes },
-      (_, index) => new LaneState(this.words, PROCESS_WORDS + index * LANE_WORDS),
+    this.#reactors = Array.from(
+      { length: reactors },
+      (_, index) => new ReactorState(this.words, PROCESS_WORDS + index * REACTOR_WORDS),
     );
   }
 
-  lane(index: number): LaneState {
-    return this.#lanes[index]!;
+  reactor(index: number): ReactorState {
+    return this.#reactors[index]!;
   }
 
   get connectionCount(): number {
     let sum = 0;
-    for (const lane of this.#lanes) sum += lane.connectionCount;
+    for (const reactor of this.#reactors) sum += reactor.connectionCount;
     return sum;
   }
 
   get streamCount(): number {
     let sum = 0;
-    for (const lane of this.#lanes) sum += lane.streamCount;
+    for (const reactor of this.#reactors) sum += reactor.streamCount;
     return sum;
   }
 
@@ -41,7 +41,7 @@ export class SharedState {
     Atomics.store(this.words, PROCESS_PLACES.port, port);
   }
 
-  /** From now on no lane takes a connection. */
+  /** From now on no reactor takes a connection. */
   drain(): void {
     Atomics.store(this.words, PROCESS_PLACES.draining, 1);
   }
@@ -50,9 +50,9 @@ export class SharedState {
     return Atomics.load(this.words, PROCESS_PLACES.draining) === 1;
   }
 
-  /** What runs is not waited for any more. */
-  hurry(): void {
-    Atomics.store(this.words, PROCESS_PLACES.hurried, 1);
+  /** The server no longer waits for running calls. */
+  closeNow(): void {
+    Atomics.store(this.words, PROCESS_PLACES.closingNow, 1);
   }
 
   /** The main thread's event loop turns. */
@@ -66,8 +66,8 @@ export class SharedState {
   }
 }
 
-/** One lane's part of the shared memory. */
-export class LaneState {
+/** One reactor's part of the shared memory. */
+export class ReactorState {
   readonly #words: Int32Array;
   readonly #at: number;
 
@@ -94,7 +94,7 @@ export class LaneState {
     return Atomics.load(this.#words, this.#at + STREAMS);
   }
 
-  /** The lane's event loop turns. */
+  /** The reactor's event loop turns. */
   beat(): void {
     Atomics.add(this.#words, this.#at + BEAT, 1);
   }
@@ -114,24 +114,24 @@ export class LaneState {
     Atomics.store(this.#words, this.#at + UNDEALT, 1);
   }
 
-  /** For a new thread: the old one took its connections with it. */
+  /** Clears the words for a new thread: the old one took its connections with it. */
   reset(): void {
-    for (let word = 0; word < LANE_WORDS; word++) Atomics.store(this.#words, this.#at + word, 0);
+    for (let word = 0; word < REACTOR_WORDS; word++) Atomics.store(this.#words, this.#at + word, 0);
   }
 
-  /** Where the addon finds what it needs for the end of this lane's thread. */
+  /** Where the addon finds what it needs for the end of this reactor's thread. */
   get places(): { ending: number; undealt: number; port: number } {
     return { ending: this.#at + ENDING, undealt: this.#at + UNDEALT, port: PROCESS_PLACES.port };
   }
 }
 
 /** Words for the whole process, by their index. */
-export const PROCESS_PLACES = { draining: 0, hurried: 1, beat: 2, port: 3 } as const;
+export const PROCESS_PLACES = { draining: 0, closingNow: 1, beat: 2, port: 3 } as const;
 const PROCESS_WORDS = 4;
-// Words of a lane, from its first one:
+// Words of a reactor, from its first one:
 const CONNECTIONS = 0;
 const STREAMS = 1;
 const BEAT = 2;
 const ENDING = 3;
 const UNDEALT = 4;
-const LANE_WORDS = 5;
+const REACTOR_WORDS = 5;

@@ -12,7 +12,7 @@ export interface StraysSetup {
   plugins: readonly Plugin[];
   log: Logger;
   count(): void;
-  /** Whether an error is none. */
+  /** True for an error that is to be ignored. */
   ignore?(error: unknown): boolean;
 }
 
@@ -30,8 +30,8 @@ export function containStrays({ plugins, log, count, ignore }: StraysSetup): voi
 }
 
 /**
- * Whose files the error's stack leads through: the innermost frame that lies in a plugin's file, or else in the folder of one
- * plugin only. Undefined where that tells nothing.
+ * The plugin that the error's stack leads to: by the innermost frame that lies in a plugin's file, or else in the
+ * folder of one plugin only. Undefined when the stack names none.
  */
 export function pluginOf(error: unknown, plugins: readonly Plugin[]): Plugin | undefined {
   const frames = stackFiles(error);

@@ -8,7 +8,7 @@ export interface KnownToken {
   readonly callControlId: string | undefined;
 }
 
-/** As a digest: comparing digests takes the same time whatever the guess. */
+/** Tokens are kept as digests: comparing digests takes the same time whatever the guess. */
 interface TokenDigest extends KnownToken {
   digest: Buffer;
 }

@@ -1,4 +1,4 @@
-/** What an HTTP upgrade asks for, and the answers to one that is not let in. docs/life.md lists them all. */
+/** An HTTP upgrade: its fields, and the answers to one that is refused. docs/life.md lists them all. */
 import type { Clock } from '../clock.js';
 import type { ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
@@ -47,7 +47,7 @@ export function pluginFailed({ name }: Plugin): Refusal {
   return ['upgradesFailed', '500 Internal Server Error', `plugin ${name} failed`];
 }
 
-/** What is wrong with the handshake (RFC 6455, section 4.2.1). The key's presence is what brought the request here. */
+/** The fault of the handshake (RFC 6455, section 4.2.1), if it has one. The request is here because it has the key. */
 export function handshakeFault(request: UWebSockets.HttpRequest): Refusal | undefined {
   const version = request.getHeader('sec-websocket-version');
   if (version !== '13' || !hasToken(request.getHeader('upgrade'), 'websocket')) {

@@ -7,24 +7,24 @@ import type { UWebSockets } from '../native/uws.js';
 import type { Reactor } from '../reactor/reactor.js';
 import { SIGNATURE_HEADER, TIMESTAMP_HEADER, type WebhookReply } from '../telnyx/webhooks.js';
 
-/** By lower-case name: what a judge wants to know. */
+/** The headers that a judge needs, by lower-case name. */
 export type WebhookHeaders = Readonly<Record<string, string | undefined>>;
 export type WebhookJudge = (
   headers: WebhookHeaders,
   body: Uint8Array,
 ) => Pick<WebhookReply, 'status' | 'body'> | Promise<Pick<WebhookReply, 'status' | 'body'>>;
 
-/** As createWebhookHandler's own: Telnyx's are a few KB. */
+/** The longest body, as for createWebhookHandler. Telnyx's bodies have a few KB. */
 const BODY_BYTES_MAX = 262_144;
-/** Of all bodies under way in one thread: 64 of the largest, or 4,000 of 4 KB. */
+/** The bytes of all bodies that are being received in one thread: 64 of the largest, or 4,000 of 4 KB. */
 const BODIES_BYTES_MAX = 64 * BODY_BYTES_MAX;
-/** From the headers to the last byte. Trickling bytes do not prolong it. */
+/** The time from the headers to the last byte. Bytes that trickle in do not prolong it. */
 const BODY_MAX_MS = 10_000;
-/** From the last byte to the judgement. Only a main thread that is held by something else takes this long. */
+/** The time from the last byte to the judgement. Only a main thread that is held by something else takes this long. */
 const JUDGE_MAX_MS = 5_000;
 
 export class WebhookRoute {
-  /** Of all bodies under way. */
+  /** The bytes of all bodies that are being received. */
   #bytes = 0;
 
   constructor(

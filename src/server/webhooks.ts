@@ -37,8 +37,8 @@ export interface WebhooksSetup {
   log: Logger;
   /** Whether a stream would be taken: a call that is answered without one hears nothing. */
   admits(): boolean;
-  /** A lane by its number; a server's only one whatever the number. */
-  laneOf(index: number | undefined): { tell(event: WebhookEvent): void } | undefined;
+  /** A reactor by its number; a server's only one whatever the number. */
+  reactorOf(index: number | undefined): { tell(event: WebhookEvent): void } | undefined;
 }
 
 const COUNTERS: Readonly<Record<Exclude<WebhookOutcome, 'too_large'>, ReactorCounter>> = {
@@ -52,8 +52,8 @@ const COUNTERS: Readonly<Record<Exclude<WebhookOutcome, 'too_large'>, ReactorCou
   bad_body: 'webhooksBadBody',
   not_now: 'webhooksNotNow',
 };
-/** Calls whose lane is known: those that run and those that ended lately, about 150 bytes each. The oldest goes. */
-const LANES_MAX = 50_000;
+/** Calls whose reactor is known: those that run and those that ended lately, about 150 bytes each. The oldest goes. */
+const CALLS_MAX = 50_000;
 /** Anybody can send what is refused: the log gets one line of it in this time. */
 const REFUSAL_LOG_MS = 1000;
 
@@ -61,7 +61,7 @@ export class Webhooks {
   readonly #setup: WebhooksSetup;
   readonly #handler: WebhookHandler;
   readonly #answer: ((event: WebhookEvent) => Promise<void>) | undefined;
-  readonly #lanes = new Map<string, number>();
+  readonly #reactors = new Map<string, number>();
   #answered = 0;
   #leftRinging = 0;
   #answersFailed = 0;
@@ -94,14 +94,14 @@ export class Webhooks {
     return false;
   }
 
-  /** A stream of this call has started on this lane. */
-  started(callControlId: string, lane: number): void {
-    this.#lanes.delete(callControlId);
-    if (this.#lanes.size >= LANES_MAX) this.#lanes.delete(this.#lanes.keys().next().value as string);
-    this.#lanes.set(callControlId, lane);
+  /** A stream of this call has started on this reactor. */
+  started(callControlId: string, reactor: number): void {
+    this.#reactors.delete(callControlId);
+    if (this.#reactors.size >= CALLS_MAX) this.#reactors.delete(this.#reactors.keys().next().value as string);
+    this.#reactors.set(callControlId, reactor);
   }
 
-  /** What is counted in the main thread, under the reactors' names. */
+  /** The counters of the main thread, under the reactors' names. */
   counters(): Partial<Record<ReactorCounter, number>> {
     const { counts } = this.#handler;
     return {
@@ -123,17 +123,20 @@ export class Webhooks {
     } else log.debug(eventFields(event), 'webhook');
     // Plugins first: a command may be tried again for a minute, and later events of the call do not wait for it.
     this.#tell(event);
-    if (event.type === 'call.hangup') this.#lanes.delete(event.callControlId);
+    if (event.type === 'call.hangup') this.#reactors.delete(event.callControlId);
     await this.#command(event);
   }
 
-  /** Where the call's stream runs, or ran last; in the main thread where there was none. */
+  /**
+   * Tells the plugins of the reactor where the call's stream runs or ran last, or of the main thread when it had no
+   * stream.
+   */
   #tell(event: WebhookEvent): void {
-    const { laneOf, plugins, log } = this.#setup;
+    const { reactorOf, plugins, log } = this.#setup;
     const { callControlId } = event;
-    const lane = laneOf(callControlId === undefined ? undefined : this.#lanes.get(callControlId));
-    if (lane) {
-      lane.tell(event);
+    const reactor = reactorOf(callControlId === undefined ? undefined : this.#reactors.get(callControlId));
+    if (reactor) {
+      reactor.tell(event);
       return;
     }
     tellPlugins(plugins, event, log, () => {
@@ -159,7 +162,7 @@ export class Webhooks {
     const { apiKey, apiKeyFile, apiBase } = options.answer;
     const stream = answerStream(options, plugins);
     for (const finding of checkRequest(stream)) log.warn(`answer: ${describeFinding(finding)}`);
-    // What is wrong with them must show now, not with the first call.
+    // Wrong options must show now, not with the first call.
     readApiBase(apiBase ?? TELNYX_API_BASE);
     return createAnswerer({
       stream,

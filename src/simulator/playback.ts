@@ -60,11 +60,6 @@ export class PlaybackQueue {
     return Math.max(0, this.#endMs - this.#nowMs);
   }
 
-  /** Marks that wait for their audio. */
-  get pendingMarks(): number {
-    return this.#marks.length;
-  }
-
   /** Audio that arrived and was never heard, in ms. */
   get discardedMs(): number {
     return this.#discardedMs;

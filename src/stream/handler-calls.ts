@@ -9,7 +9,7 @@ export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onSt
 
 /** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
 export const HANDLER_SLOW_MS = 200;
-/** One that held it this long has failed. */
+/** A handler that held the thread this long has failed. */
 const HANDLER_STALL_MS = 1000;
 /** Unfinished async callbacks of one handler: 20 s of audio whose work does not get done. */
 const HANDLER_PENDING_MAX = 1000;
@@ -49,7 +49,10 @@ export class HandlerCalls {
     if (heldMs >= HANDLER_SLOW_MS) this.held(method, heldMs);
   }
 
-  /** What a method returned. Only true promises: a playback is thenable too, and awaiting it would ask Telnyx for a mark. */
+  /**
+   * Watches what a method returned, if it is a true promise. A playback is thenable too, but awaiting it would ask
+   * Telnyx for a mark.
+   */
   watch(where: string, result: unknown): void {
     if (!(result instanceof Promise)) return;
     if (++this.#pending === HANDLER_PENDING_MAX) {

@@ -13,7 +13,7 @@ import type { PlayedFrame } from '../plugin/stream.js';
 
 export interface PlayedSetup {
   outbound: Format;
-  /** Of the frames that are delivered, in Hz. */
+  /** The sample rate of the frames that are delivered, in Hz. */
   sampleRate: number;
   codec: DecoderOptions;
   deliver(frame: PlayedFrame): void;
@@ -32,9 +32,9 @@ interface Piece {
 }
 
 /**
- * Longest sound held until the caller's first frame says where time begins and until it has been heard. What the far
- * end was sent ahead (300 ms unless configured) and the 500 ms between two sweeps need a tenth of this; where a caller
- * sends nothing for longer, the oldest is dropped.
+ * Longest sound held until the caller's first frame says where time begins and until it has been heard. The lead of the
+ * far end (300 ms unless configured) and the 500 ms between two sweeps need a tenth of it. When a caller sends nothing
+ * for longer, the oldest sound is dropped.
  */
 const HELD_MS_MAX = 10_000;
 /** Sound that follows within this belongs to the run before it: only rounding lies between them. */
@@ -130,7 +130,7 @@ export class PlayedTap {
     this.#batches = [];
     for (const { payloads, endMs } of batches) {
       const decoder = this.#open();
-      // What a decoder returns is the caller's to keep.
+      // These decoders return arrays that the caller may keep.
       const decoded = payloads.map(payload => decoder.decode(payload));
       const samples = decoded.reduce((sum, pcm) => sum + pcm.length, 0);
       const startMs = endMs - (samples * 1000) / decoder.sampleRate;

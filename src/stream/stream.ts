@@ -18,8 +18,8 @@ import {
   POOL_PAYLOAD,
   STREAMS_BOUND,
 } from '../native/addon.js';
-import { queueFull } from '../playback/feed.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
+import { queueFull } from '../playback/output.js';
 import { checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
@@ -47,7 +47,7 @@ export interface StreamSetup {
   plugin: string;
   /** How late its live audio may be, in ms; 0: as late as it comes. */
   liveLatencyMaxMs: number;
-  /** What a handler makes of each frame is live too. */
+  /** PCM that a handler plays in answer to a frame is live audio too. */
   livePieces: boolean;
 }
 
@@ -82,11 +82,11 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   readonly id: string;
   /** The start frame as it came. */
   readonly start: StartFrame['start'];
-  /** What stands behind the `?` of the stream_url. */
+  /** The query of the stream_url. */
   readonly query: URLSearchParams;
-  /** What comes in. */
+  /** The format of inbound audio. */
   readonly inbound: Format;
-  /** What goes out, in RTP mode. */
+  /** The format of outbound audio in RTP mode. */
   readonly outbound: Format;
   /** How audio goes out: `rtp` payloads, or `mp3` files. */
   readonly mode: OutboundMode;
@@ -397,7 +397,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   }
 
   #playLive(frame: InboundFrame, liveLatencyMaxMs?: number): Playback {
-    // Not its truth: that would be looked up in the playback, which nothing else here touches.
+    // Compared with undefined, because a truth test would read the playback, which nothing else here touches.
     if (this.#live === undefined) {
       this.#live = this.#player.openLive();
       this.#liveFull = false;

@@ -13,7 +13,7 @@ export interface AnswererOptions {
   pendingMax?: number;
 }
 
-const kPendingMax = 10_000;
+const PENDING_MAX = 10_000;
 
 /**
  * Makes a function to be given every webhook event. An incoming call is answered and its stream started:
@@ -36,7 +36,7 @@ export function createAnswerer(options: AnswererOptions): (event: WebhookEvent) 
       await answerCall(callControlId, { ...stream, command_id: id }, telnyx);
       return;
     }
-    if (pending.size >= (options.pendingMax ?? kPendingMax)) {
+    if (pending.size >= (options.pendingMax ?? PENDING_MAX)) {
       pending.delete(pending.keys().next().value as string);
     }
     // Before the command: the call may be up before its answer is read.

@@ -1,8 +1,8 @@
 /**
- * Typed builders of stream requests. What docs/mistakes.md lists does not typecheck here, or is put right: the mode is
- * always said, target legs are `self` unless `both` is asked for, L16 is 16 kHz or more, a rate goes only with a codec that
- * has it, client_state is encoded, a token exists only where the command takes one. What types cannot see (the address, the
- * token's characters) is checked when the body is built.
+ * Typed builders of stream requests. The mistakes that docs/mistakes.md lists do not typecheck here, or are put right.
+ * The mode is always given, and target legs are `self` unless `both` is asked for. L16 has 16 kHz or more, and a rate
+ * goes only with a codec that has it. client_state is encoded, and only commands that take a token have one. What types
+ * cannot see (the address, the token's characters) is checked when the body is built.
  */
 import { SidetoneError } from '../errors.js';
 import { checkRequest, type Finding, type RequestKind } from './check.js';
@@ -111,15 +111,15 @@ function rateAndToken(request: Token & { outbound?: Outbound }): StreamingStartB
   };
 }
 
-const kLocal: readonly Finding['code'][] = ['url_plaintext', 'url_unreachable'];
+const LOCAL: readonly Finding['code'][] = ['url_plaintext', 'url_unreachable'];
 
-/** What is right, and only not promised: a caller who names the rate has been told of it by its type. */
-const kAllowed: readonly Finding['code'][] = ['rate_outside_guide'];
+/** Findings about what works but is not promised: a caller who names the rate has read so in its type. */
+const ALLOWED: readonly Finding['code'][] = ['rate_outside_guide'];
 
 /** Throws for anything the checker finds; callers without types, and what types cannot see, end here. */
 export function refuseFindings(request: unknown, kind: RequestKind, local: boolean): void {
   for (const finding of checkRequest(request, { for: kind })) {
-    if (kAllowed.includes(finding.code) || (local && kLocal.includes(finding.code))) continue;
+    if (ALLOWED.includes(finding.code) || (local && LOCAL.includes(finding.code))) continue;
     throw new SidetoneError(
       'SIDETONE_BAD_OPTION',
       `${finding.field} = ${JSON.stringify(finding.value)}: ${finding.problem}; ${finding.remedy}`,

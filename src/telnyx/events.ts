@@ -78,9 +78,9 @@ export interface CallMachineEvent extends CallEventBase {
     | 'call.machine.premium.detection.ended'
     | 'call.machine.premium.greeting.ended';
   /**
-   * Of a detection: `human`, `machine`, `not_sure`; of a premium one `human_residence`, `human_business`, `machine`,
-   * `silence`, `fax_detected`, `not_sure`. Of a greeting: `beep_detected`, `ended`, `not_sure`; premium `beep_detected`,
-   * `no_beep_detected`. A new one comes as it is.
+   * A detection gives `human`, `machine`, `not_sure`. A premium detection gives `human_residence`, `human_business`,
+   * `machine`, `silence`, `fax_detected`, `not_sure`. A greeting gives `beep_detected`, `ended`, `not_sure`; a premium
+   * one `beep_detected`, `no_beep_detected`. A value that is not listed comes as it is.
    */
   result?: string;
   from?: string;

@@ -1,6 +1,6 @@
 /**
- * What was asked for when a stream was started, kept for the moment its `start` frame arrives: that frame announces only
- * what Telnyx sends, not what it wants to be sent. It gets there in one of two ways:
+ * Keeps what a request to start a stream asked for until its `start` frame arrives. That frame announces only what
+ * Telnyx sends, not what it wants to be sent. The requested format gets there in one of two ways:
  * - within one process: `StreamExpectations`, by call_control_id;
  * - across processes and threads: as a custom parameter of the request itself, which comes back in `start`.
  */
@@ -8,22 +8,23 @@ import type { Clock } from '../clock.js';
 import { CODECS, type Encoding, isEncoding, type OutboundOptions } from '../formats.js';
 import type { CustomParameter, StreamingStartBody } from './requests.js';
 
-export interface StreamWishes {
+/** What a request to start a stream asks for. */
+export interface RequestedFormat {
   /** In `mp3` mode raw audio is ignored: encoding and rate mean nothing. */
   mode: 'rtp' | 'mp3';
   outboundEncoding: Encoding;
-  /** In Hz, as it would be announced: G722 says 8000. */
+  /** The rate in Hz, as it would be announced: G722 says 8000. */
   outboundSampleRate: number;
   track: 'inbound' | 'outbound' | 'both';
 }
 
-export interface StreamExpectation extends StreamWishes {
+export interface StreamExpectation extends RequestedFormat {
   /** On the clock that was given. */
   requestedAtMs: number;
 }
 
 /** What a body asks for, with the defaults that Telnyx documents. A rate that the codec does not have counts as left out. */
-export function wishesOf(body: StreamingStartBody): StreamWishes {
+export function requestedBy(body: StreamingStartBody): RequestedFormat {
   const outboundEncoding = body.stream_bidirectional_codec ?? 'PCMU';
   const rates = CODECS[outboundEncoding].announcedRates;
   const rate = body.stream_bidirectional_sampling_rate;
@@ -31,23 +32,25 @@ export function wishesOf(body: StreamingStartBody): StreamWishes {
     mode: body.stream_bidirectional_mode ?? 'mp3',
     outboundEncoding,
     outboundSampleRate: rate !== undefined && rates.includes(rate) ? rate : (rates[0] as number),
-    track: (body.stream_track ?? 'inbound_track').replace(/_tracks?$/, '') as StreamWishes['track'],
+    track: (body.stream_track ?? 'inbound_track').replace(/_tracks?$/, '') as RequestedFormat['track'],
   };
 }
 
-/** Name of the custom parameter that carries the wishes in band. */
-export const WISHES_PARAMETER = 'sidetone_outbound';
+/** Name of the custom parameter that carries the requested format. */
+export const REQUESTED_PARAMETER = 'sidetone_outbound';
 
-/** The custom parameter for these wishes, such as `rtp/L16/16000/inbound`. */
-export function wishesParameter(wishes: StreamWishes): CustomParameter {
-  const { mode, outboundEncoding, outboundSampleRate, track } = wishes;
-  return { name: WISHES_PARAMETER, value: [mode, outboundEncoding, outboundSampleRate, track].join('/') };
+/** The custom parameter for a requested format, such as `rtp/L16/16000/inbound`. */
+export function requestedParameter(requested: RequestedFormat): CustomParameter {
+  const { mode, outboundEncoding, outboundSampleRate, track } = requested;
+  return { name: REQUESTED_PARAMETER, value: [mode, outboundEncoding, outboundSampleRate, track].join('/') };
 }
 
-/** Reads `start.custom_parameters`; undefined where there are no wishes in it, or none that can be read. */
-export function wishesIn(parameters: Readonly<Record<string, string>> | undefined): StreamWishes | undefined {
-  if (!parameters || !Object.hasOwn(parameters, WISHES_PARAMETER)) return undefined;
-  const [mode, encoding, rate, track, ...rest] = (parameters[WISHES_PARAMETER] ?? '').split('/');
+/** Reads `start.custom_parameters`; undefined where no requested format is in it, or none that can be read. */
+export function requestedIn(
+  parameters: Readonly<Record<string, string>> | undefined,
+): RequestedFormat | undefined {
+  if (!parameters || !Object.hasOwn(parameters, REQUESTED_PARAMETER)) return undefined;
+  const [mode, encoding, rate, track, ...rest] = (parameters[REQUESTED_PARAMETER] ?? '').split('/');
   const sampleRate = Number(rate);
   if ((mode !== 'rtp' && mode !== 'mp3') || !isEncoding(encoding) || rest.length > 0) return undefined;
   if (!CODECS[encoding].announcedRates.includes(sampleRate)) return undefined;
@@ -56,9 +59,9 @@ export function wishesIn(parameters: Readonly<Record<string, string>> | undefine
 }
 
 /** What the server is to send, in the form of a plugin's `outbound`. */
-export function outboundOf(wishes: StreamWishes | undefined): OutboundOptions | undefined {
-  if (wishes?.mode !== 'rtp') return wishes && { mode: wishes.mode };
-  return { mode: 'rtp', encoding: wishes.outboundEncoding, sampleRate: wishes.outboundSampleRate };
+export function outboundOf(requested: RequestedFormat | undefined): OutboundOptions | undefined {
+  if (requested?.mode !== 'rtp') return requested && { mode: requested.mode };
+  return { mode: 'rtp', encoding: requested.outboundEncoding, sampleRate: requested.outboundSampleRate };
 }
 
 export interface StreamExpectationsOptions {
@@ -67,8 +70,8 @@ export interface StreamExpectationsOptions {
   ttlMs?: number;
   /** Default 10,000: at about 300 bytes each, 3 MB. When full the oldest goes. */
   entriesMax?: number;
-  /** Told of every request, and of every call that is over: for copies in other threads. */
-  onChange?: (callControlId: string, wishes: StreamWishes | undefined) => void;
+  /** Called with every request, and with undefined when a call is over: for copies in other threads. */
+  onChange?: (callControlId: string, requested: RequestedFormat | undefined) => void;
 }
 
 /** Bounded memory of what was asked for, by call_control_id. */
@@ -96,19 +99,19 @@ export class StreamExpectations {
 
   /** Remembers what a body asks for; a later request for the same call replaces it, as its stream does. */
   expect(callControlId: string, body: StreamingStartBody): void {
-    this.set(callControlId, wishesOf(body));
+    this.set(callControlId, requestedBy(body));
   }
 
-  /** As `expect`, for wishes that have been read already. */
-  set(callControlId: string, wishes: StreamWishes): void {
+  /** As `expect`, for a body that has been read already. */
+  set(callControlId: string, requested: RequestedFormat): void {
     this.#expire();
     this.#entries.delete(callControlId);
     if (this.#entries.size >= this.#entriesMax) {
       this.#entries.delete(this.#entries.keys().next().value as string);
       this.evicted++;
     }
-    this.#entries.set(callControlId, { ...wishes, requestedAtMs: this.#clock.now() });
-    this.#onChange?.(callControlId, wishes);
+    this.#entries.set(callControlId, { ...requested, requestedAtMs: this.#clock.now() });
+    this.#onChange?.(callControlId, requested);
   }
 
   /** What was asked for that call; it stays, for Telnyx may open the WebSocket again. */

@@ -102,18 +102,5 @@ export type TelnyxFrame =
   | StopFrame
   | ErrorFrame;
 
-export interface ClientMediaFrame {
-  event: 'media';
-  media: { payload: string };
-}
-export interface ClientMarkFrame {
-  event: 'mark';
-  mark: { name: string };
-}
-export interface ClientClearFrame {
-  event: 'clear';
-}
-export type ClientFrame = ClientMediaFrame | ClientMarkFrame | ClientClearFrame;
-
 /** The header (lower case, as HTTP libraries give it) and the `connected` field that carry the auth token. */
 export const AUTH_TOKEN_HEADER = 'x-telnyx-streaming-auth-token';

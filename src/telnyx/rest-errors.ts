@@ -51,7 +51,7 @@ export class UnknownCallError extends TelnyxError {}
 export class ClientStateRefusedError extends TelnyxError {}
 /** 90041, 90042, 90043: as many calls as the account, the outbound profile or the connection may have. */
 export class ChannelLimitError extends TelnyxError {
-  /** Whose limit it is. */
+  /** The holder of the limit. */
   get limitOf(): 'account' | 'outbound_profile' | 'connection' {
     const { telnyxCode } = this.facts;
     return telnyxCode === '90041' ? 'account' : telnyxCode === '90042' ? 'outbound_profile' : 'connection';
@@ -67,7 +67,7 @@ export class TelnyxUnavailableError extends TelnyxError {}
 export class TelnyxUnreachableError extends TelnyxError {}
 
 export type ErrorClass = typeof TelnyxError;
-const kByCode: Readonly<Record<string, [ErrorClass, string]>> = {
+const BY_CODE: Readonly<Record<string, [ErrorClass, string]>> = {
   '90018': [CallEndedError, 'the call is over: no command reaches it'],
   '90015': [UnknownCallError, 'copy the call_control_id from the webhook or from the answer to dial'],
   '90017': [
@@ -105,7 +105,7 @@ export function classOf(
 ): [ErrorClass, string] {
   const again = `send it again with command_id ${commandId}: Telnyx carries it out once`;
   const wait = retryAfterMs === undefined ? 'wait' : `wait ${Math.ceil(retryAfterMs / 1000)} s`;
-  const known = code !== undefined && Object.hasOwn(kByCode, code) ? kByCode[code] : undefined;
+  const known = code !== undefined && Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined;
   if (known) return known;
   if (status === undefined) return [TelnyxUnreachableError, again];
   if (status === 401 || status === 403) return [ApiKeyRefusedError, 'check the API key and what it may do'];

@@ -2,9 +2,9 @@
  * Commands to a live call over Telnyx's REST API.
  *
  * The HTTP client is Telnyx's own SDK (`telnyx` on npm, MIT, released every few weeks): it types every field used here, so
- * a field that Telnyx renames fails to compile. It is loaded when the first command is sent, because its 440 modules take
- * about 60 ms and 19 MB that a server without commands need not pay. Its own retries are off: they include 408, 409 and
- * lost connections, and they sleep on a clock of their own.
+ * a field that Telnyx renames fails to compile. It is an optional peer dependency of 37 MB, loaded when the first command is
+ * sent, because its 440 modules take about 60 ms and 19 MB of memory that a server without commands need not pay. Its own
+ * retries are off: they include 408, 409 and lost connections, and they sleep on a clock of their own.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,8 +12,14 @@ import { isIPv4 } from 'node:net';
 import type { APIError, Telnyx } from 'telnyx';
 import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
+import { importPeer } from '../peer.js';
 import { checkRequest, describeFinding, type Finding } from './check.js';
-import { type StreamExpectations, WISHES_PARAMETER, wishesOf, wishesParameter } from './expectations.js';
+import {
+  REQUESTED_PARAMETER,
+  requestedBy,
+  requestedParameter,
+  type StreamExpectations,
+} from './expectations.js';
 import type { AnswerBody, StreamingStartBody } from './requests.js';
 import {
   askedPauseMs,
@@ -78,13 +84,13 @@ export interface CommandResult {
   rateLimit?: RateLimit;
 }
 
-const kRetriesMax = 3;
-const kTimeoutMs = 10_000;
-const kBackoffMs = 500;
-const kBackoffMaxMs = 8_000;
+const RETRIES_MAX = 3;
+const TIMEOUT_MS = 10_000;
+const BACKOFF_MS = 500;
+const BACKOFF_MAX_MS = 8_000;
 /** A server that asks for a longer pause than this is sent to again after this long. */
-const kRetryAfterMaxMs = 30_000;
-const kShownMax = 300;
+const RETRY_AFTER_MAX_MS = 30_000;
+const SHOWN_MAX = 300;
 
 /** The key: given, out of a file, or from the environment. Errors never show it. */
 export function readApiKey(options: Pick<TelnyxOptions, 'apiKey' | 'apiKeyFile'>): string {
@@ -153,7 +159,7 @@ interface Sending {
 function asText(value: unknown, secrets: readonly string[]): string {
   let text = typeof value === 'string' ? value : '';
   for (const secret of secrets) text = text.replaceAll(secret, '(hidden)');
-  return text.slice(0, kShownMax);
+  return text.slice(0, SHOWN_MAX);
 }
 
 function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts: number): TelnyxError {
@@ -194,8 +200,8 @@ function backoffMs(error: APIError, attempt: number, random: () => number): numb
   const askedMs = isLimited
     ? askedPauseMs(error.headers)
     : askedPauseMs(error.headers?.has('retry-after') ? error.headers : undefined);
-  if (askedMs !== undefined) return Math.min(askedMs, kRetryAfterMaxMs);
-  return Math.min(kBackoffMs * 2 ** (attempt - 1), kBackoffMaxMs) * (0.75 + 0.25 * random());
+  if (askedMs !== undefined) return Math.min(askedMs, RETRY_AFTER_MAX_MS);
+  return Math.min(BACKOFF_MS * 2 ** (attempt - 1), BACKOFF_MAX_MS) * (0.75 + 0.25 * random());
 }
 
 /** Sends until it is answered: again after 429 and 5xx, with growing pauses; anything else is final. */
@@ -204,12 +210,16 @@ async function send(
   key: string,
   options: TelnyxOptions,
 ): Promise<{ attempts: number; rateLimit?: RateLimit }> {
-  const { APIConnectionTimeoutError, APIError, Telnyx } = await import('telnyx');
+  const { APIConnectionTimeoutError, APIError, Telnyx } = await importPeer(
+    'telnyx',
+    'commands to live calls',
+    () => import('telnyx'),
+  );
   const clock = options.clock ?? systemClock;
   const client = new Telnyx({
     apiKey: key,
     baseURL: readApiBase(options.apiBase ?? TELNYX_API_BASE),
-    timeout: options.timeoutMs ?? kTimeoutMs,
+    timeout: options.timeoutMs ?? TIMEOUT_MS,
     maxRetries: 0,
     // At level debug, which TELNYX_LOG can set from outside, the SDK logs the body and with it the stream's token.
     logLevel: 'off',
@@ -227,7 +237,7 @@ async function send(
       if (!(error instanceof APIError)) throw error;
       const status = error.status as number | undefined;
       const isPassing = status === 429 || (status !== undefined && status >= 500);
-      if (!isPassing || attempt > (options.retriesMax ?? kRetriesMax)) {
+      if (!isPassing || attempt > (options.retriesMax ?? RETRIES_MAX)) {
         throw errorOf(error, error instanceof APIConnectionTimeoutError, sending, attempt);
       }
       const waitMs = backoffMs(error, attempt, options.random ?? Math.random);
@@ -280,9 +290,9 @@ export async function startStreaming(
   if (
     isAnnounced &&
     body.stream_url !== undefined &&
-    !parameters.some(({ name }) => name === WISHES_PARAMETER)
+    !parameters.some(({ name }) => name === REQUESTED_PARAMETER)
   ) {
-    sent.custom_parameters = [...parameters, wishesParameter(wishesOf(body))];
+    sent.custom_parameters = [...parameters, requestedParameter(requestedBy(body))];
   }
   const sending: Sending = {
     command: 'streaming_start',

@@ -5,7 +5,7 @@
  */
 import { SidetoneError, shown } from '../errors.js';
 import { type Address, type Mp3, refuseFindings } from './build.js';
-import { WISHES_PARAMETER, wishesParameter } from './expectations.js';
+import { REQUESTED_PARAMETER, requestedParameter } from './expectations.js';
 
 export type TexmlOutbound =
   | Omit<Mp3, 'legs'>
@@ -39,8 +39,8 @@ export type TexmlStream = Address & {
 };
 
 /**
- * What follows `<Connect>`, once its stream has ended. The call ends with the document: whoever was transferred out of the
- * stream is hung up too, unless the document goes on.
+ * The elements after `<Connect>`, which run when its stream has ended. The call ends with the document: a caller who
+ * was transferred out of the stream is hung up too, unless the document goes on.
  */
 export type TexmlAfter =
   /** The call ends with its stream. */
@@ -56,7 +56,7 @@ export type TexmlDocument =
   /** `<Start>` does not wait, so a pause keeps the call up: whole seconds, 1 to 14,400. */
   | { start: TexmlStream; pauseSeconds: number; connect?: never; after?: never };
 
-const kEscapes: Readonly<Record<string, string>> = {
+const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',
@@ -67,8 +67,8 @@ const kEscapes: Readonly<Record<string, string>> = {
   '\n': '&#10;',
   '\r': '&#13;',
 };
-/** What is no Char of XML 1.0 section 2.2: it cannot be written in any form, a reference included. */
-const kNoChar = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
+/** Characters that are no Char of XML 1.0 section 2.2: they cannot be written in any form, not even as a reference. */
+const NO_CHAR = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
 
 /**
  * Text for an attribute or an element's content; parsing gives `value` back, character for character.
@@ -76,7 +76,7 @@ const kNoChar = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
  * halves of surrogate pairs).
  */
 export function escapeXml(value: string): string {
-  const bad = kNoChar.exec(value);
+  const bad = NO_CHAR.exec(value);
   if (bad) {
     const code = bad[0].codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0');
     throw new SidetoneError(
@@ -84,7 +84,7 @@ export function escapeXml(value: string): string {
       `character ${bad.index} of an XML value is U+${code}, which XML 1.0 cannot carry: remove it, or encode the value as base64`,
     );
   }
-  return value.replace(/[&<>"'\t\n\r]/g, one => kEscapes[one]!);
+  return value.replace(/[&<>"'\t\n\r]/g, one => ESCAPES[one]!);
 }
 
 function element(name: string, attributes: Readonly<Record<string, string | undefined>>, inner = ''): string {
@@ -105,13 +105,13 @@ function streamElement(stream: TexmlStream): string {
   const track = stream.track ?? 'inbound';
   const parameters = { ...stream.parameters };
   if (encoding && stream.announce !== false) {
-    const wishes = {
+    const requested = {
       mode: outbound.mode,
       outboundEncoding: encoding,
       outboundSampleRate: rate ?? 8000,
       track,
     };
-    parameters[WISHES_PARAMETER] ??= wishesParameter(wishes).value;
+    parameters[REQUESTED_PARAMETER] ??= requestedParameter(requested).value;
   }
   const inner = Object.entries(parameters).map(([name, value]) => element('Parameter', { name, value }));
   const attributes = {

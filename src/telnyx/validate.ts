@@ -1,14 +1,15 @@
 /**
  * The whole reading of a frame from Telnyx. The media path has a native scanner that accepts a strict subset of what
- * this accepts; whatever it does not recognise comes here, so this file alone says what a valid frame is.
+ * this accepts. Whatever it does not recognise comes here, so this file alone says what a valid frame is.
  *
  * Rules beyond the specification's schema, each chosen so that a live call survives what a peer may do:
  * - Unknown keys are ignored at every level, as is the order of keys.
- * - A key that stands twice counts with its last value (`JSON.parse`'s rule). A key named `__proto__` is an ordinary key.
+ * - A key that stands twice counts with its last value (`JSON.parse`'s rule). A key named `__proto__` is an ordinary
+ *   key.
  * - An optional field that is `null` counts as absent.
  * - `stream_id` and `user_id` need not be UUIDs; a `stream_id` has 1 to 128 characters.
- * - Counters (`sequence_number`, `chunk`, `timestamp`) are strings of 1 to 16 decimal digits or whole JSON numbers, from 0
- *   to 2^53 - 1; in a frame they are strings.
+ * - Counters (`sequence_number`, `chunk`, `timestamp`) are strings of 1 to 16 decimal digits or whole JSON numbers,
+ *   from 0 to 2^53 - 1; in a frame they are strings.
  * - `sample_rate` may be any of Telnyx's streaming rates, not only the schema's 8000 and 16000.
  * - Scalars in `custom_parameters` become strings.
  * - Error codes that the specification does not list are let through.
@@ -57,17 +58,17 @@ export type ParsedFrame =
 /** The sampling rates of Telnyx's streams, in Hz. */
 export const STREAM_RATES = [8000, 16000, 22050, 24000, 48000] as const;
 
-const kShownMax = 48;
-const kEventMax = 64;
-const kStreamIdMax = 128;
-const kDigits = /^[0-9]{1,16}$/;
-const kDtmf = /^[0-9*#A-D]$/;
+const SHOWN_MAX = 48;
+const EVENT_MAX = 64;
+const STREAM_ID_MAX = 128;
+const DIGITS = /^[0-9]{1,16}$/;
+const DTMF = /^[0-9*#A-D]$/;
 
 /** Fields whose value never stands in a message: it may end in a log. */
-const kPrivate = new Set([AUTH_TOKEN_HEADER, 'from', 'to', 'client_state', 'custom_parameters', 'payload']);
+const PRIVATE = new Set([AUTH_TOKEN_HEADER, 'from', 'to', 'client_state', 'custom_parameters', 'payload']);
 
 type Fields = Record<string, unknown>;
-const kNoFields: Fields = Object.freeze({});
+const NO_FIELDS: Fields = Object.freeze({});
 
 function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -81,14 +82,14 @@ function kindOf(value: unknown): string {
 
 function shown(value: unknown): string {
   if (typeof value === 'string') {
-    const cut = value.length > kShownMax ? '…' : '';
-    return JSON.stringify(value.slice(0, kShownMax)) + cut;
+    const cut = value.length > SHOWN_MAX ? '…' : '';
+    return JSON.stringify(value.slice(0, SHOWN_MAX)) + cut;
   }
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : kindOf(value);
 }
 
 /**
- * Takes fields out of a parsed message. Only the first fault is kept; after it the getters give harmless values, so that
+ * Takes fields out of a parsed message. Only the first fault is kept, and after it the getters give harmless values. So
  * each frame below reads as its own schema, without an exception or a branch a field.
  */
 class FieldReader {
@@ -101,14 +102,14 @@ class FieldReader {
 
   #wrong(value: unknown, path: string, key: string, expected: string): void {
     const reason = value === undefined ? 'missing_field' : 'wrong_type';
-    this.refuse(reason, path + key, value, expected, kPrivate.has(key));
+    this.refuse(reason, path + key, value, expected, PRIVATE.has(key));
   }
 
   object(from: Fields, path: string, key: string): Fields {
     const value = from[key];
     if (isObject(value)) return value;
     this.#wrong(value, path, key, 'an object');
-    return kNoFields;
+    return NO_FIELDS;
   }
 
   text(from: Fields, path: string, key: string): string {
@@ -131,7 +132,7 @@ class FieldReader {
       this.refuse('bad_value', path + key, value, 'a whole number from 0 to 2^53 - 1');
     } else if (typeof value !== 'string') {
       this.#wrong(value, path, key, 'a string of decimal digits, or a whole number');
-    } else if (kDigits.test(value) && Number(value) <= Number.MAX_SAFE_INTEGER) {
+    } else if (DIGITS.test(value) && Number(value) <= Number.MAX_SAFE_INTEGER) {
       return value;
     } else {
       this.refuse('bad_value', path + key, value, '1 to 16 decimal digits, at most 2^53 - 1');
@@ -155,8 +156,8 @@ class FieldReader {
 
   streamId(from: Fields): string {
     const id = this.text(from, '', 'stream_id');
-    if (id.length < 1 || id.length > kStreamIdMax)
-      this.refuse('bad_value', 'stream_id', id, `1 to ${kStreamIdMax} characters`);
+    if (id.length < 1 || id.length > STREAM_ID_MAX)
+      this.refuse('bad_value', 'stream_id', id, `1 to ${STREAM_ID_MAX} characters`);
     return id;
   }
 
@@ -267,7 +268,7 @@ function readMedia(message: Fields, read: FieldReader): MediaFrame {
 
 function readDtmf(message: Fields, read: FieldReader): DtmfFrame {
   const digit = read.text(read.object(message, '', 'dtmf'), 'dtmf.', 'digit');
-  if (!kDtmf.test(digit)) read.refuse('bad_value', 'dtmf.digit', digit, 'one of 0-9 * # A-D');
+  if (!DTMF.test(digit)) read.refuse('bad_value', 'dtmf.digit', digit, 'one of 0-9 * # A-D');
   return withOptional<DtmfFrame>(
     {
       event: 'dtmf',
@@ -314,7 +315,7 @@ function readError(message: Fields, read: FieldReader): ErrorFrame {
   };
 }
 
-const kReaders: ReadonlyMap<string, (message: Fields, read: FieldReader) => TelnyxFrame> = new Map<
+const READERS: ReadonlyMap<string, (message: Fields, read: FieldReader) => TelnyxFrame> = new Map<
   string,
   (message: Fields, read: FieldReader) => TelnyxFrame
 >([
@@ -364,8 +365,8 @@ export function parseFrame(text: string): ParsedFrame {
   const read = new FieldReader();
   const event = read.text(message, '', 'event');
   if (read.refused) return read.refused;
-  const readFrame = kReaders.get(event);
-  if (!readFrame) return { kind: 'unknown', event: event.slice(0, kEventMax) };
+  const readFrame = READERS.get(event);
+  if (!readFrame) return { kind: 'unknown', event: event.slice(0, EVENT_MAX) };
   const frame = readFrame(message, read);
   if (read.refused) return read.refused;
   const unknownKeys = countUnknownKeys(message, frame as unknown as Fields);

@@ -70,12 +70,12 @@ export const SIGNATURE_HEADER = 'telnyx-signature-ed25519';
 export const TIMESTAMP_HEADER = 'telnyx-timestamp';
 
 /** Base64 of the 64 bytes of an Ed25519 signature. */
-const kSignature = /^[A-Za-z0-9+/]{86}==$/;
-const kWindowSeconds = 300;
-const kBodyBytesMax = 262_144;
-const kSeenMax = 50_000;
+const SIGNATURE = /^[A-Za-z0-9+/]{86}==$/;
+const WINDOW_SECONDS = 300;
+const BODY_BYTES_MAX = 262_144;
+const SEEN_MAX = 50_000;
 
-const kStatus: Readonly<Record<WebhookOutcome, number>> = {
+const STATUS: Readonly<Record<WebhookOutcome, number>> = {
   accepted: 200,
   duplicate: 200,
   too_large: 413,
@@ -128,11 +128,11 @@ function readPublicKey(base64: string): KeyObject {
 export function createWebhookHandler(options: WebhookOptions): WebhookHandler {
   const key = readPublicKey(options.publicKey);
   const now = options.now ?? Date.now;
-  const windowMs = (options.windowSeconds ?? kWindowSeconds) * 1000;
-  const bodyBytesMax = options.bodyBytesMax ?? kBodyBytesMax;
+  const windowMs = (options.windowSeconds ?? WINDOW_SECONDS) * 1000;
+  const bodyBytesMax = options.bodyBytesMax ?? BODY_BYTES_MAX;
   // A timestamp may lie one window ahead and stay valid until one window after it.
-  const signatures = new Seen(2 * windowMs, options.seenMax ?? kSeenMax);
-  const ids = new Seen(2 * windowMs, options.seenMax ?? kSeenMax);
+  const signatures = new Seen(2 * windowMs, options.seenMax ?? SEEN_MAX);
+  const ids = new Seen(2 * windowMs, options.seenMax ?? SEEN_MAX);
   const counts = Object.fromEntries(WEBHOOK_OUTCOMES.map(outcome => [outcome, 0])) as Record<
     WebhookOutcome,
     number
@@ -162,7 +162,7 @@ export function createWebhookHandler(options: WebhookOptions): WebhookHandler {
     if (!/^[0-9]{1,12}$/.test(timestamp)) return 'bad_timestamp';
     const nowMs = now();
     if (Math.abs(nowMs - Number(timestamp) * 1000) > windowMs) return 'stale';
-    if (!kSignature.test(signatureText)) return 'bad_signature';
+    if (!SIGNATURE.test(signatureText)) return 'bad_signature';
     const signature = Buffer.from(signatureText, 'base64');
     if (!verify(null, Buffer.concat([Buffer.from(`${timestamp}|`), body]), key, signature))
       return 'bad_signature';
@@ -187,7 +187,7 @@ export function createWebhookHandler(options: WebhookOptions): WebhookHandler {
   ): WebhookReply => {
     const outcome = judge(headers, body);
     counts[outcome]++;
-    const status = kStatus[outcome];
+    const status = STATUS[outcome];
     return { status, body: JSON.stringify(status === 200 ? { ok: true } : { error: outcome }), outcome };
   };
   return Object.defineProperties(handler, {

@@ -19,8 +19,10 @@ import { CaptureDirectory, type CaptureOptions, type StreamCapture } from '../..
 import { VirtualClock } from '../../src/clock.js';
 import { createServer } from '../../src/server/server.js';
 import { Simulator } from '../../src/simulator/simulator.js';
+import { RawSocket } from '../helpers/raw-socket.js';
 import { propertyRuns } from '../helpers/runs.js';
-import { eventually } from '../helpers/servers.js';
+import { counts, eventually, startServer, stopServer } from '../helpers/servers.js';
+import { payloads, WireCall } from '../helpers/telnyx-messages.js';
 
 let base: string;
 before(() => {
@@ -278,4 +280,32 @@ test('a server with captureDir: every message of a call is in its file when clos
   );
   const whole = readFileSync(file, 'utf8');
   assert.doesNotMatch(whole, /sesame|c2VjcmV0|\+1312/);
+});
+
+test('media that come before start are captured once, and a capture takes nothing off the fast path', async () => {
+  const path = join(base, 'early');
+  const server = await startServer([], { captureDir: path });
+  const spoken = payloads(6);
+  const call = new WireCall();
+  const [connected, start] = [call.connected(), call.start()];
+  const media = spoken.map(payload => call.media(payload));
+  const socket = await RawSocket.open(server.port, { path: '/echo' });
+  const sent = [connected, ...media.slice(0, 2), start, ...media.slice(2)];
+  for (const message of sent) socket.send(message);
+  await eventually(() => socket.audio().length === 6 * 160, 'the echo', 30_000);
+  const { earlyMedia, mediaReceived, mediaParsedFully } = await counts(server);
+  assert.deepEqual(
+    { earlyMedia, mediaReceived, mediaParsedFully },
+    { earlyMedia: 2, mediaReceived: 6, mediaParsedFully: 0 },
+  );
+  socket.destroy();
+  await stopServer(server);
+  const { records } = await read(only(path));
+  const heard = records.flatMap(record =>
+    record.from === 'telnyx' && 'text' in record ? [JSON.parse(record.text!).event] : [],
+  );
+  assert.deepEqual(
+    heard,
+    sent.map(message => message.event),
+  );
 });

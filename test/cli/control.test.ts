@@ -7,8 +7,8 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { root } from '../helpers/paths.js';
 import { type RestDouble, startRestDouble } from '../helpers/rest-double.js';
 
-const kKey = 'KEY0123456789abcdef_secret';
-const kUrl = 'wss://voice.example.com/media';
+const KEY = 'KEY0123456789abcdef_secret';
+const URL = 'wss://voice.example.com/media';
 
 /** Runs the program. */
 async function sidetone(
@@ -37,7 +37,7 @@ let folder: string;
 let double: RestDouble;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sidetone-'));
-  double = await startRestDouble(kKey);
+  double = await startRestDouble(KEY);
 });
 after(async () => {
   rmSync(folder, { recursive: true });
@@ -57,12 +57,12 @@ describe('sidetone check', () => {
     const good = file(
       'good.json',
       JSON.stringify({
-        stream_url: kUrl,
+        stream_url: URL,
         stream_bidirectional_mode: 'rtp',
         stream_bidirectional_target_legs: 'self',
       }),
     );
-    const warned = file('warned.json', JSON.stringify({ stream_url: kUrl }));
+    const warned = file('warned.json', JSON.stringify({ stream_url: URL }));
     const bad = file('bad.json', JSON.stringify({ stream_url: 'https://voice.example.com' }));
     assert.deepEqual(await sidetone(['check', good]), {
       code: 0,
@@ -84,7 +84,7 @@ describe('sidetone check', () => {
   });
 
   it('takes --for, knows TeXML by its look, and reads standard input', async () => {
-    const dial = file('dial.json', JSON.stringify({ stream_url: kUrl }));
+    const dial = file('dial.json', JSON.stringify({ stream_url: URL }));
     const missing = JSON.parse((await sidetone(['check', dial, '--for', 'dial', '--json'])).out);
     assert.deepEqual(
       missing.findings
@@ -104,8 +104,8 @@ describe('sidetone check', () => {
 });
 
 describe('sidetone start', () => {
-  const base = (): string[] => ['start', 'v3:call', '--url', kUrl, '--api-base', double.base];
-  const env = { TELNYX_API_KEY: kKey };
+  const base = (): string[] => ['start', 'v3:call', '--url', URL, '--api-base', double.base];
+  const env = { TELNYX_API_KEY: KEY };
 
   it('sends every field of the page', async () => {
     const token = file('token', 'stream-token-secret\n');
@@ -147,7 +147,7 @@ describe('sidetone start', () => {
       findings: [],
     });
     assert.deepEqual(double.requests[0]?.body, {
-      stream_url: kUrl,
+      stream_url: URL,
       stream_track: 'both_tracks',
       stream_codec: 'PCMU',
       stream_bidirectional_mode: 'rtp',
@@ -171,7 +171,7 @@ describe('sidetone start', () => {
       'start',
       'v3:call',
       '--stream-url',
-      kUrl,
+      URL,
       '--stream-bidirectional-codec',
       'G722',
       '--api-base',
@@ -218,7 +218,7 @@ describe('sidetone start', () => {
       TELNYX_LOG: 'debug',
       TELNYX_BASE_URL: 'http://127.0.0.1:1',
     };
-    const echo = JSON.stringify({ errors: [{ code: '1', title: kKey, detail: 'stream-token-secret' }] });
+    const echo = JSON.stringify({ errors: [{ code: '1', title: KEY, detail: 'stream-token-secret' }] });
     const runs: string[] = [];
     for (const args of [[], ['--json'], ['--dry-run'], ['--dry-run', '--json']]) {
       if (!args.includes('--dry-run')) double.failNext({ status: 422, times: 1, body: echo });
@@ -226,9 +226,9 @@ describe('sidetone start', () => {
       runs.push(out + err);
     }
     for (const said of runs)
-      assert.ok(said.length > 0 && !said.includes(kKey) && !said.includes('stream-token-secret'), said);
+      assert.ok(said.length > 0 && !said.includes(KEY) && !said.includes('stream-token-secret'), said);
     assert.equal(
-      double.requests.filter(request => request.headers.authorization === `Bearer ${kKey}`).length,
+      double.requests.filter(request => request.headers.authorization === `Bearer ${KEY}`).length,
       2,
     );
   });

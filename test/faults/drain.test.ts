@@ -109,13 +109,13 @@ test('fault 60: at the deadline of the drain the rest is closed with 1001, and i
   }
 });
 
-test('fault 60: until the deadline calls go on; hurried, the drain does not wait for it', async () => {
-  for (const hurried of [false, true]) {
+test('fault 60: until the deadline calls go on; told to close now, the drain does not wait for it', async () => {
+  for (const isToldNow of [false, true]) {
     const virtual = new VirtualReactor();
     const waiting = virtual.connect(echo);
     const [ending, staying] = [virtual.connect(echo), virtual.connect(echo)];
     for (const { receive } of [ending, staying]) receive(new WireCall().start());
-    const { done, hurry } = drain(virtual.reactor, virtual.clock, 30_000);
+    const { done, closeNow } = drain(virtual.reactor, virtual.clock, 30_000);
     let isDone = false;
     void done.then(() => {
       isDone = true;
@@ -125,7 +125,7 @@ test('fault 60: until the deadline calls go on; hurried, the drain does not wait
     ending.drop();
     await virtual.clock.advanceAsync(19_999);
     assert.deepEqual([isDone, staying.socket.ended], [false, undefined]);
-    if (hurried) hurry();
+    if (isToldNow) closeNow();
     else virtual.clock.advance(1);
     await done;
     assert.equal(staying.socket.ended, 1001);

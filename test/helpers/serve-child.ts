@@ -60,7 +60,8 @@ export async function serveChild(
   const level = args.includes('--log-level') ? [] : ['--log-level', 'info'];
   const child = runCli(
     ['serve', '--port', '0', ...(options.admin ? [] : ['--no-admin']), ...level, ...args],
-    options,
+    // What is heard must not depend on the machine: late live audio stays whole unless a test says otherwise.
+    { ...options, environment: { SIDETONE_LIVE_LATENCY_MAX: '0', ...options.environment } },
   );
   const ports = await listeningPorts(child).catch(error => {
     child.process.kill('SIGKILL');

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { joinPcm } from '../../src/audio/pcm.js';
 import { SAMPLE_RATES } from '../../src/formats.js';
-import { concat, dsp } from '../helpers/dsp.js';
+import { dsp } from '../helpers/dsp.js';
 
 const pairs = SAMPLE_RATES.flatMap(from => SAMPLE_RATES.map(to => [from, to] as const)).filter(
   ([from, to]) => from !== to,
@@ -119,8 +120,8 @@ test('however the input is cut, the output is the same', () => {
           at += length;
           return part;
         });
-        assert.deepEqual(concat([...parts, cut.flush()]), concat([whole.process(input), whole.flush()]));
-        assert.equal(concat(parts).length, Math.ceil((total * to) / from));
+        assert.deepEqual(joinPcm([...parts, cut.flush()]), joinPcm([whole.process(input), whole.flush()]));
+        assert.equal(joinPcm(parts).length, Math.ceil((total * to) / from));
       },
     ),
     { numRuns: 300 },
@@ -134,7 +135,7 @@ test('20 ms at 8 kHz are 320 samples at 16 kHz from the first call on, and edges
     resampler.process(input.subarray(n * 160, n * 160 + 160)),
   );
   for (const part of parts) assert.equal(part.length, 320);
-  const { restDb } = measure(concat(parts), 16000, 1000);
+  const { restDb } = measure(joinPcm(parts), 16000, 1000);
   assert.ok(restDb < -80, `${restDb}`);
 });
 
@@ -145,7 +146,7 @@ test('delay is stated, 27 samples of the lower rate, and flush brings what it ho
     assert.equal(resampler.flush().length, 0);
     const input = new Int16Array(from / 25);
     input.fill(10000, input.length / 2);
-    const out = concat([resampler.process(input), resampler.flush()]);
+    const out = joinPcm([resampler.process(input), resampler.flush()]);
     const crossing = out.findIndex(sample => sample >= 5000);
     const expectedMs = 20 + resampler.delayMs;
     assert.ok(Math.abs((1000 * crossing) / to - expectedMs) < 2000 / Math.min(from, to), `${from} to ${to}`);

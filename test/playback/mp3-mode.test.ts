@@ -387,7 +387,7 @@ describe('MP3 mode', () => {
 test('the mode: query before plugin before what was asked of Telnyx before the server', async () => {
   const modeOf = async (
     outbound: 'rtp' | 'mp3' | undefined,
-    wish: string | undefined,
+    requested: string | undefined,
     outboundMode: 'rtp' | 'mp3' | undefined,
     query = '',
   ): Promise<string> => {
@@ -398,7 +398,7 @@ test('the mode: query before plugin before what was asked of Telnyx before the s
     });
     const seen = watched(plugin);
     const server = new VirtualServer(seen.plugin, outboundMode ? { outboundMode } : {});
-    server.call({ ...(wish && { customParameters: { sidetone_outbound: wish } }) }, query);
+    server.call({ ...(requested && { customParameters: { sidetone_outbound: requested } }) }, query);
     server.clock.advance(100);
     await server.close();
     return seen.streams[0]!.mode;

@@ -11,12 +11,12 @@ import {
   type StreamingStartRequest,
 } from '../../src/telnyx/build.js';
 import { checkRequest, type RequestKind } from '../../src/telnyx/check.js';
-import { outboundOf, wishesIn, wishesOf } from '../../src/telnyx/expectations.js';
+import { outboundOf, requestedBy, requestedIn } from '../../src/telnyx/expectations.js';
 import { buildTexml, escapeXml, type TexmlDocument, type TexmlStream } from '../../src/telnyx/texml.js';
 import { propertyRuns } from '../helpers/runs.js';
 
 const numRuns = propertyRuns(1000);
-const kUrl = 'wss://voice.example.com/media?a=1&b=2';
+const URL = 'wss://voice.example.com/media?a=1&b=2';
 const badOption = { code: 'SIDETONE_BAD_OPTION' };
 
 const legs = fc.constantFrom('self', 'both', undefined);
@@ -40,7 +40,7 @@ const l16 = fc.record({
   legs,
 });
 const common = {
-  url: fc.constantFrom(kUrl, 'wss://[2001:db8::1]:8443/x'),
+  url: fc.constantFrom(URL, 'wss://[2001:db8::1]:8443/x'),
   track: fc.constantFrom('inbound', 'both', undefined),
   inboundEncoding: fc.constantFrom('PCMU', 'L16', 'default', undefined),
   clientState: fc.oneof(fc.string({ unit: 'binary' }), fc.uint8Array(), fc.constant(undefined)),
@@ -88,7 +88,7 @@ describe('request builders', () => {
   it('make the body that is meant', () => {
     assert.deepEqual(
       buildStreamingStart({
-        url: kUrl,
+        url: URL,
         track: 'both',
         outbound: { mode: 'rtp', encoding: 'L16' },
         authToken: 't',
@@ -97,7 +97,7 @@ describe('request builders', () => {
         commandId: 'c',
       }),
       {
-        stream_url: kUrl,
+        stream_url: URL,
         stream_track: 'both_tracks',
         stream_bidirectional_mode: 'rtp',
         stream_bidirectional_codec: 'L16',
@@ -121,7 +121,7 @@ describe('request builders', () => {
   });
 
   it('refuse what types cannot see, naming the field', () => {
-    const url = kUrl;
+    const url = URL;
     const attempts: [unknown, RegExp][] = [
       [{ url: 'https://voice.example.com' }, /^stream_url = "https/],
       [{ url: 'ws://voice.example.com' }, /^stream_url/],
@@ -235,7 +235,7 @@ describe('TeXML', () => {
   it('documents are well-formed, faultless, and say what was asked for', () => {
     const names = xmlText.filter(name => name !== '' && name !== '__proto__' && name !== 'sidetone_outbound');
     const stream = fc.record({
-      url: fc.constantFrom(kUrl, 'wss://voice.example.com/a%20b'),
+      url: fc.constantFrom(URL, 'wss://voice.example.com/a%20b'),
       track: fc.constantFrom('inbound', 'both', undefined),
       name: fc.option(xmlText, { nil: undefined }),
       inboundEncoding: fc.constantFrom('PCMU', 'PCMA', undefined),
@@ -287,9 +287,9 @@ describe('TeXML', () => {
             .filter(({ path }) => path === `${at}/Parameter`)
             .map(({ attributes }) => [attributes.name, attributes.value!]),
         );
-        const wishes = wishesIn(parameters);
+        const requested = requestedIn(parameters);
         const encoding = wanted.outbound?.mode === 'mp3' ? undefined : (wanted.outbound?.encoding ?? 'PCMU');
-        assert.equal(wishes?.outboundEncoding, encoding);
+        assert.equal(requested?.outboundEncoding, encoding);
         delete parameters.sidetone_outbound;
         assert.deepEqual(parameters, Object.fromEntries(Object.entries(wanted.parameters ?? {})));
       }),
@@ -323,7 +323,7 @@ describe('TeXML', () => {
   });
 
   it('builders refuse what types cannot see', () => {
-    const url = kUrl;
+    const url = URL;
     assert.throws(() => buildTexml({ start: { url }, pauseSeconds: 0 }), {
       ...badOption,
       message: /pauseSeconds/,
@@ -344,15 +344,15 @@ describe('TeXML', () => {
   });
 });
 
-describe('wishes', () => {
+describe('the requested format', () => {
   it('are read back from the parameter that carries them', () => {
-    assert.deepEqual(wishesOf({ stream_url: kUrl }), {
+    assert.deepEqual(requestedBy({ stream_url: URL }), {
       mode: 'mp3',
       outboundEncoding: 'PCMU',
       outboundSampleRate: 8000,
       track: 'inbound',
     });
-    const both = wishesOf({
+    const both = requestedBy({
       stream_track: 'both_tracks',
       stream_bidirectional_mode: 'rtp',
       stream_bidirectional_codec: 'AMR-WB',
@@ -363,7 +363,7 @@ describe('wishes', () => {
       outboundSampleRate: 16000,
       track: 'both',
     });
-    assert.deepEqual(wishesIn({ sidetone_outbound: 'rtp/AMR-WB/16000/both' }), both);
+    assert.deepEqual(requestedIn({ sidetone_outbound: 'rtp/AMR-WB/16000/both' }), both);
     for (const bad of [
       '',
       'rtp',
@@ -374,12 +374,12 @@ describe('wishes', () => {
       'rtp/L16/8000/both/x',
       'rtp/L16//both',
     ]) {
-      assert.equal(wishesIn({ sidetone_outbound: bad }), undefined, bad);
+      assert.equal(requestedIn({ sidetone_outbound: bad }), undefined, bad);
     }
     assert.deepEqual(outboundOf(both), { mode: 'rtp', encoding: 'AMR-WB', sampleRate: 16000 });
     assert.deepEqual(outboundOf({ ...both, mode: 'mp3' }), { mode: 'mp3' });
     assert.equal(outboundOf(undefined), undefined);
-    assert.equal(wishesIn({}), undefined);
-    assert.equal(wishesIn(undefined), undefined);
+    assert.equal(requestedIn({}), undefined);
+    assert.equal(requestedIn(undefined), undefined);
   });
 });

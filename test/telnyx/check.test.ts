@@ -16,11 +16,11 @@ import { root } from '../helpers/paths.js';
 import { type RestDouble, startRestDouble } from '../helpers/rest-double.js';
 import { propertyRuns } from '../helpers/runs.js';
 
-const kUrl = 'wss://voice.example.com/media';
+const URL = 'wss://voice.example.com/media';
 /** Requests about which nothing is to be said. */
 const good = {
   streaming_start: {
-    stream_url: kUrl,
+    stream_url: URL,
     stream_track: 'both_tracks',
     stream_codec: 'G722',
     stream_bidirectional_mode: 'rtp',
@@ -34,7 +34,7 @@ const good = {
     command_id: '891510ac-f3e4-11e8-af5b-de00688a4901',
   },
   answer: {
-    stream_url: kUrl,
+    stream_url: URL,
     stream_bidirectional_mode: 'rtp',
     stream_bidirectional_codec: 'PCMU',
     stream_bidirectional_target_legs: 'both',
@@ -44,7 +44,7 @@ const good = {
     connection_id: '7267',
     from: '+13122010094',
     to: ['+13122123456'],
-    stream_url: kUrl,
+    stream_url: URL,
     stream_bidirectional_mode: 'rtp',
     stream_bidirectional_target_legs: 'self',
     timeout_secs: 30,
@@ -52,14 +52,14 @@ const good = {
 } as const;
 const stream = (attributes: string, inner = ''): string =>
   `<Response><Connect><Stream ${attributes}>${inner}</Stream></Connect></Response>`;
-const goodStream = `url="${kUrl}?a=1&amp;b=2" track="both_tracks" bidirectionalMode="rtp" bidirectionalCodec="PCMA"`;
+const goodStream = `url="${URL}?a=1&amp;b=2" track="both_tracks" bidirectionalMode="rtp" bidirectionalCodec="PCMA"`;
 
 type Case = [kind: RequestKind, request: unknown, field: string];
 const start = (change: object): unknown => ({ ...good.streaming_start, ...change });
 const without = (kind: keyof typeof good, ...fields: string[]): Record<string, unknown> =>
   Object.fromEntries(Object.entries(good[kind]).filter(([field]) => !fields.includes(field)));
 
-const kCases: Record<MistakeCode, Case[]> = {
+const CASES: Record<MistakeCode, Case[]> = {
   bad_json: [
     ['streaming_start', '{ "stream_url": “wss://x.example” }', 'document'],
     ['answer', '{"stream_url":"wss://x.example",}', 'document'],
@@ -70,7 +70,7 @@ const kCases: Record<MistakeCode, Case[]> = {
     ['answer', null, 'document'],
   ],
   unknown_field: [
-    ['streaming_start', start({ streamUrl: kUrl }), 'streamUrl'],
+    ['streaming_start', start({ streamUrl: URL }), 'streamUrl'],
     [
       'streaming_start',
       start({ stream_bidirectional_sample_rate: 16000 }),
@@ -125,13 +125,13 @@ const kCases: Record<MistakeCode, Case[]> = {
       'wss://',
       'wss:// voice.example.com',
       'wss://voice.example.com/a b',
-      `${kUrl}\n`,
-      `${kUrl}#a`,
+      `${URL}\n`,
+      `${URL}#a`,
       'wss://voice.example.com:99999',
       'wss://[::1',
     ].map((stream_url): Case => ['streaming_start', start({ stream_url }), 'stream_url']),
   ],
-  url_too_long: [['answer', { ...good.answer, stream_url: `${kUrl}?${'x'.repeat(2000)}` }, 'stream_url']],
+  url_too_long: [['answer', { ...good.answer, stream_url: `${URL}?${'x'.repeat(2000)}` }, 'stream_url']],
   wrong_type: [
     ['streaming_start', start({ enable_dialogflow: 'true' }), 'enable_dialogflow'],
     [
@@ -167,7 +167,7 @@ const kCases: Record<MistakeCode, Case[]> = {
     ],
     ['streaming_start', start({ stream_bidirectional_mode: 'raw' }), 'stream_bidirectional_mode'],
     ['dial', { ...good.dial, sip_region: 'Mars' }, 'sip_region'],
-    ['texml', stream(`url="${kUrl}" bidirectionalMode="wav"`), 'Stream.bidirectionalMode'],
+    ['texml', stream(`url="${URL}" bidirectionalMode="wav"`), 'Stream.bidirectionalMode'],
     ['texml', stream(`${goodStream} bidirectionalSamplingRate="48000"`), 'Stream.bidirectionalSamplingRate'],
     ['texml', stream(`${goodStream} statusCallbackMethod="PUT"`), 'Stream.statusCallbackMethod'],
     ['texml', stream(`${goodStream} enableReconnect="no"`), 'Stream.enableReconnect'],
@@ -182,7 +182,7 @@ const kCases: Record<MistakeCode, Case[]> = {
       { ...good.answer, stream_bidirectional_target_legs: 'Self' },
       'stream_bidirectional_target_legs',
     ],
-    ['texml', stream(`url="${kUrl}" bidirectionalMode="Rtp"`), 'Stream.bidirectionalMode'],
+    ['texml', stream(`url="${URL}" bidirectionalMode="Rtp"`), 'Stream.bidirectionalMode'],
     ['texml', stream(`${goodStream} enableReconnect="False"`), 'Stream.enableReconnect'],
   ],
   client_state_base64: ['have a nice day', 'aGF2ZQ', 'aGF2ZSBh_-==', '=', 'a', 'aGF2ZQ==\n'].map(
@@ -214,23 +214,23 @@ const kCases: Record<MistakeCode, Case[]> = {
     (token): Case => ['streaming_start', start({ stream_auth_token: token }), 'stream_auth_token'],
   ),
   mp3_by_default: [
-    ['streaming_start', { stream_url: kUrl }, 'stream_bidirectional_mode'],
-    ['answer', { stream_url: kUrl }, 'stream_bidirectional_mode'],
-    ['texml', stream(`url="${kUrl}"`), 'Stream.bidirectionalMode'],
+    ['streaming_start', { stream_url: URL }, 'stream_bidirectional_mode'],
+    ['answer', { stream_url: URL }, 'stream_bidirectional_mode'],
+    ['texml', stream(`url="${URL}"`), 'Stream.bidirectionalMode'],
   ],
   codec_without_rtp: [
     [
       'streaming_start',
-      { stream_url: kUrl, stream_bidirectional_codec: 'PCMU' },
+      { stream_url: URL, stream_bidirectional_codec: 'PCMU' },
       'stream_bidirectional_codec',
     ],
     ['streaming_start', start({ stream_bidirectional_mode: 'mp3' }), 'stream_bidirectional_sampling_rate'],
-    ['texml', stream(`url="${kUrl}" bidirectionalCodec="PCMU"`), 'Stream.bidirectionalCodec'],
+    ['texml', stream(`url="${URL}" bidirectionalCodec="PCMU"`), 'Stream.bidirectionalCodec'],
   ],
   legs_opposite: [
     [
       'streaming_start',
-      { stream_url: kUrl, stream_bidirectional_mode: 'rtp' },
+      { stream_url: URL, stream_bidirectional_mode: 'rtp' },
       'stream_bidirectional_target_legs',
     ],
     [
@@ -253,7 +253,7 @@ const kCases: Record<MistakeCode, Case[]> = {
     ['answer', { ...good.answer, stream_bidirectional_codec: 'L16' }, 'stream_bidirectional_sampling_rate'],
     [
       'texml',
-      stream(`url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="L16"`),
+      stream(`url="${URL}" bidirectionalMode="rtp" bidirectionalCodec="L16"`),
       'Stream.bidirectionalSamplingRate',
     ],
   ],
@@ -288,14 +288,14 @@ const kCases: Record<MistakeCode, Case[]> = {
     [
       'texml',
       stream(
-        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="OPUS" bidirectionalSamplingRate="24000"`,
+        `url="${URL}" bidirectionalMode="rtp" bidirectionalCodec="OPUS" bidirectionalSamplingRate="24000"`,
       ),
       'Stream.bidirectionalSamplingRate',
     ],
   ],
   track_without_caller: [
     ['streaming_start', start({ stream_track: 'outbound_track' }), 'stream_track'],
-    ['texml', stream(`url="${kUrl}" bidirectionalMode="rtp" track="outbound_track"`), 'Stream.track'],
+    ['texml', stream(`url="${URL}" bidirectionalMode="rtp" track="outbound_track"`), 'Stream.track'],
   ],
   url_plaintext: [
     ['streaming_start', start({ stream_url: 'ws://voice.example.com' }), 'stream_url'],
@@ -340,7 +340,7 @@ const kCases: Record<MistakeCode, Case[]> = {
     ['texml', '<Response><Say>hello</Say></Response>', 'Stream'],
   ],
   bad_xml: [
-    ['texml', `<Response><Connect><Stream url="${kUrl}?a=1&b=2"/></Connect></Response>`, 'document'],
+    ['texml', `<Response><Connect><Stream url="${URL}?a=1&b=2"/></Connect></Response>`, 'document'],
     ['texml', '<Response><Connect></Response>', 'document'],
     ['texml', '', 'document'],
     ['texml', 'wss://', 'document'],
@@ -398,7 +398,7 @@ describe('the list of mistakes', () => {
     assert.deepEqual(Object.fromEntries([...rows].map(row => [row[1], row[2]])), MISTAKES);
   });
 
-  for (const [code, cases] of Object.entries(kCases) as [MistakeCode, Case[]][]) {
+  for (const [code, cases] of Object.entries(CASES) as [MistakeCode, Case[]][]) {
     it(`${code} is named with its field, ${cases.length} ways`, async () => {
       for (const [kind, request, field] of cases) {
         const findings = checkRequest(request, { for: kind });
@@ -437,7 +437,7 @@ describe('checkRequest', () => {
     );
     assert.deepEqual(
       checkRequest({
-        stream_url: kUrl,
+        stream_url: URL,
         stream_bidirectional_mode: 'mp3',
         stream_bidirectional_target_legs: 'self',
       }),
@@ -448,13 +448,13 @@ describe('checkRequest', () => {
       stream(`${goodStream} enableReconnect="true"`),
       stream(`${goodStream} enableReconnect="false" statusCallbackMethod="POST"`),
       stream(
-        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="OPUS" bidirectionalSamplingRate="16000"`,
+        `url="${URL}" bidirectionalMode="rtp" bidirectionalCodec="OPUS" bidirectionalSamplingRate="16000"`,
       ),
       stream(
-        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="AMR-WB" bidirectionalSamplingRate="8000"`,
+        `url="${URL}" bidirectionalMode="rtp" bidirectionalCodec="AMR-WB" bidirectionalSamplingRate="8000"`,
       ),
       stream(
-        `url="${kUrl}" bidirectionalMode="rtp" bidirectionalCodec="L16" bidirectionalSamplingRate="16000"`,
+        `url="${URL}" bidirectionalMode="rtp" bidirectionalCodec="L16" bidirectionalSamplingRate="16000"`,
       ),
       stream(
         `${goodStream} name="n" codec="PCMU" statusCallback="https://x.example/a" statusCallbackMethod="GET"`,
@@ -473,7 +473,7 @@ describe('checkRequest', () => {
     assert.match(remedy({ stream_bidirectional_codec: 'ulaw' }), /PCMU/);
     assert.match(remedy({ stream_bidirectional_codec: 'pcma' }), /^PCMA$/);
     assert.match(remedy({ stream_track: 'inbound' }), /inbound_track/);
-    assert.match(remedy({ streamUrl: kUrl }), /stream_url/);
+    assert.match(remedy({ streamUrl: URL }), /stream_url/);
     assert.match(remedy({ stream_bidirectional_sample_rate: 1 }), /stream_bidirectional_sampling_rate/);
     assert.equal(remedy({ stream_url: 'https://voice.example.com/x' }), 'wss://voice.example.com/x');
   });
@@ -556,7 +556,7 @@ function bodies(kind: 'streaming_start' | 'answer' | 'dial'): fc.Arbitrary<Recor
   const right: Record<string, fc.Arbitrary<unknown>> = {
     stream_url: fc.oneof(
       fc.webUrl({ withQueryParameters: true }).map(url => url.replace(/^http/, 'ws')),
-      fc.constantFrom(kUrl, 'ws://127.0.0.1:1/x', 'wss://localhost', 'WSS://Voice.Example'),
+      fc.constantFrom(URL, 'ws://127.0.0.1:1/x', 'wss://localhost', 'WSS://Voice.Example'),
     ),
     stream_bidirectional_sampling_rate: fc.constantFrom(8000, 16000, 22050, 24000, 48000),
     client_state: fc.base64String(),
@@ -599,7 +599,7 @@ function bodies(kind: 'streaming_start' | 'answer' | 'dial'): fc.Arbitrary<Recor
       fc.oneof({ weight: 12, arbitrary: fc.constant(undefined) }, fc.tuple(fc.string(), odd)),
     )
     .map(([entries, withUrl, stray]) => ({
-      ...(withUrl ? { stream_url: kUrl } : {}),
+      ...(withUrl ? { stream_url: URL } : {}),
       ...required,
       ...Object.fromEntries(entries),
       ...(stray ? { [stray[0]]: stray[1] } : {}),

@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import { VirtualClock } from '../../src/clock.js';
 import { createAnswerer } from '../../src/telnyx/answer.js';
 import { buildStreamingStart } from '../../src/telnyx/build.js';
-import { StreamExpectations, wishesIn } from '../../src/telnyx/expectations.js';
+import { requestedIn, StreamExpectations } from '../../src/telnyx/expectations.js';
 import type { StreamingStartBody } from '../../src/telnyx/requests.js';
 import {
   ApiKeyRefusedError,
@@ -31,9 +31,9 @@ import {
 import type { CallAnsweredEvent, CallInitiatedEvent } from '../../src/telnyx/webhooks.js';
 import { type RestDouble, startRestDouble } from '../helpers/rest-double.js';
 
-const kKey = 'KEY0123456789abcdef_secret';
-const kCall = 'v3:9X2vxPDFY2RHSJ1EdMS0RHRksMTg7ldNxdjWbVr9zBjbGjGsSe-aiQ';
-const kBody: StreamingStartBody = {
+const KEY = 'KEY0123456789abcdef_secret';
+const CALL = 'v3:9X2vxPDFY2RHSJ1EdMS0RHRksMTg7ldNxdjWbVr9zBjbGjGsSe-aiQ';
+const BODY: StreamingStartBody = {
   stream_url: 'wss://voice.example.com/media',
   stream_track: 'both_tracks',
   stream_codec: 'PCMU',
@@ -56,7 +56,7 @@ let options: TelnyxOptions;
 let pauses: number[];
 
 before(async () => {
-  double = await startRestDouble(kKey);
+  double = await startRestDouble(KEY);
 });
 after(() => double.close());
 beforeEach(() => {
@@ -77,7 +77,7 @@ beforeEach(() => {
       return cancel;
     },
   };
-  options = { apiKey: kKey, apiBase: double.base, clock: passing, random: () => 1, announce: false };
+  options = { apiKey: KEY, apiBase: double.base, clock: passing, random: () => 1, announce: false };
 });
 
 async function failure(work: Promise<unknown>): Promise<TelnyxError> {
@@ -87,7 +87,7 @@ async function failure(work: Promise<unknown>): Promise<TelnyxError> {
   );
   assert.ok(error instanceof TelnyxError, inspect(error));
   assert.equal(error.code, 'SIDETONE_TELNYX_ERROR');
-  for (const secret of [kKey, kBody.stream_auth_token!]) {
+  for (const secret of [KEY, BODY.stream_auth_token!]) {
     const everything = inspect(error, { depth: 20, showHidden: true }) + JSON.stringify(error.facts);
     assert.ok(!everything.includes(secret), everything);
   }
@@ -96,32 +96,32 @@ async function failure(work: Promise<unknown>): Promise<TelnyxError> {
 
 describe('startStreaming', () => {
   it('sends every field unchanged', async () => {
-    const result = await startStreaming(kCall, kBody, options);
+    const result = await startStreaming(CALL, BODY, options);
     assert.deepEqual(result, {
-      callControlId: kCall,
-      commandId: kBody.command_id,
+      callControlId: CALL,
+      commandId: BODY.command_id,
       attempts: 1,
       warnings: [],
     });
     const [request] = double.requests;
     assert.equal(double.requests.length, 1);
     assert.equal(request?.command, 'streaming_start');
-    assert.equal(request?.callControlId, kCall);
-    assert.deepEqual(request?.body, kBody);
-    assert.equal(request?.headers.authorization, `Bearer ${kKey}`);
+    assert.equal(request?.callControlId, CALL);
+    assert.deepEqual(request?.body, BODY);
+    assert.equal(request?.headers.authorization, `Bearer ${KEY}`);
   });
 
   it('makes a command_id where there is none, and Telnyx carries it out once', async () => {
-    const { command_id: _, ...body } = kBody;
-    const { commandId } = await startStreaming(kCall, body, options);
+    const { command_id: _, ...body } = BODY;
+    const { commandId } = await startStreaming(CALL, body, options);
     assert.match(commandId, /^[0-9a-f-]{36}$/);
     assert.equal(double.requests[0]?.body.command_id, commandId);
-    await startStreaming(kCall, { ...body, command_id: commandId }, options);
+    await startStreaming(CALL, { ...body, command_id: commandId }, options);
     assert.deepEqual(
       double.requests.map(request => request.ignored),
       [false, true],
     );
-    const other = await startStreaming(kCall, body, options);
+    const other = await startStreaming(CALL, body, options);
     assert.notEqual(other.commandId, commandId);
   });
 
@@ -129,8 +129,8 @@ describe('startStreaming', () => {
     double.failNext({ status: 429, times: 1 });
     double.failNext({ status: 503, times: 1, body: '<html>secret page</html>' });
     double.failNext({ status: 500, times: 1, body: '' });
-    const { command_id: _, ...body } = kBody;
-    const result = await startStreaming(kCall, body, options);
+    const { command_id: _, ...body } = BODY;
+    const result = await startStreaming(CALL, body, options);
     assert.equal(result.attempts, 4);
     assert.deepEqual(pauses, [500, 1000, 2000]);
     assert.deepEqual(
@@ -143,17 +143,17 @@ describe('startStreaming', () => {
     double.failNext({ status: 429, times: 1, headers: { 'retry-after': '3' } });
     double.failNext({ status: 429, times: 1, headers: { 'retry-after': '86400' } });
     double.failNext({ status: 429, times: 1, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } });
-    await startStreaming(kCall, { ...kBody, command_id: 'r' }, options);
+    await startStreaming(CALL, { ...BODY, command_id: 'r' }, options);
     assert.deepEqual(pauses, [3000, 30_000, 2000]);
   });
 
   it('gives up after the retries', async () => {
     double.failNext({ status: 429, times: 3 });
-    const limited = await failure(startStreaming(kCall, kBody, { ...options, retriesMax: 2 }));
+    const limited = await failure(startStreaming(CALL, BODY, { ...options, retriesMax: 2 }));
     assert.ok(limited instanceof RateLimitedError);
     assert.equal(limited.facts.attempts, 3);
-    double.failNext({ status: 502, times: 1, body: `<html>${kKey}</html>` });
-    const down = await failure(startStreaming(kCall, kBody, { ...options, retriesMax: 0 }));
+    double.failNext({ status: 502, times: 1, body: `<html>${KEY}</html>` });
+    const down = await failure(startStreaming(CALL, BODY, { ...options, retriesMax: 0 }));
     assert.ok(down instanceof TelnyxUnavailableError);
     assert.equal(down.facts.status, 502);
     assert.match(down.message, /command_id 891510ac/);
@@ -163,7 +163,7 @@ describe('startStreaming', () => {
     for (const status of [400, 401, 403, 404, 408, 409, 422]) {
       double.requests.length = 0;
       double.failNext({ status, times: 1, headers: { 'x-should-retry': 'true' } });
-      const error = await failure(startStreaming(kCall, kBody, options));
+      const error = await failure(startStreaming(CALL, BODY, options));
       assert.equal(error.facts.status, status);
       assert.equal(double.requests.length, 1, String(status));
     }
@@ -171,16 +171,16 @@ describe('startStreaming', () => {
   });
 
   it('has typed errors for the codes', async () => {
-    double.ended.add(kCall);
-    const ended = await failure(startStreaming(kCall, kBody, options));
+    double.ended.add(CALL);
+    const ended = await failure(startStreaming(CALL, BODY, options));
     assert.ok(ended instanceof CallEndedError);
     assert.equal(ended.facts.telnyxCode, '90018');
     assert.match(ended.message, /422 90018 Call has already ended/);
     double.ended.clear();
-    const key = await failure(startStreaming(kCall, kBody, { ...options, apiKey: 'wrong' }));
+    const key = await failure(startStreaming(CALL, BODY, { ...options, apiKey: 'wrong' }));
     assert.ok(key instanceof ApiKeyRefusedError);
     double.failNext({ status: 422, times: 1, body: '{"errors":[{"code":12345,"title":7}]}' });
-    const other = await failure(startStreaming(kCall, kBody, options));
+    const other = await failure(startStreaming(CALL, BODY, options));
     assert.equal(other.constructor, TelnyxError);
     assert.equal(other.facts.telnyxCode, '12345');
   });
@@ -205,8 +205,8 @@ describe('startStreaming', () => {
     const remedies = new Set<string>();
     for (const [code, type, remedy, pointer] of codes) {
       double.requests.length = 0;
-      double.refusing.set(kCall, code);
-      const error = await failure(startStreaming(kCall, kBody, options));
+      double.refusing.set(CALL, code);
+      const error = await failure(startStreaming(CALL, BODY, options));
       assert.equal(error.constructor, type, code);
       assert.equal(error.facts.telnyxCode, code);
       assert.equal(error.facts.status, 422);
@@ -220,8 +220,8 @@ describe('startStreaming', () => {
     assert.equal(remedies.size, codes.length);
     const limits: string[] = [];
     for (const code of ['90041', '90042', '90043']) {
-      double.refusing.set(kCall, code);
-      const error = await failure(startStreaming(kCall, kBody, options));
+      double.refusing.set(CALL, code);
+      const error = await failure(startStreaming(CALL, BODY, options));
       assert.ok(error instanceof ChannelLimitError);
       limits.push(error.limitOf);
     }
@@ -234,16 +234,16 @@ describe('startStreaming', () => {
       'x-ratelimit-remaining': '49',
       'x-ratelimit-reset': '1',
     };
-    const { rateLimit } = await startStreaming(kCall, { ...kBody, command_id: 'l1' }, options);
+    const { rateLimit } = await startStreaming(CALL, { ...BODY, command_id: 'l1' }, options);
     assert.deepEqual(rateLimit, { limit: 50, remaining: 49, resetMs: 1000 });
-    double.refusing.set(kCall, '90045');
-    const inUse = await failure(startStreaming(kCall, kBody, options));
+    double.refusing.set(CALL, '90045');
+    const inUse = await failure(startStreaming(CALL, BODY, options));
     assert.deepEqual(inUse.facts.rateLimit, { limit: 50, remaining: 49, resetMs: 1000 });
     assert.equal(inUse.facts.retryAfterMs, undefined);
     double.refusing.clear();
     double.answerHeaders = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '7' };
     double.failNext({ status: 429, times: 2 });
-    const limited = await failure(startStreaming(kCall, kBody, { ...options, retriesMax: 1 }));
+    const limited = await failure(startStreaming(CALL, BODY, { ...options, retriesMax: 1 }));
     assert.ok(limited instanceof RateLimitedError);
     assert.deepEqual(limited.facts.rateLimit, { remaining: 0, resetMs: 7000 });
     assert.equal(limited.facts.retryAfterMs, 7000);
@@ -252,14 +252,14 @@ describe('startStreaming', () => {
     // Retry-After comes first; and the window's end is no reason to wait where the limit is not.
     double.failNext({ status: 429, times: 1, headers: { 'retry-after': '2' } });
     double.failNext({ status: 500, times: 1 });
-    await startStreaming(kCall, { ...kBody, command_id: 'l2' }, options);
+    await startStreaming(CALL, { ...BODY, command_id: 'l2' }, options);
     assert.deepEqual(pauses, [7000, 2000, 1000]);
     double.answerHeaders = {
       'x-ratelimit-limit': 'many',
       'x-ratelimit-remaining': '-1',
       'x-ratelimit-reset': '',
     };
-    const { rateLimit: none } = await startStreaming(kCall, { ...kBody, command_id: 'l3' }, options);
+    const { rateLimit: none } = await startStreaming(CALL, { ...BODY, command_id: 'l3' }, options);
     assert.equal(none, undefined);
   });
 
@@ -274,29 +274,29 @@ describe('startStreaming', () => {
       '\u0000',
     ]) {
       double.failNext({ status: 422, times: 1, body });
-      await failure(startStreaming(kCall, kBody, options));
+      await failure(startStreaming(CALL, BODY, options));
       double.failNext({ status: 200, times: 1, body });
-      assert.equal((await startStreaming(kCall, kBody, options)).attempts, 1);
+      assert.equal((await startStreaming(CALL, BODY, options)).attempts, 1);
     }
   });
 
   it('never lets the key or the token out of an error, even when Telnyx echoes them', async () => {
-    const detail = `Bearer ${kKey} with ${kBody.stream_auth_token}`;
+    const detail = `Bearer ${KEY} with ${BODY.stream_auth_token}`;
     double.failNext({
       status: 422,
       times: 1,
-      body: JSON.stringify({ errors: [{ code: kKey, title: detail, detail }] }),
+      body: JSON.stringify({ errors: [{ code: KEY, title: detail, detail }] }),
     });
-    const error = await failure(startStreaming(kCall, kBody, options));
+    const error = await failure(startStreaming(CALL, BODY, options));
     assert.match(error.message, /\(hidden\)/);
     double.failNext({ status: 422, times: 1, body: detail });
-    await failure(startStreaming(kCall, kBody, options));
+    await failure(startStreaming(CALL, BODY, options));
   });
 
   it('says when nobody answers, and does not send again', async () => {
-    const gone = await startRestDouble(kKey);
+    const gone = await startRestDouble(KEY);
     await gone.close();
-    const error = await failure(startStreaming(kCall, kBody, { ...options, apiBase: gone.base }));
+    const error = await failure(startStreaming(CALL, BODY, { ...options, apiBase: gone.base }));
     assert.ok(error instanceof TelnyxUnreachableError);
     assert.equal(error.facts.attempts, 1);
     assert.match(error.message, /connection failed.*command_id 891510ac/);
@@ -304,20 +304,20 @@ describe('startStreaming', () => {
 
   it('follows no redirect', async () => {
     double.failNext({ status: 307, times: 1, headers: { location: `${double.base}/calls` } });
-    await failure(startStreaming(kCall, kBody, options));
+    await failure(startStreaming(CALL, BODY, options));
     assert.equal(double.requests.length, 1);
   });
 
   it('checks before it sends', async () => {
     await assert.rejects(
-      startStreaming(kCall, { ...kBody, stream_bidirectional_codec: 'pcmu' } as never, options),
+      startStreaming(CALL, { ...BODY, stream_bidirectional_codec: 'pcmu' } as never, options),
       {
         code: 'SIDETONE_BAD_ARGUMENT',
         message: /stream_bidirectional_codec = "pcmu"/,
       },
     );
     await assert.rejects(
-      startStreaming(kCall, { ...kBody, client_state: 'private words' }, options),
+      startStreaming(CALL, { ...BODY, client_state: 'private words' }, options),
       (error: Error) => {
         assert.match(error.message, /client_state/);
         assert.ok(!error.message.includes('private words'));
@@ -325,10 +325,10 @@ describe('startStreaming', () => {
       },
     );
     for (const id of ['', 'a b', 'a\r\nb', undefined]) {
-      await assert.rejects(startStreaming(id as string, kBody, options), { code: 'SIDETONE_BAD_ARGUMENT' });
+      await assert.rejects(startStreaming(id as string, BODY, options), { code: 'SIDETONE_BAD_ARGUMENT' });
     }
     assert.equal(double.requests.length, 0);
-    const { warnings } = await startStreaming(kCall, { stream_url: 'wss://voice.example.com' }, options);
+    const { warnings } = await startStreaming(CALL, { stream_url: 'wss://voice.example.com' }, options);
     assert.deepEqual(
       warnings.map(warning => warning.code),
       ['mp3_by_default'],
@@ -336,15 +336,15 @@ describe('startStreaming', () => {
   });
 
   it('puts the call_control_id into one segment of the path', async () => {
-    await startStreaming('v3:a/../b?c=d#e%2F', kBody, options);
+    await startStreaming('v3:a/../b?c=d#e%2F', BODY, options);
     assert.equal(double.requests[0]?.callControlId, 'v3:a/../b?c=d#e%2F');
   });
 
   it('announces what is asked for, unless the server in this process knows it', async () => {
-    await startStreaming(kCall, { ...kBody, command_id: 'a' }, { ...options, announce: undefined });
+    await startStreaming(CALL, { ...BODY, command_id: 'a' }, { ...options, announce: undefined });
     const sent = double.requests[0]?.body.custom_parameters as { name: string; value: string }[];
     assert.deepEqual(sent[0], { name: 'customer', value: '12' });
-    assert.deepEqual(wishesIn(Object.fromEntries(sent.map(({ name, value }) => [name, value]))), {
+    assert.deepEqual(requestedIn(Object.fromEntries(sent.map(({ name, value }) => [name, value]))), {
       mode: 'rtp',
       outboundEncoding: 'L16',
       outboundSampleRate: 16000,
@@ -352,26 +352,26 @@ describe('startStreaming', () => {
     });
     const expectations = new StreamExpectations({ clock });
     await startStreaming(
-      kCall,
-      { ...kBody, command_id: 'b' },
+      CALL,
+      { ...BODY, command_id: 'b' },
       { ...options, announce: undefined, expectations },
     );
-    assert.deepEqual(double.requests[1]?.body.custom_parameters, kBody.custom_parameters);
-    assert.equal(expectations.get(kCall)?.outboundEncoding, 'L16');
+    assert.deepEqual(double.requests[1]?.body.custom_parameters, BODY.custom_parameters);
+    assert.equal(expectations.get(CALL)?.outboundEncoding, 'L16');
   });
 
   it('expects the stream before the command is answered, and no longer when it fails', async () => {
     const expectations = new StreamExpectations({ clock });
     let during: string | undefined;
     double.onCommand = () => {
-      during = expectations.get(kCall)?.outboundEncoding;
+      during = expectations.get(CALL)?.outboundEncoding;
     };
-    await startStreaming(kCall, { ...kBody, command_id: 'e' }, { ...options, expectations });
+    await startStreaming(CALL, { ...BODY, command_id: 'e' }, { ...options, expectations });
     double.onCommand = undefined;
     assert.equal(during, 'L16');
-    double.ended.add(kCall);
-    await failure(startStreaming(kCall, kBody, { ...options, expectations }));
-    assert.equal(expectations.get(kCall), undefined);
+    double.ended.add(CALL);
+    await failure(startStreaming(CALL, BODY, { ...options, expectations }));
+    assert.equal(expectations.get(CALL), undefined);
   });
 });
 
@@ -381,10 +381,10 @@ describe('API key and base', () => {
     const before = process.env.TELNYX_API_KEY;
     try {
       const file = join(folder, 'key');
-      writeFileSync(file, `${kKey}\n`);
+      writeFileSync(file, `${KEY}\n`);
       process.env.TELNYX_API_KEY = 'from-environment';
       assert.equal(readApiKey({ apiKey: 'given', apiKeyFile: file }), 'given');
-      assert.equal(readApiKey({ apiKeyFile: file }), kKey);
+      assert.equal(readApiKey({ apiKeyFile: file }), KEY);
       assert.equal(readApiKey({}), 'from-environment');
       delete process.env.TELNYX_API_KEY;
       const badOption = { code: 'SIDETONE_BAD_OPTION' };
@@ -393,10 +393,10 @@ describe('API key and base', () => {
         ...badOption,
         message: /ENOENT/,
       });
-      writeFileSync(file, `${kKey}\nsecond line`);
+      writeFileSync(file, `${KEY}\nsecond line`);
       assert.throws(
         () => readApiKey({ apiKeyFile: file }),
-        (error: Error) => !error.message.includes(kKey),
+        (error: Error) => !error.message.includes(KEY),
       );
     } finally {
       if (before === undefined) delete process.env.TELNYX_API_KEY;
@@ -427,7 +427,7 @@ describe('API key and base', () => {
 describe('StreamExpectations', () => {
   it('keeps the latest request of a call, bounded in time and number', () => {
     const expectations = new StreamExpectations({ clock, ttlMs: 1000, entriesMax: 2 });
-    expectations.expect('a', kBody);
+    expectations.expect('a', BODY);
     clock.advance(400);
     expectations.expect('b', { stream_url: 'wss://x' });
     assert.deepEqual(expectations.get('b'), {
@@ -437,9 +437,9 @@ describe('StreamExpectations', () => {
       track: 'inbound',
       requestedAtMs: 400,
     });
-    expectations.expect('a', { ...kBody, stream_bidirectional_codec: 'G722' });
+    expectations.expect('a', { ...BODY, stream_bidirectional_codec: 'G722' });
     assert.equal(expectations.evicted, 0);
-    expectations.expect('c', kBody);
+    expectations.expect('c', BODY);
     assert.equal(expectations.evicted, 1);
     assert.equal(expectations.get('b'), undefined);
     assert.equal(expectations.get('a')?.outboundEncoding, 'G722');
@@ -455,14 +455,14 @@ describe('createAnswerer', () => {
   const initiated: CallInitiatedEvent = {
     id: 'event-1',
     type: 'call.initiated',
-    callControlId: kCall,
+    callControlId: CALL,
     direction: 'incoming',
     payload: {},
   };
   const answered: CallAnsweredEvent = {
     id: 'event-2',
     type: 'call.answered',
-    callControlId: kCall,
+    callControlId: CALL,
     payload: {},
   };
   const plain = buildStreamingStart({
@@ -479,15 +479,15 @@ describe('createAnswerer', () => {
       double.requests.map(({ command, body }) => [command, body]),
       [['answer', { ...plain, command_id: 'event-1' }]],
     );
-    assert.equal(expectations.get(kCall)?.outboundEncoding, 'G722');
-    await answer({ id: 'event-3', type: 'call.hangup', callControlId: kCall, payload: {} });
-    assert.equal(expectations.get(kCall), undefined);
+    assert.equal(expectations.get(CALL)?.outboundEncoding, 'G722');
+    await answer({ id: 'event-3', type: 'call.hangup', callControlId: CALL, payload: {} });
+    assert.equal(expectations.get(CALL), undefined);
   });
 
   it('answers first and streams once the call is up where it does not', async () => {
     const stream = { ...plain, stream_auth_token: 'stream-token' };
     const answer = createAnswerer({
-      stream: call => (call.callControlId === kCall ? stream : undefined),
+      stream: call => (call.callControlId === CALL ? stream : undefined),
       telnyx: options,
     });
     await answer(initiated);
@@ -504,7 +504,7 @@ describe('createAnswerer', () => {
   });
 
   it('rejects, and does not stream, when the answer is refused', async () => {
-    double.ended.add(kCall);
+    double.ended.add(CALL);
     const answer = createAnswerer({ stream: plain, telnyx: options });
     await assert.rejects(answer(initiated), CallEndedError);
     double.ended.clear();
@@ -513,10 +513,10 @@ describe('createAnswerer', () => {
   });
 
   it('answerCall checks its own fields', async () => {
-    await assert.rejects(answerCall(kCall, { custom_parameters: [] }, options), {
+    await assert.rejects(answerCall(CALL, { custom_parameters: [] }, options), {
       code: 'SIDETONE_BAD_ARGUMENT',
     });
-    const { warnings } = await answerCall(kCall, { ...plain, stream_auth_token: 'stream-token' }, options);
+    const { warnings } = await answerCall(CALL, { ...plain, stream_auth_token: 'stream-token' }, options);
     assert.deepEqual(
       warnings.map(warning => warning.code),
       ['token_not_taken'],

@@ -11,20 +11,20 @@ const numRuns = propertyRuns(2000);
 
 type Json = Record<string, unknown>;
 
-const kStreamId = '32DE0DEA-53CB-4B21-89A4-9E1819C043BC';
-const kUserId = '3E6F995F-85F7-4705-9741-53B116D28237';
-const kCall = 'v2:T02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ';
+const STREAM_ID = '32DE0DEA-53CB-4B21-89A4-9E1819C043BC';
+const USER_ID = '3E6F995F-85F7-4705-9741-53B116D28237';
+const CALL = 'v2:T02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ';
 
 /** The specification's own examples. */
-const kExamples: TelnyxFrame[] = [
+const EXAMPLES: TelnyxFrame[] = [
   { event: 'connected', version: '1.0.0' },
   {
     event: 'start',
     sequence_number: '1',
-    stream_id: kStreamId,
+    stream_id: STREAM_ID,
     start: {
-      user_id: kUserId,
-      call_control_id: kCall,
+      user_id: USER_ID,
+      call_control_id: CALL,
       call_session_id: 'ff55a038-6f5d-11ef-9692-02420aeffb1f',
       from: '+13122010094',
       to: '+13122123456',
@@ -37,26 +37,26 @@ const kExamples: TelnyxFrame[] = [
   {
     event: 'media',
     sequence_number: '4',
-    stream_id: kStreamId,
+    stream_id: STREAM_ID,
     media: { track: 'inbound', chunk: '2', timestamp: '5', payload: 'no+JhoaJjpzSHxAKBgYJDhtE' },
   },
   {
     event: 'stop',
     sequence_number: '5',
-    stream_id: kStreamId,
-    stop: { user_id: kUserId, call_control_id: kCall },
+    stream_id: STREAM_ID,
+    stop: { user_id: USER_ID, call_control_id: CALL },
   },
-  { event: 'mark', sequence_number: '5', stream_id: kStreamId, mark: { name: 'some_mark_name' } },
+  { event: 'mark', sequence_number: '5', stream_id: STREAM_ID, mark: { name: 'some_mark_name' } },
   {
     event: 'dtmf',
-    stream_id: kStreamId,
+    stream_id: STREAM_ID,
     occurred_at: '2025-06-05T08:54:19.698408Z',
     sequence_number: '5',
     dtmf: { digit: '1' },
   },
   {
     event: 'error',
-    stream_id: kStreamId,
+    stream_id: STREAM_ID,
     payload: { code: 100004, title: 'invalid_media', detail: 'Media provided was not base64 encoded' },
   },
 ];
@@ -142,10 +142,10 @@ const validFrame: fc.Arbitrary<Json> = fc.oneof(
 );
 
 /** Every required field and what a wrong value for it is, by event. The specification's schema, read independently. */
-const kNotText: unknown[] = [0, 12, true, null, [], {}, ['x']];
-const kNotObject: unknown[] = [0, 'x', false, null, []];
-const kBadCounter: unknown[] = [
-  ...kNotText.filter(value => typeof value !== 'number'),
+const NOT_TEXT: unknown[] = [0, 12, true, null, [], {}, ['x']];
+const NOT_OBJECT: unknown[] = [0, 'x', false, null, []];
+const BAD_COUNTER: unknown[] = [
+  ...NOT_TEXT.filter(value => typeof value !== 'number'),
   -1,
   0.5,
   1e300,
@@ -163,53 +163,53 @@ const kBadCounter: unknown[] = [
   'NaN',
   'Infinity',
 ];
-const kBadNumber: unknown[] = ['8000', null, true, [8000], {}, -8000, 0, 8000.5, 2];
-const kBadStream: unknown[] = [...kNotText, '', 'x'.repeat(129)];
-const kRequired: Record<string, Record<string, unknown[]>> = {
-  connected: { version: kNotText },
+const BAD_NUMBER: unknown[] = ['8000', null, true, [8000], {}, -8000, 0, 8000.5, 2];
+const BAD_STREAM: unknown[] = [...NOT_TEXT, '', 'x'.repeat(129)];
+const REQUIRED: Record<string, Record<string, unknown[]>> = {
+  connected: { version: NOT_TEXT },
   start: {
-    sequence_number: kBadCounter,
-    stream_id: kBadStream,
-    start: kNotObject,
-    'start.user_id': kNotText,
-    'start.call_control_id': kNotText,
-    'start.media_format': kNotObject,
-    'start.media_format.encoding': [...kNotText, 'pcmu', 'PCMU ', 'MP3', '', 'constructor'],
-    'start.media_format.sample_rate': [...kBadNumber, 11025, 44100],
-    'start.media_format.channels': [...kBadNumber, 1.5],
+    sequence_number: BAD_COUNTER,
+    stream_id: BAD_STREAM,
+    start: NOT_OBJECT,
+    'start.user_id': NOT_TEXT,
+    'start.call_control_id': NOT_TEXT,
+    'start.media_format': NOT_OBJECT,
+    'start.media_format.encoding': [...NOT_TEXT, 'pcmu', 'PCMU ', 'MP3', '', 'constructor'],
+    'start.media_format.sample_rate': [...BAD_NUMBER, 11025, 44100],
+    'start.media_format.channels': [...BAD_NUMBER, 1.5],
   },
   media: {
-    sequence_number: kBadCounter,
-    stream_id: kBadStream,
-    media: kNotObject,
-    'media.track': [...kNotText, 'Inbound', 'both', ''],
-    'media.chunk': kBadCounter,
-    'media.timestamp': kBadCounter,
-    'media.payload': kNotText,
+    sequence_number: BAD_COUNTER,
+    stream_id: BAD_STREAM,
+    media: NOT_OBJECT,
+    'media.track': [...NOT_TEXT, 'Inbound', 'both', ''],
+    'media.chunk': BAD_COUNTER,
+    'media.timestamp': BAD_COUNTER,
+    'media.payload': NOT_TEXT,
   },
   dtmf: {
-    sequence_number: kBadCounter,
-    stream_id: kBadStream,
-    dtmf: kNotObject,
-    'dtmf.digit': [...kNotText, '', '11', 'E', 'a', '1\n'],
+    sequence_number: BAD_COUNTER,
+    stream_id: BAD_STREAM,
+    dtmf: NOT_OBJECT,
+    'dtmf.digit': [...NOT_TEXT, '', '11', 'E', 'a', '1\n'],
   },
-  mark: { sequence_number: kBadCounter, stream_id: kBadStream, mark: kNotObject, 'mark.name': kNotText },
+  mark: { sequence_number: BAD_COUNTER, stream_id: BAD_STREAM, mark: NOT_OBJECT, 'mark.name': NOT_TEXT },
   stop: {
-    sequence_number: kBadCounter,
-    stream_id: kBadStream,
-    stop: kNotObject,
-    'stop.user_id': kNotText,
-    'stop.call_control_id': kNotText,
+    sequence_number: BAD_COUNTER,
+    stream_id: BAD_STREAM,
+    stop: NOT_OBJECT,
+    'stop.user_id': NOT_TEXT,
+    'stop.call_control_id': NOT_TEXT,
   },
   error: {
-    stream_id: kBadStream,
-    payload: kNotObject,
+    stream_id: BAD_STREAM,
+    payload: NOT_OBJECT,
     'payload.code': ['100004', null, true, [1], {}, 1.5, 2 ** 53],
-    'payload.title': kNotText,
-    'payload.detail': kNotText,
+    'payload.title': NOT_TEXT,
+    'payload.detail': NOT_TEXT,
   },
 };
-const kOptional: Record<string, Record<string, unknown[]>> = {
+const OPTIONAL: Record<string, Record<string, unknown[]>> = {
   connected: { connected: [0, 'x', [], true], 'connected.x-telnyx-streaming-auth-token': [1, {}, [], false] },
   start: {
     'start.call_session_id': [1, {}, [], false],
@@ -236,10 +236,10 @@ function withField(frame: Json, path: string, value: unknown): Json {
   return copy;
 }
 
-const example = (event: string): Json => kExamples.find(frame => frame.event === event) as unknown as Json;
+const example = (event: string): Json => EXAMPLES.find(frame => frame.event === event) as unknown as Json;
 
 describe('parseFrame: what is accepted', () => {
-  for (const frame of kExamples) {
+  for (const frame of EXAMPLES) {
     it(`the specification's ${frame.event} example`, () => {
       const parsed = parseFrame(JSON.stringify(frame, null, 2));
       assert.deepEqual(plain(parsed), { kind: 'frame', frame });
@@ -291,7 +291,7 @@ describe('parseFrame: what is accepted', () => {
   });
 
   it('null for an optional field, as absence', () => {
-    for (const [event, fields] of Object.entries(kOptional)) {
+    for (const [event, fields] of Object.entries(OPTIONAL)) {
       for (const path of Object.keys(fields)) {
         const parsed = parseFrame(JSON.stringify(withField(example(event), path, null)));
         assert.equal(parsed.kind, 'frame', `${path}: ${JSON.stringify(parsed)}`);
@@ -310,7 +310,7 @@ describe('parseFrame: what is accepted', () => {
 });
 
 describe('parseFrame: what is refused', () => {
-  for (const [event, fields] of Object.entries(kRequired)) {
+  for (const [event, fields] of Object.entries(REQUIRED)) {
     it(`a ${event} frame with a required field absent or wrong, naming the field`, () => {
       for (const [path, values] of Object.entries(fields)) {
         const absent = refusal(parseFrame(JSON.stringify(withField(example(event), path, undefined))));
@@ -330,7 +330,7 @@ describe('parseFrame: what is refused', () => {
   }
 
   it('an optional field of the wrong type, naming the field', () => {
-    for (const [event, fields] of Object.entries(kOptional)) {
+    for (const [event, fields] of Object.entries(OPTIONAL)) {
       for (const [path, values] of Object.entries(fields)) {
         for (const value of values) {
           const wrong = refusal(parseFrame(JSON.stringify(withField(example(event), path, value))));
@@ -384,7 +384,7 @@ describe('parseFrame: what is refused', () => {
   });
 
   it('a truncated frame, wherever it was cut', () => {
-    for (const frame of kExamples) {
+    for (const frame of EXAMPLES) {
       const whole = JSON.stringify(frame);
       for (let length = 0; length < whole.length; length++) {
         assert.equal(refusal(parseFrame(whole.slice(0, length))).reason, 'bad_json');
@@ -516,7 +516,7 @@ describe('parseFrame: hostile text', () => {
   it('never throws, whatever the text', () => {
     const mutated = fc
       .tuple(
-        fc.constantFrom(...kExamples),
+        fc.constantFrom(...EXAMPLES),
         fc.nat(400),
         fc.nat(3),
         fc.string({ unit: 'binary', maxLength: 4 }),
@@ -528,7 +528,7 @@ describe('parseFrame: hostile text', () => {
     const anyJson = fc.jsonValue().map(value => JSON.stringify(value));
     const anyBody = fc
       .tuple(
-        fc.constantFrom(...Object.keys(kRequired)),
+        fc.constantFrom(...Object.keys(REQUIRED)),
         fc.dictionary(
           fc.constantFrom(
             'start',

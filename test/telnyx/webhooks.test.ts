@@ -7,14 +7,14 @@ import { propertyRuns } from '../helpers/runs.js';
 import { createWebhookSigner, webhookBody } from '../helpers/webhooks.js';
 
 const signer = createWebhookSigner();
-const kNow = 1_770_000_000_000;
-const kCall = 'v3:call';
+const NOW = 1_770_000_000_000;
+const CALL = 'v3:call';
 
 function make(options: Partial<WebhookOptions> = {}) {
   const events: WebhookEvent[] = [];
   const handler = createWebhookHandler({
     publicKey: signer.publicKey,
-    now: () => kNow,
+    now: () => NOW,
     onEvent: event => void events.push(event),
     ...options,
   });
@@ -22,7 +22,7 @@ function make(options: Partial<WebhookOptions> = {}) {
 }
 const initiated = (id = 'e1'): Uint8Array =>
   webhookBody('call.initiated', id, {
-    call_control_id: kCall,
+    call_control_id: CALL,
     call_leg_id: 'leg',
     call_session_id: 'session',
     connection_id: '7267',
@@ -37,7 +37,7 @@ describe('webhooks', () => {
   it('accepts what Telnyx signed, and tells the typed event after the reply', async () => {
     const { handler, events } = make();
     const body = initiated();
-    const reply = handler(signer.headers(body, kNow), body);
+    const reply = handler(signer.headers(body, NOW), body);
     assert.deepEqual(reply, { status: 200, body: '{"ok":true}', outcome: 'accepted' });
     assert.equal(events.length, 0);
     await setImmediate();
@@ -49,7 +49,7 @@ describe('webhooks', () => {
       id: 'e1',
       type: 'call.initiated',
       occurredAt: '2026-02-02T22:25:27.521992Z',
-      callControlId: kCall,
+      callControlId: CALL,
       callLegId: 'leg',
       callSessionId: 'session',
       connectionId: '7267',
@@ -61,7 +61,7 @@ describe('webhooks', () => {
 
   it('types the events of calls and streams', async () => {
     const { handler, events } = make();
-    const call = { call_control_id: kCall };
+    const call = { call_control_id: CALL };
     const deliveries: [string, Record<string, unknown>, Record<string, unknown>][] = [
       ['call.answered', { from: '+1', to: 7 }, { from: '+1' }],
       [
@@ -98,13 +98,13 @@ describe('webhooks', () => {
     ];
     for (const [index, [type, payload, wanted]] of deliveries.entries()) {
       const body = webhookBody(type, `e${index}`, { ...call, ...payload });
-      assert.equal(handler(signer.headers(body, kNow), body).outcome, 'accepted');
+      assert.equal(handler(signer.headers(body, NOW), body).outcome, 'accepted');
       await setImmediate();
       const { payload: _, occurredAt: __, ...event } = events.at(-1)!;
-      assert.deepEqual(event, { id: `e${index}`, type, callControlId: kCall, ...wanted });
+      assert.deepEqual(event, { id: `e${index}`, type, callControlId: CALL, ...wanted });
     }
     const message = webhookBody('message.received', 'm', { text: 'hi' });
-    assert.equal(handler(signer.headers(message, kNow), message).outcome, 'accepted');
+    assert.equal(handler(signer.headers(message, NOW), message).outcome, 'accepted');
     await setImmediate();
     assert.equal(events.at(-1)?.type, 'other');
   });
@@ -112,7 +112,7 @@ describe('webhooks', () => {
   it('refuses a forged delivery before it reads it', async () => {
     const { handler, events } = make();
     const body = initiated();
-    const headers = signer.headers(body, kNow);
+    const headers = signer.headers(body, NOW);
     const other = createWebhookSigner();
     const signature = headers['telnyx-signature-ed25519']!;
     const cases: [Record<string, string | undefined>, Uint8Array, string][] = [
@@ -122,13 +122,13 @@ describe('webhooks', () => {
       [{ ...headers, 'telnyx-timestamp': 'now' }, body, 'bad_timestamp'],
       [{ ...headers, 'telnyx-timestamp': `${headers['telnyx-timestamp']}.0` }, body, 'bad_timestamp'],
       [{ ...headers, 'telnyx-timestamp': '1e9' }, body, 'bad_timestamp'],
-      [{ ...headers, 'telnyx-timestamp': String(kNow / 1000 + 1) }, body, 'bad_signature'],
+      [{ ...headers, 'telnyx-timestamp': String(NOW / 1000 + 1) }, body, 'bad_signature'],
       [{ ...headers, 'telnyx-signature-ed25519': '' }, body, 'bad_signature'],
       [{ ...headers, 'telnyx-signature-ed25519': `${signature}AAAA` }, body, 'bad_signature'],
       [{ ...headers, 'telnyx-signature-ed25519': 'A'.repeat(100_000) }, body, 'bad_signature'],
       [headers, Buffer.concat([body, Buffer.from(' ')]), 'bad_signature'],
       [headers, Buffer.alloc(0), 'bad_signature'],
-      [other.headers(body, kNow), body, 'bad_signature'],
+      [other.headers(body, NOW), body, 'bad_signature'],
       // Not JSON: that it is refused for its signature shows that it was not read.
       [headers, Buffer.from('{'), 'bad_signature'],
     ];
@@ -146,7 +146,7 @@ describe('webhooks', () => {
   it('refuses any change of one bit', () => {
     const { handler } = make();
     const body = initiated();
-    const headers = signer.headers(body, kNow);
+    const headers = signer.headers(body, NOW);
     const signature = Buffer.from(headers['telnyx-signature-ed25519']!, 'base64');
     const flip = (bytes: Uint8Array, bit: number): Uint8Array => {
       const copy = Uint8Array.from(bytes);
@@ -175,17 +175,17 @@ describe('webhooks', () => {
       [-300_001, 'stale'],
       [86_400_000, 'stale'],
     ] as const) {
-      const { handler } = make({ now: () => kNow + ageMs });
+      const { handler } = make({ now: () => NOW + ageMs });
       const body = initiated();
-      assert.equal(handler(signer.headers(body, kNow), body).outcome, outcome, String(ageMs));
+      assert.equal(handler(signer.headers(body, NOW), body).outcome, outcome, String(ageMs));
     }
   });
 
   it('refuses a replay as long as its signature counts, however it is written', async () => {
-    let now = kNow;
+    let now = NOW;
     const { handler, events } = make({ now: () => now });
     const body = initiated();
-    const headers = signer.headers(body, kNow + 300_000);
+    const headers = signer.headers(body, NOW + 300_000);
     assert.equal(handler(headers, body).outcome, 'accepted');
     // The 86th letter carries two bits; the other four are free.
     const written = headers['telnyx-signature-ed25519']!;
@@ -193,18 +193,18 @@ describe('webhooks', () => {
     const other = `${written.slice(0, 85)}${letters[letters.indexOf(written[85]!) + 1]}==`;
     assert.ok(Buffer.from(other, 'base64').equals(Buffer.from(written, 'base64')));
     for (const atMs of [0, 1, 300_000, 600_000]) {
-      now = kNow + atMs;
+      now = NOW + atMs;
       assert.equal(handler(headers, body).status, 409);
       assert.equal(handler({ ...headers, 'telnyx-signature-ed25519': other }, body).outcome, 'replayed');
     }
-    now = kNow + 600_001;
+    now = NOW + 600_001;
     assert.equal(handler(headers, body).outcome, 'stale');
     await setImmediate();
     assert.equal(events.length, 1);
   });
 
   it('tells an event once when Telnyx delivers it again with a new signature', async () => {
-    let now = kNow;
+    let now = NOW;
     const { handler, events } = make({ now: () => now });
     const body = initiated();
     assert.equal(handler(signer.headers(body, now), body).outcome, 'accepted');
@@ -219,7 +219,7 @@ describe('webhooks', () => {
     const { handler } = make({ seenMax: 3 });
     const deliveries = ['a', 'b', 'c', 'd'].map(id => {
       const body = initiated(id);
-      return { body, headers: signer.headers(body, kNow) };
+      return { body, headers: signer.headers(body, NOW) };
     });
     for (const { headers, body } of deliveries) assert.equal(handler(headers, body).outcome, 'accepted');
     assert.deepEqual(
@@ -231,7 +231,7 @@ describe('webhooks', () => {
   it('refuses a body over the limit before anything else', () => {
     const { handler } = make({ bodyBytesMax: 100 });
     const body = Buffer.alloc(101);
-    assert.deepEqual(handler(signer.headers(body, kNow), body).status, 413);
+    assert.deepEqual(handler(signer.headers(body, NOW), body).status, 413);
     assert.equal(handler({}, body).outcome, 'too_large');
   });
 
@@ -292,12 +292,12 @@ describe('webhooks', () => {
       ['call.hangup', { call_quality_stats: { inbound: 7 } }, { callQualityStats: {} }],
     ];
     for (const [index, [type, payload, wanted]] of deliveries.entries()) {
-      const body = webhookBody(type, `e${index}`, { call_control_id: kCall, ...payload });
-      assert.equal(handler(signer.headers(body, kNow), body).outcome, 'accepted');
+      const body = webhookBody(type, `e${index}`, { call_control_id: CALL, ...payload });
+      assert.equal(handler(signer.headers(body, NOW), body).outcome, 'accepted');
       await setImmediate();
       const { payload: told, occurredAt: _, ...event } = events.at(-1)!;
-      assert.deepEqual(event, { id: `e${index}`, type, callControlId: kCall, ...wanted });
-      assert.deepEqual(told, { call_control_id: kCall, ...payload });
+      assert.deepEqual(event, { id: `e${index}`, type, callControlId: CALL, ...wanted });
+      assert.deepEqual(told, { call_control_id: CALL, ...payload });
     }
   });
 
@@ -307,7 +307,7 @@ describe('webhooks', () => {
       Buffer.from(
         new URLSearchParams({
           AccountSid: 'account',
-          CallSid: kCall,
+          CallSid: CALL,
           CallSidLegacy: 'legacy',
           StreamEvent,
           StreamName: 'Müller & Söhne',
@@ -325,7 +325,7 @@ describe('webhooks', () => {
     ];
     for (const [name, more, wanted] of cases) {
       const body = form(name, more);
-      assert.equal(handler(signer.headers(body, kNow), body).status, 200, name);
+      assert.equal(handler(signer.headers(body, NOW), body).status, 200, name);
       await setImmediate();
       const { id, payload, ...event } = events.at(-1)!;
       assert.match(id, /^body:/);
@@ -338,25 +338,25 @@ describe('webhooks', () => {
       };
       assert.deepEqual(event, {
         occurredAt: '2026-02-02T22:25:27.521992Z',
-        callControlId: kCall,
+        callControlId: CALL,
         ...(name === 'stream-paused' ? {} : stream),
         ...wanted,
       });
     }
     // The same body with a new signature is the same event.
     const again = form('stream-started');
-    assert.equal(handler(signer.headers(again, kNow + 1000), again).outcome, 'duplicate');
+    assert.equal(handler(signer.headers(again, NOW + 1000), again).outcome, 'duplicate');
     assert.equal(events.length, cases.length);
     // Signed like the others.
     const forged = form('stream-started', { StreamSid: 'other' });
-    assert.equal(handler(signer.headers(again, kNow + 2000), forged).outcome, 'bad_signature');
+    assert.equal(handler(signer.headers(again, NOW + 2000), forged).outcome, 'bad_signature');
     // Callbacks of other things come the same way.
     const status = Buffer.from('CallSid=v3%3Acall&CallStatus=completed&__proto__=x&CallStatus=twice');
-    assert.equal(handler(signer.headers(status, kNow), status).outcome, 'accepted');
+    assert.equal(handler(signer.headers(status, NOW), status).outcome, 'accepted');
     await setImmediate();
     const last = events.at(-1)!;
     assert.deepEqual([last.type, last.type === 'other' && last.eventType], ['other', 'completed']);
-    assert.equal(last.callControlId, kCall);
+    assert.equal(last.callControlId, CALL);
   });
 
   it('passes on whatever is genuine, and never answers it with a 4xx', async () => {
@@ -372,7 +372,7 @@ describe('webhooks', () => {
     ];
     for (const [text, eventType] of passed) {
       const body = Buffer.from(text);
-      assert.deepEqual(handler(signer.headers(body, kNow), body).outcome, 'accepted', text);
+      assert.deepEqual(handler(signer.headers(body, NOW), body).outcome, 'accepted', text);
       await setImmediate();
       const event = events.at(-1)!;
       assert.deepEqual([event.type, event.type === 'other' && event.eventType], ['other', eventType], text);
@@ -380,7 +380,7 @@ describe('webhooks', () => {
     const told = events.length;
     for (const text of ['', 'x', '[]', 'null', '{"data":', 'a=b c', '\u0000=\u0000', '<x y="z"/>']) {
       const body = Buffer.from(text);
-      const reply = handler(signer.headers(body, kNow), body);
+      const reply = handler(signer.headers(body, NOW), body);
       assert.deepEqual([reply.status, reply.outcome], [200, 'bad_body'], text);
     }
     await setImmediate();
@@ -390,7 +390,7 @@ describe('webhooks', () => {
       fc.property(
         fc.oneof(fc.uint8Array(), fc.json().map(Buffer.from), fc.string().map(Buffer.from)),
         body => {
-          assert.ok([200, 409].includes(handler(signer.headers(body, kNow), body).status));
+          assert.ok([200, 409].includes(handler(signer.headers(body, NOW), body).status));
         },
       ),
       { numRuns: propertyRuns(300) },
@@ -401,13 +401,13 @@ describe('webhooks', () => {
     let takes = false;
     const { handler, events } = make({ takes: event => takes || event.type !== 'call.initiated' });
     const body = initiated();
-    const headers = signer.headers(body, kNow);
+    const headers = signer.headers(body, NOW);
     for (let i = 0; i < 2; i++) {
       const reply = handler(headers, body);
       assert.deepEqual([reply.status, reply.outcome], [503, 'not_now']);
     }
-    const other = webhookBody('call.answered', 'e2', { call_control_id: kCall });
-    assert.equal(handler(signer.headers(other, kNow), other).status, 200);
+    const other = webhookBody('call.answered', 'e2', { call_control_id: CALL });
+    assert.equal(handler(signer.headers(other, NOW), other).status, 200);
     takes = true;
     assert.equal(handler(headers, body).outcome, 'accepted');
     assert.equal(handler(headers, body).outcome, 'replayed');
@@ -431,7 +431,7 @@ describe('webhooks', () => {
       onError: error => void errors.push((error as Error).message),
     });
     const body = initiated();
-    assert.equal(handler(signer.headers(body, kNow), body).status, 200);
+    assert.equal(handler(signer.headers(body, NOW), body).status, 200);
     await setImmediate();
     await setImmediate();
     assert.equal(told, 1);

@@ -8,8 +8,8 @@ import { checkStreamUrl } from './url.js';
 
 type Body = Readonly<Record<string, unknown>>;
 
-const kBase64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-const kSendable = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const SENDABLE = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 
 export function isObject(value: unknown): value is Body {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -117,7 +117,7 @@ function checkField(findings: Findings, field: string, value: unknown, rule: Fie
       return;
     case 'base64':
       if (typeof value !== 'string') wrongType('a string');
-      else if (!kBase64.test(value)) {
+      else if (!BASE64.test(value)) {
         const urlSafe = /^[A-Za-z0-9_-]+=*$/.test(value) && /[_-]/.test(value);
         const problem = urlSafe ? 'this is URL-safe base64' : 'this is not base64 with padding';
         findings.add('client_state_base64', field, value, problem, "Buffer.from(text).toString('base64')");
@@ -128,7 +128,7 @@ function checkField(findings: Findings, field: string, value: unknown, rule: Fie
       else if (value.length > AUTH_TOKEN_MAX) {
         const problem = `${value.length} characters; Telnyx takes ${AUTH_TOKEN_MAX}`;
         findings.add('token_too_long', field, value, problem, 'a shorter token');
-      } else if (!kSendable.test(value)) {
+      } else if (!SENDABLE.test(value)) {
         const problem = 'the token travels as an HTTP header, which cannot carry it';
         findings.add(
           'token_unsendable',
@@ -188,15 +188,15 @@ function checkParameters(
   });
 }
 
-const kDialogflow: readonly string[] = ['analyze_sentiment', 'partial_automated_agent_reply'];
+const DIALOGFLOW: readonly string[] = ['analyze_sentiment', 'partial_automated_agent_reply'];
 
 function checkDialogflow(findings: Findings, field: string, config: Body): void {
   for (const [key, value] of Object.entries(config)) {
     const at = `${field}.${key}`;
-    if (kDialogflow.includes(key)) checkField(findings, at, value, { type: 'boolean' });
+    if (DIALOGFLOW.includes(key)) checkField(findings, at, value, { type: 'boolean' });
     else {
-      const meant = likely(key, kDialogflow);
-      const remedy = meant === undefined ? `one of ${kDialogflow.join(', ')}` : `did you mean ${meant}?`;
+      const meant = likely(key, DIALOGFLOW);
+      const remedy = meant === undefined ? `one of ${DIALOGFLOW.join(', ')}` : `did you mean ${meant}?`;
       findings.add('unknown_field', at, value, 'no such field', remedy);
     }
   }
@@ -261,7 +261,7 @@ export interface Playback {
 }
 
 /** Rates, in Hz, that Telnyx's guide allows for the bidirectional codec; its SDK's types allow all to every codec. */
-const kGuideRates: Readonly<Partial<Record<string, readonly number[]>>> = {
+const GUIDE_RATES: Readonly<Partial<Record<string, readonly number[]>>> = {
   OPUS: [8000, 16000],
   'AMR-WB': [8000, 16000],
   L16: [16000],
@@ -293,7 +293,7 @@ export function checkPlayback(findings: Findings, { mode, codec, rate, hasRate }
     findings.add('rate_not_of_codec', rate[0], rate[1], problem, `${rates.join(', ')}; or leave it out`);
     return;
   }
-  const guide = kGuideRates[String(codec[1])];
+  const guide = GUIDE_RATES[String(codec[1])];
   // An L16 of 8000 has been told of already, for what it sounds like.
   if (guide && typeof rate[1] === 'number' && !guide.includes(rate[1]) && rate[1] !== 8000) {
     const problem = `Telnyx's SDK knows this rate of ${codec[1]}, its guide does not: nobody promises that it is heard`;

@@ -27,7 +27,7 @@ const object = { type: 'object' } as const;
 const list = { type: 'list' } as const;
 const choice = (...values: string[]): FieldRule => ({ type: 'choice', values });
 
-const kStream: Record<string, FieldRule> = {
+const STREAM: Record<string, FieldRule> = {
   stream_url: { type: 'stream_url' },
   stream_track: { type: 'choice', values: STREAM_TRACKS },
   stream_codec: { type: 'choice', values: STREAM_CODECS },
@@ -38,7 +38,7 @@ const kStream: Record<string, FieldRule> = {
   command_id: string,
 };
 
-const kStreamExtra: Record<string, FieldRule> = {
+const STREAM_EXTRA: Record<string, FieldRule> = {
   stream_bidirectional_sampling_rate: { type: 'number', values: BIDIRECTIONAL_RATES },
   stream_auth_token: { type: 'token' },
   enable_dialogflow: boolean,
@@ -46,7 +46,7 @@ const kStreamExtra: Record<string, FieldRule> = {
 };
 
 /** What `answer` and `dial` have in common beside streams. */
-const kCall: Record<string, FieldRule> = {
+const CALL: Record<string, FieldRule> = {
   assistant: object,
   billing_group_id: string,
   conversation_relay_config: object,
@@ -73,7 +73,7 @@ const kCall: Record<string, FieldRule> = {
   webhook_urls_method: choice('POST', 'GET'),
 };
 
-const kDial: Record<string, FieldRule> = {
+const DIAL: Record<string, FieldRule> = {
   connection_id: string,
   from: string,
   to: { type: 'strings' },
@@ -117,9 +117,9 @@ const table = (...parts: Record<string, FieldRule>[]): Readonly<Record<string, F
   Object.freeze(Object.assign(Object.create(null), ...parts));
 
 export const FIELDS: Readonly<Record<Command, Readonly<Record<string, FieldRule>>>> = {
-  streaming_start: table(kStream, kStreamExtra, { custom_parameters: { type: 'parameters' } }),
-  answer: table(kStream, kCall),
-  dial: table(kStream, kStreamExtra, kCall, kDial),
+  streaming_start: table(STREAM, STREAM_EXTRA, { custom_parameters: { type: 'parameters' } }),
+  answer: table(STREAM, CALL),
+  dial: table(STREAM, STREAM_EXTRA, CALL, DIAL),
 };
 
 export const REQUIRED: Readonly<Record<Command, readonly string[]>> = {

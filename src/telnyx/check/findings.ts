@@ -59,10 +59,10 @@ export interface Finding {
   line?: number;
 }
 
-const kShownMax = 120;
+const SHOWN_MAX = 120;
 
 /** Fields whose value is never shown: a finding is printed and logged. */
-const kSecret = /token|password|secret|api_?key/i;
+const SECRET = /token|password|secret|api_?key/i;
 
 /** JSON text of any value, those included that JSON cannot hold. */
 function asJson(value: unknown): string {
@@ -75,12 +75,12 @@ function asJson(value: unknown): string {
 
 function shown(field: string, value: unknown): Finding['value'] {
   if (value === undefined || value === null) return null;
-  if (kSecret.test(field)) {
+  if (SECRET.test(field)) {
     return typeof value === 'string' ? `(hidden, ${value.length} characters)` : '(hidden)';
   }
   if (typeof value === 'number' || typeof value === 'boolean') return value;
   const text = typeof value === 'string' ? value : asJson(value);
-  return text.length > kShownMax ? `${text.slice(0, kShownMax)}…` : text;
+  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
 }
 
 /** Gathers findings in the order in which they are made. */

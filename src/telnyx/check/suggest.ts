@@ -3,8 +3,8 @@ import leven from 'leven';
 
 const squeezed = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
 
-/** What other APIs and habit call Telnyx's values; squeezed. */
-const kOtherNames: Readonly<Record<string, string>> = {
+/** Other names for Telnyx's values, from other APIs and from habit; squeezed. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
   ulaw: 'PCMU',
   mulaw: 'PCMU',
   g711u: 'PCMU',
@@ -34,14 +34,14 @@ export function sameSpelling(value: string, list: readonly string[]): string | u
 export function likely(value: string, list: readonly string[]): string | undefined {
   const wanted = squeezed(value);
   if (wanted === '') return undefined;
-  const known = Object.hasOwn(kOtherNames, wanted) ? kOtherNames[wanted] : undefined;
+  const known = Object.hasOwn(OTHER_NAMES, wanted) ? OTHER_NAMES[wanted] : undefined;
   if (known !== undefined && list.includes(known)) return known;
   return (
     sameSpelling(value, list) ??
-    list.find(entry => leven(squeezed(entry), wanted) <= Math.min(kDistanceMax, wanted.length / 3)) ??
+    list.find(entry => leven(squeezed(entry), wanted) <= Math.min(DISTANCE_MAX, wanted.length / 3)) ??
     list.find(entry => wanted.length > 2 && squeezed(entry).endsWith(wanted))
   );
 }
 
 /** Farther names are no suggestion. */
-const kDistanceMax = 3;
+const DISTANCE_MAX = 3;

@@ -10,9 +10,9 @@ import { checkStreamUrl } from './url.js';
 /** In Hz; TeXML lists fewer than the REST commands. */
 export const TEXML_RATES = ['8000', '16000', '24000'] as const;
 export const CALLBACK_METHODS = ['GET', 'POST'] as const;
-const kFlags = ['true', 'false'] as const;
+const FLAGS = ['true', 'false'] as const;
 
-const kStreamAttributes = [
+const STREAM_ATTRIBUTES = [
   'url',
   'track',
   'name',
@@ -24,11 +24,11 @@ const kStreamAttributes = [
   'statusCallbackMethod',
   'enableReconnect',
 ] as const;
-const kElements = ['Response', 'Start', 'Stop', 'Connect', 'Stream', 'Parameter'] as const;
+const ELEMENTS = ['Response', 'Start', 'Stop', 'Connect', 'Stream', 'Parameter'] as const;
 /** Nesting that no document needs; the parser keeps a list of open elements. */
-const kDepthMax = 100;
+const DEPTH_MAX = 100;
 /** A document longer than this is not read: in characters. */
-const kTextMax = 1_000_000;
+const TEXT_MAX = 1_000_000;
 
 type Attributes = Readonly<Record<string, string>>;
 const has = (attributes: Attributes, name: string): boolean => Object.hasOwn(attributes, name);
@@ -42,8 +42,8 @@ interface Element {
 }
 
 export function checkTexmlText(findings: Findings, text: string): void {
-  if (text.length > kTextMax) {
-    findings.add('bad_xml', 'document', undefined, `${text.length} characters`, `at most ${kTextMax}`);
+  if (text.length > TEXT_MAX) {
+    findings.add('bad_xml', 'document', undefined, `${text.length} characters`, `at most ${TEXT_MAX}`);
     return;
   }
   const open: Element[] = [];
@@ -60,15 +60,15 @@ export function checkTexmlText(findings: Findings, text: string): void {
   });
   parser.on('opentag', tag => {
     findings.line = parser.line;
-    if (open.length >= kDepthMax) throw new Error(`more than ${kDepthMax} elements inside each other`);
+    if (open.length >= DEPTH_MAX) throw new Error(`more than ${DEPTH_MAX} elements inside each other`);
     const parent = open.at(-1);
     const attributes = tag.attributes as Attributes;
     if (!parent && tag.name !== 'Response') {
       findings.add('texml_root', tag.name, undefined, 'the root is not <Response>', 'wrap it in <Response>');
     }
     if (open.length === 1) lastVerb = { name: tag.name, line: parser.line, hasStream: false };
-    if (!(kElements as readonly string[]).includes(tag.name)) {
-      const meant = sameSpelling(tag.name, kElements);
+    if (!(ELEMENTS as readonly string[]).includes(tag.name)) {
+      const meant = sameSpelling(tag.name, ELEMENTS);
       if (meant !== undefined && open.length > 0) {
         const problem = 'names of elements are case-sensitive';
         findings.add('texml_element', tag.name, undefined, problem, `<${meant}>`);
@@ -155,7 +155,7 @@ function checkStream(
     findings.add('second_stream', 'Stream', undefined, problem, 'one <Stream>');
   }
   for (const [name, value] of Object.entries(attributes)) {
-    if ((kStreamAttributes as readonly string[]).includes(name)) continue;
+    if ((STREAM_ATTRIBUTES as readonly string[]).includes(name)) continue;
     checkStrangeAttribute(findings, name, value);
   }
   const url = get(attributes, 'url');
@@ -188,7 +188,7 @@ function checkStream(
     hasRate: true,
   });
   choice('statusCallbackMethod', CALLBACK_METHODS);
-  choice('enableReconnect', kFlags);
+  choice('enableReconnect', FLAGS);
   const callback = get(attributes, 'statusCallback');
   if (callback !== undefined && !(/^https?:\/\//i.test(callback) && URL.canParse(callback))) {
     const problem = 'this is no http or https address';
@@ -209,7 +209,7 @@ function checkStrangeAttribute(findings: Findings, name: string, value: string):
     );
     return;
   }
-  const meant = likely(name.replace(/^stream_?/i, ''), kStreamAttributes);
+  const meant = likely(name.replace(/^stream_?/i, ''), STREAM_ATTRIBUTES);
   const remedy = meant === undefined ? 'leave it out' : `did you mean ${meant}?`;
   findings.add('unknown_field', field, value, 'no such attribute', remedy);
 }

@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { URL_MAX } from '../requests.js';
 import type { Findings } from './findings.js';
 
-const kScheme = /^([a-z][a-z0-9+.-]*):/i;
+const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 
 /** Whether a host (as `URL.hostname` gives it) is one that Telnyx cannot reach from the internet. */
 function isPrivate(host: string): boolean {
@@ -36,7 +36,7 @@ export function checkStreamUrl(findings: Findings, field: string, value: string)
     findings.add('url_too_long', field, value, problem, 'move what is in the query to custom parameters');
     return;
   }
-  const scheme = kScheme.exec(value)?.[1]?.toLowerCase();
+  const scheme = SCHEME.exec(value)?.[1]?.toLowerCase();
   const hasScheme = scheme !== undefined && value.slice(scheme.length + 1).startsWith('//');
   if (!hasScheme || (scheme !== 'wss' && scheme !== 'ws')) {
     const problem = hasScheme

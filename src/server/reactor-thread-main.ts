@@ -1,21 +1,21 @@
-/** The thread of a ThreadLane: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
+/** The thread of a ReactorThread: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SidetoneError } from '../errors.js';
 import { createLog } from '../log/log.js';
 import { native } from '../native/addon.js';
 import { loadPlugins } from '../plugin/loader.js';
 import { BEAT_MS } from './heartbeats.js';
-import { LocalLane } from './lane.js';
+import { LocalReactor } from './local-reactor.js';
+import type { FromReactor, ReactorThreadData, ToReactor } from './reactor-thread.js';
 import { SharedState } from './shared-state.js';
 import { containStrays } from './strays.js';
-import type { FromLane, LaneThreadData, ToLane } from './thread-lane.js';
 import type { WebhookJudge } from './webhook-route.js';
 
 const port = parentPort!;
-const { index, options, state: memory } = workerData as LaneThreadData;
+const { index, options, state: memory } = workerData as ReactorThreadData;
 const state = new SharedState(options.streamsMax, options.reactors, memory);
 const log = createLog(options.logLevel).child({ reactor: index });
-const post = (message: FromLane): void => port.postMessage(message);
+const post = (message: FromReactor): void => port.postMessage(message);
 
 // Webhooks are judged in the main thread, for it alone knows all that have come.
 const judged = new Map<number, (reply: { status: number; body: string }) => void>();
@@ -27,14 +27,14 @@ const webhook: WebhookJudge = (headers, body) =>
     post({ kind: 'webhook', id, headers, body });
   });
 
-native.closeSocketsAtEnd(state.words, state.lane(index).places);
+native.closeSocketsAtEnd(state.words, state.reactor(index).places);
 
 /** What a plugin's process.exit() throws, because that function must not come back. */
 class ThreadEnds extends Error {
   override readonly name = 'ThreadEnds';
 }
 
-// At once it would leave the callers without a close frame: the main thread closes this lane first.
+// At once it would leave the callers without a close frame: the main thread closes this reactor first.
 process.exit = (code?: number | string | null): never => {
   post({ kind: 'ending', code: Number(code ?? process.exitCode ?? 0) });
   throw new ThreadEnds('process.exit: ends this reactor, when its calls are closed');
@@ -42,7 +42,7 @@ process.exit = (code?: number | string | null): never => {
 
 try {
   const plugins = await loadPlugins(options.plugins);
-  const lane = new LocalLane(
+  const reactor = new LocalReactor(
     {
       index,
       options,
@@ -56,31 +56,31 @@ try {
   containStrays({
     plugins,
     log,
-    count: () => lane.reactor.count('strayErrors'),
+    count: () => reactor.reactor.count('strayErrors'),
     ignore: error => error instanceof ThreadEnds,
   });
-  await lane.warmed;
-  setInterval(() => state.lane(index).beat(), BEAT_MS).unref();
-  const answer = async (message: ToLane): Promise<void> => {
-    if (message.verb === 'webhookReply') {
+  await reactor.warmed;
+  setInterval(() => state.reactor(index).beat(), BEAT_MS).unref();
+  const answer = async (message: ToReactor): Promise<void> => {
+    if (message.command === 'webhookReply') {
       judged.get(message.id)?.(message);
       judged.delete(message.id);
       return;
     }
-    const { verb, id } = message;
+    const { command, id } = message;
     try {
-      const result = await (lane[verb] as (...args: unknown[]) => unknown).apply(lane, message.args);
+      const result = await (reactor[command] as (...args: unknown[]) => unknown).apply(reactor, message.args);
       post({ kind: 'result', id, result });
     } catch (error) {
-      log.error({ err: error, verb }, 'a reactor could not do what it was asked');
+      log.error({ err: error, command }, 'a reactor could not do what it was asked');
       const code = error instanceof SidetoneError ? error.code : undefined;
       post({ kind: 'refused', id, code, message: (error as Error).message });
     }
     // Nothing holds the thread's loop any more, so it ends by itself.
-    if (verb === 'close') port.close();
+    if (command === 'close') port.close();
   };
-  port.on('message', (message: ToLane) => void answer(message));
-  post({ kind: 'ready', door: lane.listener.descriptor() });
+  port.on('message', (message: ToReactor) => void answer(message));
+  post({ kind: 'ready', descriptor: reactor.listener.descriptor() });
 } catch (error) {
   const code = error instanceof SidetoneError ? error.code : 'SIDETONE_PLUGIN_INVALID';
   post({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) });

@@ -1,5 +1,5 @@
 /**
- * Keeps one lane's thread: notices within two seconds when it is stuck and when it turns again, and starts a new one in the
+ * Keeps one reactor's thread: notices within two seconds when it is stuck and when it turns again, and starts a new one in the
  * place of one that has ended.
  */
 
@@ -9,23 +9,23 @@ import type { UWebSockets } from '../native/uws.js';
 import type { Credentials } from '../options/options.js';
 import {
   addCounters,
-  type LaneHealth,
   noFigures,
+  type ReactorCondition,
   type ReactorHealth,
   type ReactorSnapshot,
 } from '../reactor/snapshot.js';
 import { watchHeartbeats } from './heartbeats.js';
-import type { LaneSetup } from './lane.js';
-import type { LaneState } from './shared-state.js';
-import { type LaneEnd, ThreadLane } from './thread-lane.js';
+import type { ReactorHandleSetup } from './local-reactor.js';
+import { type ReactorEnd, ReactorThread } from './reactor-thread.js';
+import type { ReactorState } from './shared-state.js';
 
 export interface KeeperSetup {
-  lane: LaneSetup;
+  reactor: ReactorHandleSetup;
   clock: Clock;
-  /** Connections are to be dealt to other doors than before. */
-  onDoors(): void;
+  /** Connections are to be dealt to other descriptors than before. */
+  onDescriptors(): void;
   /** A new thread has taken the place of one that ended: it must be told what the first one was told. */
-  onRestart(lane: ThreadLane): void;
+  onRestart(reactor: ReactorThread): void;
 }
 
 /** A new thread is started after this long, doubled with every one that ends soon after its start. */
@@ -33,19 +33,19 @@ const RESTART_MS = 100;
 const RESTART_MS_MAX = 30_000;
 /** One that has lived this long did not end soon. */
 const LIVED_MS = 60_000;
-/** How long a lane that works may take to answer; what it told before stands in then. */
+/** How long a reactor that works may take to answer; what it told before stands in then. */
 const SNAPSHOT_MS_MAX = 1000;
 /** Looks at a thread that is to be ended by force, all of which must find it stuck: 3 s. */
 const FORCE_LOOKS = 12;
 /** How long the calls of a thread that a plugin ends may take to close. */
 const RETIRE_MS_MAX = 2000;
 
-export class LaneKeeper {
+export class ReactorKeeper {
   readonly #setup: KeeperSetup;
-  readonly #state: LaneState;
-  #lane: ThreadLane | undefined;
-  #door: UWebSockets.AppDescriptor | undefined;
-  #health: LaneHealth = 'ended';
+  readonly #state: ReactorState;
+  #reactor: ReactorThread | undefined;
+  #descriptor: UWebSockets.AppDescriptor | undefined;
+  #health: ReactorCondition = 'ended';
   #restarts = 0;
   #quickEnds = 0;
   #startedMs = 0;
@@ -63,41 +63,41 @@ export class LaneKeeper {
 
   constructor(setup: KeeperSetup) {
     this.#setup = setup;
-    const { index, options, state } = setup.lane;
-    this.#state = state.lane(index);
+    const { index, options, state } = setup.reactor;
+    this.#state = state.reactor(index);
     this.#credentials = { authToken: options.authToken, tls: options.tls };
   }
 
   /** @throws SidetoneError as createServer, for a plugin that does not load in the thread */
-  async start(): Promise<ThreadLane> {
-    const { lane: setup, clock } = this.#setup;
+  async start(): Promise<ReactorThread> {
+    const { reactor: setup, clock } = this.#setup;
     const options = { ...setup.options, ...this.#credentials };
-    const { lane, door } = await ThreadLane.start({ ...setup, options }, () => this.#retire());
-    this.#lane = lane;
-    this.#door = door;
+    const { reactor, descriptor } = await ReactorThread.start({ ...setup, options }, () => this.#retire());
+    this.#reactor = reactor;
+    this.#descriptor = descriptor;
     this.#health = 'well';
     this.#startedMs = clock.now();
     this.#stopWatching = watchHeartbeats(clock, {
       beats: () => this.#state.beats,
       onChange: isStuck => this.#stuck(isStuck),
-      onLook: () => this.#look(lane),
+      onLook: () => this.#look(reactor),
     });
-    void lane.ended.then(end => this.#ended(end));
-    return lane;
+    void reactor.ended.then(end => this.#ended(end));
+    return reactor;
   }
 
   /** Undefined while there is none. */
-  get lane(): ThreadLane | undefined {
-    return this.#lane;
+  get reactor(): ReactorThread | undefined {
+    return this.#reactor;
   }
 
   /** Where connections may be dealt; undefined while they must not. */
-  get door(): UWebSockets.AppDescriptor | undefined {
-    return this.#health === 'well' ? this.#door : undefined;
+  get descriptor(): UWebSockets.AppDescriptor | undefined {
+    return this.#health === 'well' ? this.#descriptor : undefined;
   }
 
   get health(): ReactorHealth {
-    return { reactor: this.#setup.lane.index, health: this.#health, restarts: this.#restarts };
+    return { reactor: this.#setup.reactor.index, health: this.#health, restarts: this.#restarts };
   }
 
   /** Whether it had to be ended by force. */
@@ -105,11 +105,11 @@ export class LaneKeeper {
     return this.#wasForced;
   }
 
-  /** In time whatever the thread does: figures of a thread that does not answer are those that it gave last. */
+  /** Resolves in time whatever the thread does: when it does not answer, with the figures that it gave last. */
   async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
     const told = this.#health === 'well' ? await this.#ask(streamsMax) : undefined;
     if (told) this.#seen = { ...told, streams: [] };
-    const now = told ?? (this.#lane && this.#seen) ?? noFigures(this.#setup.lane.index);
+    const now = told ?? (this.#reactor && this.#seen) ?? noFigures(this.#setup.reactor.index);
     return this.#past ? addCounters(now, this.#past) : now;
   }
 
@@ -121,7 +121,7 @@ export class LaneKeeper {
         cancel();
         resolve(snapshot);
       };
-      this.#lane!.snapshot(streamsMax).then(answer, () => answer());
+      this.#reactor!.snapshot(streamsMax).then(answer, () => answer());
     });
   }
 
@@ -129,11 +129,11 @@ export class LaneKeeper {
     this.#isClosing = true;
     this.#cancelRestart();
     // A thread that has ended is drained.
-    await this.#lane?.drain().catch(() => {});
+    await this.#reactor?.drain().catch(() => {});
   }
 
-  hurry(): void {
-    this.#lane?.hurry();
+  closeNow(): void {
+    this.#reactor?.closeNow();
   }
 
   /** From now on a thread that is stuck is ended by force. */
@@ -145,94 +145,94 @@ export class LaneKeeper {
     this.#isClosing = true;
     this.#cancelRestart();
     this.#state.undealt();
-    const lane = this.#lane;
-    if (!lane) return;
+    const reactor = this.#reactor;
+    if (!reactor) return;
     try {
-      this.#seen = await lane.close();
+      this.#seen = await reactor.close();
     } catch {
       // It has ended before.
     }
-    await lane.ended;
+    await reactor.ended;
   }
 
   /** New connections need these. */
   async reload(credentials: Credentials, isNewTls: boolean): Promise<void> {
     // A thread that is stuck or about to start gets them too.
     this.#credentials = credentials;
-    if (!this.#lane) return;
-    const taken = this.#lane.reload(credentials, isNewTls).then(door => {
-      this.#door = door;
-      this.#setup.onDoors();
+    if (!this.#reactor) return;
+    const taken = this.#reactor.reload(credentials, isNewTls).then(descriptor => {
+      this.#descriptor = descriptor;
+      this.#setup.onDescriptors();
     });
     if (this.#health === 'well') await taken;
     else taken.catch(() => {});
   }
 
   #stuck(isStuck: boolean): void {
-    const { lane, onDoors } = this.#setup;
+    const { reactor, onDescriptors } = this.#setup;
     this.#health = isStuck ? 'stuck' : 'well';
-    onDoors();
-    const facts = { reactor: lane.index, connections: this.#state.connectionCount };
+    onDescriptors();
+    const facts = { reactor: reactor.index, connections: this.#state.connectionCount };
     if (isStuck)
-      lane.log.error(facts, 'a reactor is stuck: it gets no more connections until its thread turns');
-    else lane.log.warn(facts, 'a reactor turns again');
+      reactor.log.error(facts, 'a reactor is stuck: it gets no more connections until its thread turns');
+    else reactor.log.warn(facts, 'a reactor turns again');
   }
 
-  #look(lane: ThreadLane): void {
+  #look(reactor: ReactorThread): void {
     if (this.#state.ending) this.#leave();
     this.#forceLooks = this.#isForcing && this.#health === 'stuck' ? this.#forceLooks + 1 : 0;
     if (this.#forceLooks === FORCE_LOOKS) {
       this.#wasForced = true;
-      const { index, log } = this.#setup.lane;
+      const { index, log } = this.#setup.reactor;
       const facts = { reactor: index, connections: this.#state.connectionCount };
       log.fatal(facts, 'a reactor is stuck at the deadline of the drain: its thread is ended by force');
-      lane.terminate();
+      reactor.terminate();
     }
   }
 
   /** No more connections come. */
   #leave(): void {
-    this.#door = undefined;
-    this.#setup.onDoors();
+    this.#descriptor = undefined;
+    this.#setup.onDescriptors();
     this.#state.undealt();
   }
 
   /** A plugin has called process.exit() in the thread: its calls are closed, then it ends. */
   async #retire(): Promise<void> {
-    const lane = this.#lane;
-    if (!lane || this.#isClosing) return;
+    const reactor = this.#reactor;
+    if (!reactor || this.#isClosing) return;
     this.#leave();
-    const giveUp = this.#setup.clock.after(RETIRE_MS_MAX, () => lane.terminate());
+    const giveUp = this.#setup.clock.after(RETIRE_MS_MAX, () => reactor.terminate());
     try {
-      const drained = lane.drain();
-      lane.hurry();
+      const drained = reactor.drain();
+      reactor.closeNow();
       await drained;
-      this.#seen = { ...(await lane.close()), streams: [] };
+      this.#seen = { ...(await reactor.close()), streams: [] };
     } catch {
-      // It has ended otherwise, which #ended tells.
+      // The thread has ended otherwise: #ended logs it.
     }
     giveUp();
   }
 
-  #ended({ code, error }: LaneEnd): void {
+  #ended({ code, error }: ReactorEnd): void {
     this.#stopWatching();
     this.#leave();
-    const { lane, clock } = this.#setup;
-    this.#lane = undefined;
+    const { reactor, clock } = this.#setup;
+    this.#reactor = undefined;
     this.#health = 'ended';
-    if (this.#seen) this.#past = addCounters(this.#past ?? noFigures(lane.index), this.#seen);
+    if (this.#seen) this.#past = addCounters(this.#past ?? noFigures(reactor.index), this.#seen);
     this.#seen = undefined;
     const connections = this.#state.connectionCount;
     this.#state.reset();
     if (this.#isClosing) return;
     this.#quickEnds = clock.now() - this.#startedMs < LIVED_MS ? this.#quickEnds + 1 : 0;
-    const facts = { reactor: lane.index, code, connections, ...(error && { err: error }) };
-    lane.log.error(facts, 'a reactor ended: its calls are closed, and a new one takes its place');
+    const facts = { reactor: reactor.index, code, connections, ...(error && { err: error }) };
+    reactor.log.error(facts, 'a reactor ended: its calls are closed, and a new one takes its place');
     this.#restart();
   }
 
   #restart(): void {
-    const { lane, clock, onRestart, onDoors } = this.#setup;
+    const { reactor, clock, onRestart, onDescriptors } = this.#setup;
     const waitMs = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** Math.min(this.#quickEnds, 16));
     this.#cancelRestart = clock.after(waitMs, async () => {
       try {
@@ -243,10 +243,10 @@ export class LaneKeeper {
         }
         this.#restarts++;
         onRestart(started);
-        onDoors();
-        lane.log.info({ reactor: lane.index }, 'a reactor runs in the place of one that ended');
+        onDescriptors();
+        reactor.log.info({ reactor: reactor.index }, 'a reactor runs in the place of one that ended');
       } catch (error) {
-        lane.log.error({ reactor: lane.index, err: error }, 'a reactor could not be started');
+        reactor.log.error({ reactor: reactor.index, err: error }, 'a reactor could not be started');
         this.#quickEnds++;
         if (!this.#isClosing) this.#restart();
       }
@@ -255,7 +255,7 @@ export class LaneKeeper {
 }
 
 /** @throws SidetoneError SIDETONE_SERVER_CLOSED where one of them had to be ended by force */
-export function checkNotForced(keepers: readonly LaneKeeper[]): void {
+export function checkNotForced(keepers: readonly ReactorKeeper[]): void {
   const forced = keepers.filter(keeper => keeper.wasForced).map(keeper => keeper.health.reactor);
   if (forced.length === 0) return;
   const problem = `reactor ${forced.join(', ')}: stuck at the deadline of the drain, and ended by force`;

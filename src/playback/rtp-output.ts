@@ -1,43 +1,13 @@
-/** Where what a stream plays goes: it waits here, is sent when it is due, and is heard. */
+/** The output of RTP mode. */
 
 import { CODECS, type Format } from '../formats.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { INFO } from '../native/addon.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
-import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
+import { type Output, queueFull } from './output.js';
 
-/** One a stream. Its stream hears of messages that were sent by `afterSend()`. */
-export interface Outlet {
-  /** Sources are read while less than this waits here, in ms. */
-  readonly readAheadMs: number;
-  /** Where its audio stands (see ledger.ts). */
-  positions(): Positions;
-  /** Audio that has not been heard, in ms: what waits here and what the far end still has. */
-  queuedMs(): number;
-  /**
-   * Takes all of some PCM, which it copies, or none. `liveLatencyMaxMs`: see NativeEngine.play().
-   * @throws SidetoneError SIDETONE_QUEUE_FULL
-   */
-  enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void;
-  /** The playback is complete: what was taken need not wait for more of it. */
-  complete(): void;
-  /** A mark goes behind this position: a message should end there. */
-  cutAt(position: number): void;
-  /** The stream hears of its messages by afterSend(): of every one, or of those that leave less than `belowMs` waiting. */
-  follow(every: boolean, belowMs: number): void;
-  /** Drops what waits here and has the far end drop what it has not played. */
-  clear(): void;
-  /** The far end has read some of what it was sent, or some time has passed. */
-  drained(): void;
-  /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */
-  tellSkipped(told: (from: number, to: number) => void): void;
-  counters(): Record<string, number>;
-  /** The stream has ended: nothing is sent any more. */
-  close(): void;
-}
-
-export interface EngineOutletSetup {
+export interface RtpOutputSetup {
   host: StreamHost;
   link: StreamLink;
   slot: number;
@@ -47,17 +17,17 @@ export interface EngineOutletSetup {
 }
 
 /** RTP mode: the engine queues, encodes and paces. Positions count samples at the outbound encoding's rate. */
-export class EngineOutlet implements Outlet {
+export class RtpOutput implements Output {
   readonly readAheadMs = 2000;
   // Fields of its own rather than the object it is made of: those have a shape a stream, and every access would be a miss.
-  readonly #host: EngineOutletSetup['host'];
+  readonly #host: RtpOutputSetup['host'];
   readonly #slot: number;
-  readonly #link: EngineOutletSetup['link'];
-  readonly #encode: EngineOutletSetup['encode'];
+  readonly #link: RtpOutputSetup['link'];
+  readonly #encode: RtpOutputSetup['encode'];
   readonly #samplesPerMs: number;
   #skipsSeen = 0;
 
-  constructor(setup: EngineOutletSetup) {
+  constructor(setup: RtpOutputSetup) {
     this.#host = setup.host;
     this.#slot = setup.slot;
     this.#link = setup.link;

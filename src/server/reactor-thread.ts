@@ -1,28 +1,28 @@
-/** A lane in a thread of its own, as the main thread sees it. The thread's side is lane-thread.ts. */
+/** A reactor in a thread of its own, as the main thread sees it. The thread's side is reactor-thread-main.ts. */
 import { Worker } from 'node:worker_threads';
 import { SidetoneError } from '../errors.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { ResolvedOptions } from '../options/options.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
-import type { Lane, LaneSetup, LaneVerbs } from './lane.js';
+import type { ReactorCommands, ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
 import type { WebhookHeaders } from './webhook-route.js';
 
-/** What goes to a lane's thread when it is made. */
-export interface LaneThreadData {
+/** What goes to a reactor's thread when it is made. */
+export interface ReactorThreadData {
   index: number;
   options: ResolvedOptions;
   state: SharedArrayBuffer;
 }
 
-type Verb = keyof LaneVerbs;
-type Result<V extends Verb> = Awaited<ReturnType<LaneVerbs[V]>>;
+type Command = keyof ReactorCommands;
+type Result<V extends Command> = Awaited<ReturnType<ReactorCommands[V]>>;
 
-export type ToLane =
-  | { [V in Verb]: { verb: V; id: number; args: Parameters<LaneVerbs[V]> } }[Verb]
-  | { verb: 'webhookReply'; id: number; status: number; body: string };
+export type ToReactor =
+  | { [V in Command]: { command: V; id: number; args: Parameters<ReactorCommands[V]> } }[Command]
+  | { command: 'webhookReply'; id: number; status: number; body: string };
 
-export type FromLane =
-  | { kind: 'ready'; door: UWebSockets.AppDescriptor }
+export type FromReactor =
+  | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'result'; id: number; result: unknown }
   | { kind: 'refused'; id: number; code: string | undefined; message: string }
@@ -31,8 +31,8 @@ export type FromLane =
   | { kind: 'call'; callControlId: string }
   | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
 
-/** How a lane's thread ended. */
-export interface LaneEnd {
+/** How a reactor's thread ended. */
+export interface ReactorEnd {
   code: number;
   /** What Node.js says about it, where it does. */
   error: Error | undefined;
@@ -44,15 +44,16 @@ interface Question {
 }
 
 /**
- * What a lane's thread has for short-lived objects: three times a semi-space, as the first line of cli/main.ts gives the main
- * thread. A call makes next to no garbage, and V8 would spread what there is over 16 MB and more: 2 KB a stream at 5,000 of them.
+ * Memory of a reactor's thread for short-lived objects: three semi-spaces, as the first line of cli/main.ts gives the
+ * main thread. A call makes nearly no garbage, and V8 would spread it over 16 MB and more: 2 KB a stream at 5,000
+ * streams.
  */
 const YOUNG_GENERATION_MB = 6;
 
 /** Every question is rejected when the thread ends before it has answered. */
-export class ThreadLane implements Lane {
+export class ReactorThread implements ReactorHandle {
   /** Resolves when the thread has ended, whatever ended it. */
-  readonly ended: Promise<LaneEnd>;
+  readonly ended: Promise<ReactorEnd>;
   readonly #worker: Worker;
   readonly #questions = new Map<number, Question>();
   #hasEnded = false;
@@ -61,12 +62,12 @@ export class ThreadLane implements Lane {
   #nextId = 0;
 
   /** `onEnding`: a plugin in the thread has called process.exit(). */
-  private constructor(worker: Worker, setup: LaneSetup, onEnding: () => void) {
+  private constructor(worker: Worker, setup: ReactorHandleSetup, onEnding: () => void) {
     this.#worker = worker;
-    worker.on('message', (message: FromLane) => {
+    worker.on('message', (message: FromReactor) => {
       if (message.kind === 'call') setup.onCall(message.callControlId);
       if (message.kind === 'result') this.#question(message.id)?.resolve(message.result);
-      if (message.kind === 'refused') this.#question(message.id)?.reject(laneError(message));
+      if (message.kind === 'refused') this.#question(message.id)?.reject(threadError(message));
       if (message.kind === 'webhook') void this.#judge(setup, message);
       if (message.kind === 'ending') {
         this.#wantedCode = message.code;
@@ -88,27 +89,27 @@ export class ThreadLane implements Lane {
   }
 
   /**
-   * Starts the thread; resolves with the lane and its door: what the listening app needs to deal connections to it.
+   * Starts the thread; resolves with the reactor and its descriptor: what the listening app needs to deal connections to it.
    * @throws SidetoneError as createServer, for a plugin that does not load in the thread
    */
   static async start(
-    setup: LaneSetup,
+    setup: ReactorHandleSetup,
     onEnding: () => void,
-  ): Promise<{ lane: ThreadLane; door: UWebSockets.AppDescriptor }> {
-    const data: LaneThreadData = { index: setup.index, options: setup.options, state: setup.state.memory };
-    const worker = new Worker(new URL('./lane-thread.js', import.meta.url), {
+  ): Promise<{ reactor: ReactorThread; descriptor: UWebSockets.AppDescriptor }> {
+    const data: ReactorThreadData = { index: setup.index, options: setup.options, state: setup.state.memory };
+    const worker = new Worker(new URL('./reactor-thread-main.js', import.meta.url), {
       workerData: data,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    const lane = new ThreadLane(worker, setup, onEnding);
-    const door = await new Promise<UWebSockets.AppDescriptor>((resolve, reject) => {
-      worker.on('message', (message: FromLane) => {
-        if (message.kind === 'ready') resolve(message.door);
-        if (message.kind === 'failed') reject(laneError(message));
+    const reactor = new ReactorThread(worker, setup, onEnding);
+    const descriptor = await new Promise<UWebSockets.AppDescriptor>((resolve, reject) => {
+      worker.on('message', (message: FromReactor) => {
+        if (message.kind === 'ready') resolve(message.descriptor);
+        if (message.kind === 'failed') reject(threadError(message));
       });
-      void lane.ended.then(({ error }) => reject(error ?? lane.#over()));
+      void reactor.ended.then(({ error }) => reject(error ?? reactor.#over()));
     });
-    return { lane, door };
+    return { reactor, descriptor };
   }
 
   snapshot(streamsMax: number): Promise<ReactorSnapshot> {
@@ -119,8 +120,8 @@ export class ThreadLane implements Lane {
     return this.#ask('drain');
   }
 
-  hurry(): void {
-    this.#tell('hurry');
+  closeNow(): void {
+    this.#tell('closeNow');
   }
 
   /** Resolves when the thread has ended. */
@@ -134,15 +135,15 @@ export class ThreadLane implements Lane {
     this.#tell('replace', callControlId);
   }
 
-  expect(...args: Parameters<LaneVerbs['expect']>): void {
+  expect(...args: Parameters<ReactorCommands['expect']>): void {
     this.#tell('expect', ...args);
   }
 
-  tell(...args: Parameters<LaneVerbs['tell']>): void {
+  tell(...args: Parameters<ReactorCommands['tell']>): void {
     this.#tell('tell', ...args);
   }
 
-  reload(...args: Parameters<LaneVerbs['reload']>): Promise<UWebSockets.AppDescriptor> {
+  reload(...args: Parameters<ReactorCommands['reload']>): Promise<UWebSockets.AppDescriptor> {
     return this.#ask('reload', ...args);
   }
 
@@ -151,18 +152,18 @@ export class ThreadLane implements Lane {
     void this.#worker.terminate();
   }
 
-  #ask<V extends Verb>(verb: V, ...args: Parameters<LaneVerbs[V]>): Promise<Result<V>> {
+  #ask<V extends Command>(command: V, ...args: Parameters<ReactorCommands[V]>): Promise<Result<V>> {
     if (this.#hasEnded) return Promise.reject(this.#over());
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
       this.#questions.set(id, { resolve: resolve as (result: unknown) => void, reject });
-      this.#post({ verb, id, args } as ToLane);
+      this.#post({ command, id, args } as ToReactor);
     });
   }
 
-  /** What goes wrong with it, the thread itself logs. */
-  #tell<V extends Verb>(verb: V, ...args: Parameters<LaneVerbs[V]>): void {
-    this.#ask(verb, ...args).catch(() => {});
+  /** The thread itself logs what goes wrong with it. */
+  #tell<V extends Command>(command: V, ...args: Parameters<ReactorCommands[V]>): void {
+    this.#ask(command, ...args).catch(() => {});
   }
 
   #question(id: number): Question | undefined {
@@ -172,15 +173,15 @@ export class ThreadLane implements Lane {
   }
 
   async #judge(
-    setup: LaneSetup,
-    { id, headers, body }: Extract<FromLane, { kind: 'webhook' }>,
+    setup: ReactorHandleSetup,
+    { id, headers, body }: Extract<FromReactor, { kind: 'webhook' }>,
   ): Promise<void> {
     // The thread sends these only where there is a judge.
     const reply = await setup.webhook!(headers, body);
-    this.#post({ verb: 'webhookReply', id, status: reply.status, body: reply.body });
+    this.#post({ command: 'webhookReply', id, status: reply.status, body: reply.body });
   }
 
-  #post(message: ToLane): void {
+  #post(message: ToReactor): void {
     this.#worker.postMessage(message);
   }
 
@@ -192,6 +193,6 @@ export class ThreadLane implements Lane {
   }
 }
 
-function laneError({ code, message }: { code: string | undefined; message: string }): Error {
+function threadError({ code, message }: { code: string | undefined; message: string }): Error {
   return code === undefined ? new Error(message) : new SidetoneError(code as never, message);
 }

@@ -8,15 +8,15 @@
  * that it does not run dry and a clear has little to take back. Nothing is sent while the peer has not read what it
  * was sent before: files wait here instead of being dropped, and so do the marks and the clear behind them.
  */
+import { joinPcm } from '../audio/pcm.js';
 import { mp3DurationMs } from '../codecs/mp3.js';
-import type { OutletCounter } from '../counters.js';
+import type { OutputCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
-import { queueFull } from './feed.js';
 import type { Positions } from './ledger.js';
 import { Playout } from './mp3-playout.js';
-import type { Outlet } from './outlet.js';
+import { type Output, queueFull } from './output.js';
 
 /** A file, as it goes out. */
 export interface Mp3File {
@@ -48,14 +48,14 @@ const ENCODE_RETRY_MS = 100;
 /** Samples of silence that an MP3 encoder and decoder put before the audio: 576 and 529 (measured with LAME and ffmpeg). */
 const LEAD_IN_SAMPLES = 1105;
 
-/** One message to be. */
+/** One message that is being made. */
 interface Piece {
   position: number;
-  /** Of audio, without what the encoder adds. */
+  /** The length of the audio, without what the encoder adds. */
   ms: number;
-  /** Held for it, of the memory for all queued audio. */
+  /** Bytes reserved for it in the memory for queued audio. */
   bytes: number;
-  /** In the file, before the audio. */
+  /** Silence in the file before the audio. */
   leadInMs: number;
   file: Mp3File | undefined;
   // As PCM:
@@ -63,16 +63,16 @@ interface Piece {
   sampleRate: number;
   /** More may be added. */
   open: boolean;
-  /** Not encoded before this. */
+  /** It is not encoded before this time. */
   gatherUntilMs: number;
   encoding: boolean;
   failures: number;
 }
 
-export interface Mp3OutletSetup {
+export interface Mp3OutputSetup {
   host: StreamHost;
   link: StreamLink;
-  /** Of the engine, whose counters of what comes in go on. */
+  /** The engine's number of the stream; the engine goes on counting what comes in. */
   slot: number;
   /** A message was sent. */
   afterSend(): void;
@@ -108,12 +108,12 @@ function toFile(bytes: Uint8Array, durationMs: number): Mp3File {
 }
 
 /** Positions count milliseconds of audio, in steps of 1/1024: sums of these are exact, so that ends meet. */
-export class Mp3Outlet implements Outlet {
-  /** Of a source as much as one file may hold. */
+export class Mp3Output implements Output {
+  /** Sources are read as far ahead as one file may hold. */
   readonly readAheadMs = PIECE_MS_MAX;
-  readonly #setup: Mp3OutletSetup;
+  readonly #setup: Mp3OutputSetup;
   readonly #playout = new Playout();
-  readonly #counters: Record<OutletCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
+  readonly #counters: Record<OutputCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
   #queue: Piece[] = [];
   #accepted = 0;
   #handed = 0; // to the socket, or dropped by a clear
@@ -124,7 +124,7 @@ export class Mp3Outlet implements Outlet {
   #pumping = false;
   #closed = false;
 
-  constructor(setup: Mp3OutletSetup) {
+  constructor(setup: Mp3OutputSetup) {
     this.#setup = setup;
   }
 
@@ -177,7 +177,7 @@ export class Mp3Outlet implements Outlet {
     if (last && position === this.#accepted) last.open = false;
   }
 
-  // It says so of each, and there is one a second at most.
+  // Every message calls afterSend(), and there is at most one a second.
   follow(): void {}
 
   clear(): void {
@@ -188,7 +188,7 @@ export class Mp3Outlet implements Outlet {
     this.#pump();
   }
 
-  /** Files are heard whole. */
+  /** Nothing to tell: files are heard whole. */
   tellSkipped(): void {}
 
   drained(): void {
@@ -285,7 +285,10 @@ export class Mp3Outlet implements Outlet {
     this.#stopTimer = this.#setup.host.clock.after(Math.max(1, Math.ceil(waitMs)), () => this.#pump());
   }
 
-  /** One thing that is due. Returns 0 when it was done, else in how many ms something will be, if that is known. */
+  /**
+   * Does one thing that is due and returns 0. When nothing is due, returns in how many ms something will be, if that is
+   * known.
+   */
   #step(): number | undefined {
     const { link, host } = this.#setup;
     const first = this.#queue[0];
@@ -328,10 +331,12 @@ export class Mp3Outlet implements Outlet {
   #encode(piece: Piece): void {
     piece.open = false;
     piece.encoding = true;
-    this.#setup.host.encodeMp3(joined(piece.parts), piece.sampleRate).then(
-      bytes => this.#encoded(piece, bytes),
-      (error: Error) => this.#notEncoded(piece, error),
-    );
+    this.#setup.host
+      .encodeMp3(piece.parts.length === 1 ? piece.parts[0]! : joinPcm(piece.parts), piece.sampleRate)
+      .then(
+        bytes => this.#encoded(piece, bytes),
+        (error: Error) => this.#notEncoded(piece, error),
+      );
   }
 
   #encoded(piece: Piece, bytes: Uint8Array): void {
@@ -354,7 +359,7 @@ export class Mp3Outlet implements Outlet {
     if (error instanceof SidetoneError && error.code === 'SIDETONE_QUEUE_FULL') {
       piece.gatherUntilMs = this.#now() + ENCODE_RETRY_MS;
     } else if (++piece.failures > 1) {
-      // Its time is passed over.
+      // The piece is left out: positions go on behind it.
       this.#queue.shift();
       this.#setup.host.release(piece.bytes);
       this.#handed = piece.position + piece.ms;
@@ -363,23 +368,12 @@ export class Mp3Outlet implements Outlet {
     this.#pump();
   }
 
-  #count(counter: OutletCounter, by: number): void {
+  #count(counter: OutputCounter, by: number): void {
     this.#counters[counter] += by;
-    this.#setup.host.outletCounters[counter] += by;
+    this.#setup.host.outputCounters[counter] += by;
   }
 }
 
 function inSteps(ms: number): number {
   return Math.round(ms * 1024) / 1024;
-}
-
-function joined(parts: readonly Int16Array[]): Int16Array {
-  if (parts.length === 1) return parts[0]!;
-  const pcm = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    pcm.set(part, at);
-    at += part.length;
-  }
-  return pcm;
 }

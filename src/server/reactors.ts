@@ -1,41 +1,41 @@
-/** All lanes of a server behind one listening socket: one in this thread, or several in threads of their own. */
+/** All reactors of a server behind one listening socket: one in this thread, or several in threads of their own. */
 import { type Clock, systemClock } from '../clock.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import type { Plugin } from '../plugin/plugin.js';
 import type { ReactorHealth, ReactorSnapshot } from '../reactor/snapshot.js';
 import { Acceptor } from './acceptor.js';
-import { type Lane, type LaneSetup, LocalLane } from './lane.js';
-import { checkNotForced, LaneKeeper } from './lane-keeper.js';
+import { LocalReactor, type ReactorHandle, type ReactorHandleSetup } from './local-reactor.js';
+import { checkNotForced, ReactorKeeper } from './reactor-keeper.js';
 import type { SharedState } from './shared-state.js';
 
-export interface LanesSetup {
+export interface ReactorsSetup {
   options: ResolvedOptions;
   plugins: readonly Plugin[];
   state: SharedState;
-  laneSetup(index: number): LaneSetup;
-  /** A lane has started, which must be told what the others know. */
-  onLane(lane: Lane): void;
+  reactorSetup(index: number): ReactorHandleSetup;
+  /** A reactor has started: it must be told what the others know. */
+  onReactor(reactor: ReactorHandle): void;
 }
 
 /** A stuck thread may be ended by force this long after the deadline of the drain, or after close() was called again. */
 const FORCE_MS = 1000;
 
-export class Lanes {
-  readonly #setup: LanesSetup;
+export class Reactors {
+  readonly #setup: ReactorsSetup;
   readonly #clock: Clock = systemClock;
   readonly #acceptor: Acceptor;
-  #local: LocalLane | undefined;
-  #keepers: LaneKeeper[] = [];
-  #isHurried = false;
+  #local: LocalReactor | undefined;
+  #keepers: ReactorKeeper[] = [];
+  #isClosingNow = false;
   #cancelForce = (): void => {};
 
-  constructor(setup: LanesSetup) {
+  constructor(setup: ReactorsSetup) {
     this.#setup = setup;
     this.#acceptor = new Acceptor(setup.options);
   }
 
   /**
-   * Makes the lanes and listens; resolves with the port.
+   * Makes the reactors and listens; resolves with the port.
    * @throws SidetoneError SIDETONE_PORT_IN_USE; with several reactors as createServer, for a plugin that does not load
    */
   async listen(): Promise<number> {
@@ -53,48 +53,48 @@ export class Lanes {
   }
 
   async #start(): Promise<void> {
-    const { options, plugins, laneSetup, onLane } = this.#setup;
+    const { options, plugins, reactorSetup, onReactor } = this.#setup;
     if (options.reactors === 1) {
-      this.#local = new LocalLane(laneSetup(0), plugins);
-      onLane(this.#local);
+      this.#local = new LocalReactor(reactorSetup(0), plugins);
+      onReactor(this.#local);
       await this.#local.warmed;
       return;
     }
     this.#keepers = Array.from(
       { length: options.reactors },
       (_, index) =>
-        new LaneKeeper({
-          lane: laneSetup(index),
+        new ReactorKeeper({
+          reactor: reactorSetup(index),
           clock: this.#clock,
-          onDoors: () => this.#deal(),
-          onRestart: onLane,
+          onDescriptors: () => this.#deal(),
+          onRestart: onReactor,
         }),
     );
-    // Those that start are closed when another does not, so all must have come to their end first.
+    // When one does not start, the others are closed, so all of them must have finished starting first.
     const started = await Promise.allSettled(this.#keepers.map(keeper => keeper.start()));
     for (const outcome of started) {
       if (outcome.status === 'rejected') throw outcome.reason;
-      onLane(outcome.value);
+      onReactor(outcome.value);
     }
   }
 
   #deal(): void {
-    const doors = this.#local
+    const descriptors = this.#local
       ? [this.#local.listener.descriptor()]
-      : this.#keepers.map(keeper => keeper.door);
-    this.#acceptor.deal(doors.filter(door => door !== undefined));
+      : this.#keepers.map(keeper => keeper.descriptor);
+    this.#acceptor.deal(descriptors.filter(descriptor => descriptor !== undefined));
   }
 
-  get(index: number): Lane | undefined {
-    return this.#local ?? this.#keepers[index]?.lane;
+  get(index: number): ReactorHandle | undefined {
+    return this.#local ?? this.#keepers[index]?.reactor;
   }
 
-  /** Those that live. */
-  get all(): Lane[] {
-    return this.#local ? [this.#local] : this.#keepers.flatMap(({ lane }) => lane ?? []);
+  /** The reactors that are running. */
+  get all(): ReactorHandle[] {
+    return this.#local ? [this.#local] : this.#keepers.flatMap(({ reactor }) => reactor ?? []);
   }
 
-  /** With one reactor nobody could ask about it if it were not well. */
+  /** A single reactor runs in this thread: whoever can ask finds it well. */
   get health(): ReactorHealth[] {
     if (this.#local) return [{ reactor: 0, health: 'well', restarts: 0 }];
     return this.#keepers.map(keeper => keeper.health);
@@ -105,30 +105,30 @@ export class Lanes {
     return Promise.all(this.#keepers.map(keeper => keeper.snapshot(streamsMax)));
   }
 
-  /** Resolves when the last stream has ended: in time, whatever the lanes' threads do in JavaScript. */
+  /** Resolves when the last stream has ended: in time, whatever the reactors' threads do in JavaScript. */
   async drain(): Promise<void> {
     this.#forceIn(this.#setup.options.drainTimeoutMs + FORCE_MS);
-    await Promise.all((this.#local ? [this.#local] : this.#keepers).map(lane => lane.drain()));
+    await Promise.all((this.#local ? [this.#local] : this.#keepers).map(reactor => reactor.drain()));
   }
 
-  hurry(): void {
-    for (const lane of this.all) lane.hurry();
+  closeNow(): void {
+    for (const reactor of this.all) reactor.closeNow();
     // Once: a signal that is repeated must not put it off.
-    if (!this.#isHurried) this.#forceIn(FORCE_MS);
-    this.#isHurried = true;
+    if (!this.#isClosingNow) this.#forceIn(FORCE_MS);
+    this.#isClosingNow = true;
   }
 
-  /** @throws SidetoneError SIDETONE_SERVER_CLOSED, when all is closed, where a lane had to be ended by force */
+  /** @throws SidetoneError SIDETONE_SERVER_CLOSED, when all is closed, where a reactor had to be ended by force */
   async close(): Promise<void> {
     this.#acceptor.close();
-    await Promise.all((this.#local ? [this.#local] : this.#keepers).map(lane => lane.close()));
+    await Promise.all((this.#local ? [this.#local] : this.#keepers).map(reactor => reactor.close()));
     this.#cancelForce();
     checkNotForced(this.#keepers);
   }
 
   /**
    * New connections need these.
-   * @throws what a lane says that cannot take them
+   * @throws what a reactor says that cannot take them
    */
   async reload(credentials: Credentials, isNewTls: boolean): Promise<void> {
     this.#acceptor.reload(credentials, isNewTls);

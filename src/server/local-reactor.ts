@@ -1,4 +1,4 @@
-/** A lane is a reactor and what it needs around it. A server has one in its own thread, or several in threads of their own. */
+/** A reactor with its sockets, plugins and drain, and how a server speaks to one: in its own thread or in another. */
 import { systemClock } from '../clock.js';
 import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
@@ -9,7 +9,7 @@ import { tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { expectedCodecs } from '../stream/pooled-codecs.js';
-import { outboundOf, StreamExpectations, type StreamWishes } from '../telnyx/expectations.js';
+import { outboundOf, type RequestedFormat, StreamExpectations } from '../telnyx/expectations.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import { drain } from './drain.js';
 import { Listener } from './listener.js';
@@ -17,36 +17,36 @@ import type { SharedState } from './shared-state.js';
 import type { WebhookJudge } from './webhook-route.js';
 
 /**
- * What a server asks of its lanes. A lane in a thread of its own is asked the same by messages (thread-lane.ts), which are
- * made of these names and their arguments: all of them, and all results, are plain data.
+ * What a server asks of its reactors. A reactor in a thread of its own gets them as messages, made of these names and
+ * their arguments (reactor-thread.ts). Arguments and results are plain data.
  */
-export interface LaneVerbs {
-  /** With up to `streamsMax` streams one by one. */
+export interface ReactorCommands {
+  /** The reactor's figures, with up to `streamsMax` streams one by one. */
   snapshot(streamsMax: number): ReactorSnapshot;
   /** Takes no new streams; resolves when its last one has closed. It goes on refusing connections. */
   drain(): Promise<void>;
-  /** Closes what the drain still waits for. */
-  hurry(): void;
+  /** Closes the calls that the drain still waits for. */
+  closeNow(): void;
   /** Lets go of everything, and tells its last figures; only when no more connections are dealt to it. */
   close(): Promise<ReactorSnapshot>;
-  /** Another lane has a new stream of this call: one here is replaced. */
+  /** Another reactor has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
   /** What was asked of Telnyx for this call's stream; undefined when the call is over. */
-  expect(callControlId: string, wishes: StreamWishes | undefined): void;
-  /** Tells the plugins of this lane. */
+  expect(callControlId: string, requested: RequestedFormat | undefined): void;
+  /** Tells the plugins of this reactor. */
   tell(event: WebhookEvent): void;
   /** New connections need these; returns where they are to be dealt from now on. Running ones go on. */
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor;
 }
 
-/** The same for whoever does not care in which thread the lane runs. */
-export type Lane = {
-  [Verb in keyof LaneVerbs]: (
-    ...args: Parameters<LaneVerbs[Verb]>
-  ) => ReturnType<LaneVerbs[Verb]> | Promise<Awaited<ReturnType<LaneVerbs[Verb]>>>;
+/** The same for callers that need not know in which thread the reactor runs. */
+export type ReactorHandle = {
+  [Command in keyof ReactorCommands]: (
+    ...args: Parameters<ReactorCommands[Command]>
+  ) => ReturnType<ReactorCommands[Command]> | Promise<Awaited<ReturnType<ReactorCommands[Command]>>>;
 };
 
-export interface LaneSetup {
+export interface ReactorHandleSetup {
   index: number;
   options: ResolvedOptions;
   state: SharedState;
@@ -56,25 +56,25 @@ export interface LaneSetup {
   webhook: WebhookJudge | undefined;
 }
 
-/** A lane in the thread that makes it. */
-export class LocalLane implements LaneVerbs {
+/** A reactor in the thread that makes it. */
+export class LocalReactor implements ReactorCommands {
   readonly reactor: Reactor;
   readonly listener: Listener;
   /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
   readonly warmed: Promise<void>;
-  readonly #setup: LaneSetup;
+  readonly #setup: ReactorHandleSetup;
   readonly #plugins: readonly Plugin[];
-  /** The server's, as far as this lane has been told. */
+  /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
   readonly #stopGathering: (() => void) | undefined;
-  #hurry = (): void => {};
+  #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
 
-  constructor(setup: LaneSetup, plugins: readonly Plugin[]) {
+  constructor(setup: ReactorHandleSetup, plugins: readonly Plugin[]) {
     this.#setup = setup;
     this.#plugins = plugins;
     const { options, state, log } = setup;
-    const counts = state.lane(setup.index);
+    const counts = state.reactor(setup.index);
     this.reactor = new Reactor({
       clock: systemClock,
       log,
@@ -104,18 +104,19 @@ export class LocalLane implements LaneVerbs {
 
   async drain(): Promise<void> {
     const draining = drain(this.reactor, systemClock, this.#setup.options.drainTimeoutMs);
-    this.#hurry = draining.hurry;
+    this.#closeNow = draining.closeNow;
     await draining.done;
   }
 
-  hurry(): void {
-    this.#hurry();
+  closeNow(): void {
+    this.#closeNow();
   }
 
   async close(): Promise<ReactorSnapshot> {
     // Connections that were dealt before this was asked arrive in this turn of the loop.
     await new Promise(resolve => setImmediate(resolve));
     this.#stopGathering?.();
+    await this.listener.peersGone();
     this.listener.close();
     this.#last = this.reactor.snapshot(this.#setup.index, 0);
     await this.reactor.close();
@@ -126,8 +127,8 @@ export class LocalLane implements LaneVerbs {
     this.reactor.replace(callControlId);
   }
 
-  expect(callControlId: string, wishes: StreamWishes | undefined): void {
-    if (wishes) this.#expectations.set(callControlId, wishes);
+  expect(callControlId: string, requested: RequestedFormat | undefined): void {
+    if (requested) this.#expectations.set(callControlId, requested);
     else this.#expectations.forget(callControlId);
   }
 

@@ -1,0 +1,24 @@
+// Runs when npm installs the package: sees that an addon loads, and builds one where no prebuilt one does. It never
+// fails the installation, because types, checks and the simulator work without the addon. `node scripts/install.mjs`
+// may be run again. A source tree is left alone: `npm run setup` builds there.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+if (existsSync(`${root}tsconfig.json`)) process.exit(0);
+
+const { loadAddon } = await import('../dist/src/native/locate.js');
+let outcome = loadAddon();
+if (!outcome.addon) {
+  console.log('sidetone: no prebuilt addon fits: building one');
+  // Its warnings are for those who work on it; a compiler that is newer than this package may have others.
+  const args = [`${root}scripts/build-native.mjs`, '--CDSIDETONE_WERROR=OFF'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  outcome = loadAddon();
+  if (!outcome.addon) {
+    if (status !== 0) console.error(`${stdout}${stderr}`.trim().split('\n').slice(-40).join('\n'));
+    console.error(`sidetone: ${outcome.problem}`);
+    console.error('sidetone: until then servers and codecs do not work; types, checks and the simulator do');
+  }
+}

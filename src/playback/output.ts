@@ -1,0 +1,43 @@
+/** The output of a stream: audio that is played waits there, is sent when it is due, and is heard. */
+
+import { SidetoneError } from '../errors.js';
+import type { Positions } from './ledger.js';
+
+/** Each stream has one. It calls its stream's `afterSend()` when messages were sent. */
+export interface Output {
+  /** Sources are read while less than this waits here, in ms. */
+  readonly readAheadMs: number;
+  /** Where its audio stands (see ledger.ts). */
+  positions(): Positions;
+  /** Audio that has not been heard, in ms: what waits here and what the far end still has. */
+  queuedMs(): number;
+  /**
+   * Takes all of some PCM, which it copies, or none. `liveLatencyMaxMs`: see NativeEngine.play().
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
+  enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void;
+  /** The playback is complete: what was taken need not wait for more of it. */
+  complete(): void;
+  /** A mark goes behind this position: a message should end there. */
+  cutAt(position: number): void;
+  /** The stream hears of its messages by afterSend(): of every one, or of those that leave less than `belowMs` waiting. */
+  follow(every: boolean, belowMs: number): void;
+  /** Drops what waits here and has the far end drop what it has not played. */
+  clear(): void;
+  /** The far end has read some of what it was sent, or some time has passed. */
+  drained(): void;
+  /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */
+  tellSkipped(told: (from: number, to: number) => void): void;
+  counters(): Record<string, number>;
+  /** The stream has ended: nothing is sent any more. */
+  close(): void;
+}
+
+/** The error of a play() that does not fit. */
+export function queueFull(ms: number, queuedMs: number, queueMaxMs: number): SidetoneError {
+  return new SidetoneError(
+    'SIDETONE_QUEUE_FULL',
+    `play: ${Math.round(ms)} ms of audio do not fit behind the ${Math.round(queuedMs)} ms that are queued ` +
+      `(queueMaxMs ${queueMaxMs}); await the playback, or play an async iterable, which is read as there is room`,
+  );
+}
