@@ -22,7 +22,7 @@ function layout(folder: string): string[] {
   const to = lines.findIndex((line, at) => at > from && !line.startsWith(' '));
   assert.ok(from > 0 && to > from, folder);
   const text = lines.slice(from + 1, to).join('\n');
-  return [...text.matchAll(/[\w.-]+(?:\/|\.(?:ts|cpp)\b)/g)].map(([name]) => name);
+  return [...text.matchAll(/[\w.-]+(?:\/|\.(?:c?ts|cpp)\b)/g)].map(([name]) => name);
 }
 
 for (const folder of ['src', 'native']) {
