@@ -5,7 +5,7 @@ import { SidetoneError } from '../errors.js';
 import { version } from '../version.js';
 import { EXIT_FAILED, EXIT_USAGE } from './exit.js';
 
-const COMMANDS = ['serve', 'call', 'load', 'start', 'check', 'demo', 'transcode', 'replay', 'doctor'];
+const COMMANDS = ['new', 'serve', 'call', 'load', 'start', 'check', 'demo', 'transcode', 'replay', 'doctor'];
 
 const USAGE_ERRORS = new Set<string>([
   'SIDETONE_BAD_OPTION',

@@ -126,6 +126,10 @@ export const OPTION_TABLE = {
     defaultText: 'echo',
     remedy: 'give a list of names, files or definitions',
   }),
+  watch: option(onOff.default(false), {
+    flag: '--watch',
+    text: 'loads the plugins anew when files of their folders change: new calls get the [new code](docs/plugins.md#watching)',
+  }),
   reactors: option(whole(1, 256).default(1), {
     flag: '--reactors <n>',
     text: 'threads that carry streams; connections are dealt to them in turn',

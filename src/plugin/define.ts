@@ -23,6 +23,7 @@ const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   accept: true,
   onStart: true,
   onWebhook: true,
+  onDraining: true,
 };
 
 /** Every name that `object` answers to, its classes' methods among them, without looking at a value. */
@@ -143,6 +144,9 @@ export function definePlugin(plugin: Plugin): Plugin {
   }
   if (plugin.onWebhook !== undefined && typeof plugin.onWebhook !== 'function') {
     fail('onWebhook', plugin.onWebhook, 'give a function (event) => {}');
+  }
+  if (plugin.onDraining !== undefined && typeof plugin.onDraining !== 'function') {
+    fail('onDraining', plugin.onDraining, 'give a function (deadline) => {}');
   }
   if (plugin.liveLatencyMaxMs !== undefined && !isLiveBound(plugin.liveLatencyMaxMs)) {
     fail('liveLatencyMaxMs', plugin.liveLatencyMaxMs, LIVE_BOUND_REMEDY);

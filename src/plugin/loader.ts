@@ -1,6 +1,6 @@
 /** Finds plugins: definitions, built-in names, files (TypeScript as it is), npm packages. */
 import { existsSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
+import { dirname, isAbsolute, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createJiti } from 'jiti';
 import { SidetoneError } from '../errors.js';
@@ -14,6 +14,19 @@ export function pluginFile(plugin: Plugin): string | undefined {
   return files.get(plugin);
 }
 
+/** Where the code of plugins is written: the folders of their files, but for built-in and installed ones. */
+export function pluginFolders(plugins: readonly Plugin[]): string[] {
+  const folders = plugins.flatMap(plugin => {
+    const file = pluginFile(plugin);
+    const isWritten = file !== undefined && !file.startsWith(OWN_FILES) && !isInstalled(file);
+    return isWritten ? dirname(file) : [];
+  });
+  return [...new Set(folders)];
+}
+
+const OWN_FILES = fileURLToPath(new URL('..', import.meta.url));
+const isInstalled = (file: string): boolean => file.includes(`${sep}node_modules${sep}`);
+
 export const BUILT_IN_PLUGINS = ['echo', 'speak', 'record', 'tone'] as const;
 
 /**
@@ -22,6 +35,32 @@ export const BUILT_IN_PLUGINS = ['echo', 'speak', 'record', 'tone'] as const;
 export function loadPlugins(plugins: readonly unknown[]): Promise<Plugin[]> {
   return Promise.all(
     plugins.map(plugin => (typeof plugin === 'string' ? load(plugin) : definePlugin(plugin as Plugin))),
+  );
+}
+
+/**
+ * Loads plugins that have been loaded before, from what their files say now. What their folders hold is read again, installed
+ * packages are not. `plugins` are those of before: they go on working.
+ * @throws SidetoneError as loadPlugins
+ */
+export function loadPluginsAnew(names: readonly unknown[], plugins: readonly Plugin[]): Promise<Plugin[]> {
+  const folders = pluginFolders(plugins);
+  const { cache } = createJiti(import.meta.url);
+  for (const file of Object.keys(cache)) {
+    const isTheirs = folders.some(folder => file.startsWith(folder + sep));
+    if (isTheirs && !isInstalled(file) && !file.startsWith(OWN_FILES)) delete cache[file];
+  }
+  return loadPlugins(names);
+}
+
+/** @throws SidetoneError SIDETONE_BAD_OPTION */
+export function checkNames(plugins: readonly Plugin[]): void {
+  const names = plugins.map(plugin => plugin.name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    `plugins: ${twice}: given twice; give each plugin its own name`,
   );
 }
 

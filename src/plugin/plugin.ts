@@ -99,4 +99,13 @@ export interface Plugin {
    * or rejection is logged and counted, and harms nothing else. Telnyx has had its reply by then.
    */
   onWebhook?(event: WebhookEvent): unknown;
+  /**
+   * The server has begun to drain: it takes no new streams, and closes those that still run at `deadline`. Called once in
+   * every thread that carries streams. May be async; a throw or rejection is logged and counted, and harms nothing else.
+   *
+   * ```ts
+   * onDraining: () => { for (const call of calls) call.sayGoodbye(); }
+   * ```
+   */
+  onDraining?(deadline: Date): unknown;
 }

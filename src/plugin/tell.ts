@@ -3,7 +3,7 @@ import type { Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import type { Plugin } from './plugin.js';
 
-/** Tells each plugin; none of them can harm the others. `count` counts one that failed. */
+/** Tells each plugin of a webhook event; `count` counts one that failed. */
 export function tellPlugins(
   plugins: readonly Plugin[],
   event: WebhookEvent,
@@ -14,9 +14,32 @@ export function tellPlugins(
     count();
     log.error({ ...eventFields(event), plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
   };
+  tellEach(plugins, plugin => plugin.onWebhook?.(event), failed);
+}
+
+/** Tells each plugin that its calls may run until `deadline`; `count` counts one that failed. */
+export function tellDraining(
+  plugins: readonly Plugin[],
+  deadline: Date,
+  log: Logger,
+  count: () => void,
+): void {
+  const failed = (plugin: Plugin, error: unknown): void => {
+    count();
+    log.error({ plugin: plugin.name, err: error }, "a plugin's onDraining failed");
+  };
+  tellEach(plugins, plugin => plugin.onDraining?.(deadline), failed);
+}
+
+/** None of them can harm the others. */
+function tellEach(
+  plugins: readonly Plugin[],
+  tell: (plugin: Plugin) => unknown,
+  failed: (plugin: Plugin, error: unknown) => void,
+): void {
   for (const plugin of plugins) {
     try {
-      const result = plugin.onWebhook?.(event);
+      const result = tell(plugin);
       if (result instanceof Promise) result.catch((error: unknown) => failed(plugin, error));
     } catch (error) {
       failed(plugin, error);

@@ -4,8 +4,9 @@ import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
+import { loadPluginsAnew } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
-import { tellPlugins } from '../plugin/tell.js';
+import { tellDraining, tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { expectedCodecs } from '../stream/pooled-codecs.js';
@@ -37,6 +38,8 @@ export interface ReactorCommands {
   tell(event: WebhookEvent): void;
   /** New connections need these; returns where they are to be dealt from now on. Running ones go on. */
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor;
+  /** Loads the plugins from what their files say now, for new connections. Running ones keep what they have. */
+  reloadPlugins(): Promise<void>;
 }
 
 /** The same for callers that need not know in which thread the reactor runs. */
@@ -63,14 +66,15 @@ export class LocalReactor implements ReactorCommands {
   /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
   readonly warmed: Promise<void>;
   readonly #setup: ReactorHandleSetup;
-  readonly #plugins: readonly Plugin[];
+  readonly #plugins: Plugin[];
   /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
   readonly #stopGathering: (() => void) | undefined;
   #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
 
-  constructor(setup: ReactorHandleSetup, plugins: readonly Plugin[]) {
+  /** `plugins`: all that hold this list see when other ones take their place in it. */
+  constructor(setup: ReactorHandleSetup, plugins: Plugin[]) {
     this.#setup = setup;
     this.#plugins = plugins;
     const { options, state, log } = setup;
@@ -103,7 +107,10 @@ export class LocalReactor implements ReactorCommands {
   }
 
   async drain(): Promise<void> {
-    const draining = drain(this.reactor, systemClock, this.#setup.options.drainTimeoutMs);
+    const { options, log } = this.#setup;
+    const deadline = new Date(Date.now() + options.drainTimeoutMs);
+    tellDraining(this.#plugins, deadline, log, () => this.reactor.count('handlerFailures'));
+    const draining = drain(this.reactor, systemClock, options.drainTimeoutMs);
     this.#closeNow = draining.closeNow;
     await draining.done;
   }
@@ -139,5 +146,10 @@ export class LocalReactor implements ReactorCommands {
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor {
     this.listener.reload(credentials, isNewTls);
     return this.listener.descriptor();
+  }
+
+  async reloadPlugins(): Promise<void> {
+    const plugins = await loadPluginsAnew(this.#setup.options.plugins, this.#plugins);
+    this.#plugins.splice(0, this.#plugins.length, ...plugins);
   }
 }

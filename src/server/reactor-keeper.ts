@@ -168,6 +168,13 @@ export class ReactorKeeper {
     else taken.catch(() => {});
   }
 
+  /** A thread that is stuck is not waited for. */
+  async reloadPlugins(): Promise<void> {
+    const loaded = this.#reactor?.reloadPlugins();
+    if (this.#health === 'well') await loaded;
+    else loaded?.catch(() => {});
+  }
+
   #stuck(isStuck: boolean): void {
     const { reactor, onDescriptors } = this.#setup;
     this.#health = isStuck ? 'stuck' : 'well';

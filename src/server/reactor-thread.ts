@@ -147,6 +147,10 @@ export class ReactorThread implements ReactorHandle {
     return this.#ask('reload', ...args);
   }
 
+  reloadPlugins(): Promise<void> {
+    return this.#ask('reloadPlugins');
+  }
+
   /** Ends the thread whatever its JavaScript does. What it does outside of JavaScript is waited for. */
   terminate(): void {
     void this.#worker.terminate();

@@ -10,7 +10,7 @@ import type { SharedState } from './shared-state.js';
 
 export interface ReactorsSetup {
   options: ResolvedOptions;
-  plugins: readonly Plugin[];
+  plugins: Plugin[];
   state: SharedState;
   reactorSetup(index: number): ReactorHandleSetup;
   /** A reactor has started: it must be told what the others know. */
@@ -138,6 +138,14 @@ export class Reactors {
       return;
     }
     await Promise.all(this.#keepers.map(keeper => keeper.reload(credentials, isNewTls)));
+  }
+
+  /**
+   * Of every thread but this one; one that is stuck does it when it turns again, and one that starts has the new ones.
+   * @throws what a reactor says that cannot load them
+   */
+  async reloadPlugins(): Promise<void> {
+    await Promise.all(this.#keepers.map(keeper => keeper.reloadPlugins()));
   }
 
   #forceIn(ms: number): void {

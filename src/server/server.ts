@@ -11,12 +11,13 @@ import {
   resolveOptions,
   type ServerOptions,
 } from '../options/options.js';
-import { loadPlugins } from '../plugin/loader.js';
+import { checkNames, loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
 import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
+import { PluginWatch } from './plugin-watch.js';
 import { watchMainThread } from './process-guard.js';
 import { Reactors } from './reactors.js';
 import { SharedState } from './shared-state.js';
@@ -34,7 +35,8 @@ export class Server extends EventEmitter {
       for (const reactor of this.#reactors?.all ?? []) reactor.expect(callControlId, requested);
     },
   });
-  readonly #plugins: readonly Plugin[];
+  /** One list for all of this thread, so that a reload is seen everywhere. */
+  readonly #plugins: Plugin[];
   readonly #streamsMax: number;
   readonly #state: SharedState;
   readonly #webhooks: Webhooks | undefined;
@@ -49,9 +51,10 @@ export class Server extends EventEmitter {
   #listening = false;
   #opening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  #watch: PluginWatch | undefined;
 
   /** @internal Use createServer. */
-  constructor(options: ResolvedOptions, log: Logger, plugins: readonly Plugin[]) {
+  constructor(options: ResolvedOptions, log: Logger, plugins: Plugin[]) {
     super();
     this.options = options;
     this.log = log;
@@ -140,6 +143,7 @@ export class Server extends EventEmitter {
       this.#listening = false;
       throw error;
     }
+    if (this.options.watch) this.#watchPlugins();
     if (this.#streamsMax < this.options.streamsMax) {
       const problem = 'the file descriptors allow fewer streams than streamsMax: raise `ulimit -n`';
       this.log.warn({ streams: this.#streamsMax, streamsMax: this.options.streamsMax }, problem);
@@ -180,6 +184,7 @@ export class Server extends EventEmitter {
   }
 
   async #drain(): Promise<void> {
+    this.#watch?.close();
     this.#state.drain();
     // listen() tells what went wrong there.
     await this.#opening.catch(() => {});
@@ -202,6 +207,37 @@ export class Server extends EventEmitter {
     // Reloads run one after the other, so the last call decides.
     this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload(credentials));
     return this.#reloading;
+  }
+
+  /**
+   * Loads the plugins that were given by file from what their folders hold now: `.ts`, `.js` and `.json` files, not installed
+   * packages. New calls get the new code; running ones keep the old, with its handlers and its module's variables.
+   * @throws SidetoneError SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID and SIDETONE_BAD_OPTION (two of one name): the
+   *   server keeps what it has
+   */
+  async reloadPlugins(): Promise<void> {
+    const plugins = await loadPluginsAnew(this.options.plugins, this.#plugins);
+    checkNames(plugins);
+    // Where threads disagree about a file, each has logged why.
+    await this.#reactors?.reloadPlugins();
+    this.#plugins.splice(0, this.#plugins.length, ...plugins);
+  }
+
+  #watchPlugins(): void {
+    this.#watch = new PluginWatch({
+      folders: pluginFolders(this.#plugins),
+      clock: systemClock,
+      onChange: async () => {
+        try {
+          await this.reloadPlugins();
+          this.log.info({ plugins: this.#plugins.map(({ name }) => name) }, 'plugins loaded anew');
+        } catch (error) {
+          const problem = 'plugins could not be loaded anew: new calls get the code of before';
+          this.log.error({ err: error }, problem);
+        }
+      },
+      onError: error => this.log.warn({ err: error }, "a plugin's folder cannot be watched any more"),
+    });
   }
 
   async #reload({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
@@ -301,13 +337,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
     );
   }
   const plugins = await loadPlugins(resolved.plugins);
-  const names = plugins.map(plugin => plugin.name);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) {
-    throw new SidetoneError(
-      'SIDETONE_BAD_OPTION',
-      `plugins: ${twice}: given twice; give each plugin its own name`,
-    );
-  }
+  checkNames(plugins);
   return new Server(resolved, createLog(resolved.logLevel), plugins);
 }

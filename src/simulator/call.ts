@@ -5,6 +5,7 @@ import { FrameJudge, type Verdict } from './judge.js';
 import { Impairments } from './network.js';
 import {
   type CallOptions,
+  check,
   checkDigit,
   type ResolvedCallOptions,
   resolveCallOptions,
@@ -76,6 +77,8 @@ export class SimulatedCall {
   #errors: SentError[] = [];
   #errorsSent = 0;
   #echoFramesSent = 0;
+  /** What say() brought and is not said yet. */
+  readonly #said: Uint8Array[] = [];
 
   /** Throws SIDETONE_BAD_OPTION where the options make no sense. */
   constructor(init: SimulatedCallInit) {
@@ -158,6 +161,17 @@ export class SimulatedCall {
 
   // ── What the caller does ──
 
+  /** Says these payloads, one every `ptimeMs`, behind all that the caller still has to say. Wants `idle`. */
+  say(payloads: readonly Uint8Array[]): void {
+    check(
+      'idle',
+      this.options.idle,
+      this.options.idle !== undefined,
+      'a payload of silence, or use `inbound`',
+    );
+    for (const payload of payloads) this.#said.push(payload);
+  }
+
   /** Dials a digit: 0 to 9, *, #, A to D. Ignored where the call is not answered or over. */
   dtmf(digit: string): void {
     checkDigit(digit);
@@ -229,7 +243,7 @@ export class SimulatedCall {
     // A frame that would begin where the call ends does not belong to it, whichever timer fires first.
     const frames = Math.min(spoken, Math.ceil(durationMs / ptimeMs));
     while (this.#state === 'streaming' && this.#tick < frames && this.#tick * ptimeMs <= this.#nowMs + 1e-6) {
-      this.#sendFrame('inbound', inbound[this.#tick]);
+      this.#sendFrame('inbound', inbound[this.#tick] ?? this.#said.shift());
       if (outbound) this.#sendFrame('outbound', outbound[this.#tick]);
       this.#tick++;
     }

@@ -11,6 +11,8 @@ export interface HeardSegment {
   payload: Uint8Array;
   /** Set where a `clear` or the end of the call cut it short: how much of it was heard. */
   clearedAfterMs?: number;
+  /** Set where it was heard in full, and a `clear` or the end of the call dropped what was to follow without a gap. */
+  clearedBehind?: true;
 }
 
 /** Silence between two segments of one utterance: the application's next audio came too late. */
@@ -131,6 +133,7 @@ export class PlaybackQueue {
       this.#discardedMs += last.durationMs;
       this.#segments.pop();
       last = this.#segments.at(-1);
+      if (last && Math.abs(last.atMs + last.durationMs - nowMs) <= EPSILON_MS) last.clearedBehind = true;
     }
     this.#endMs = Math.min(this.#endMs, nowMs);
     this.#begins = true;

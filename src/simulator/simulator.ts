@@ -36,6 +36,11 @@ export interface Call {
   readonly callControlId: string;
   /** Audio of the application that has not been played yet, in ms. */
   readonly queuedMs: number;
+  /**
+   * Says these payloads, one every `ptimeMs`, behind all that the caller still has to say; see `Simulator.speech`.
+   * @throws SidetoneError SIDETONE_BAD_OPTION where the call has no `idle` payload to fill the time before with
+   */
+  say(payloads: readonly Uint8Array[]): void;
   /** Dials a digit now: 0 to 9, *, #, A to D. */
   dtmf(digit: string): void;
   /** Ends the call now, as its option `ending` says. */
@@ -148,6 +153,7 @@ function handle(call: SimulatedCall, result: Promise<CallResult>): Call {
     get queuedMs() {
       return call.queuedMs;
     },
+    say: payloads => call.say(payloads),
     dtmf: digit => call.dtmf(digit),
     hangup: () => call.hangup(),
     soFar: () => call.result(),

@@ -1,0 +1,10 @@
+/** `sidetone/testing`: what the tests of a plugin import. */
+export {
+  type CallMark,
+  type HeardAudio,
+  type HeardPart,
+  type TestCall,
+  type TestCallOptions,
+  type TestSound,
+  testCall,
+} from './test-call.js';
