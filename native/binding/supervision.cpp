@@ -248,10 +248,10 @@ Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
   const auto line = [&](const char* name) { return lines.Get(name).ToString().Utf8Value(); };
   noteSignals(SIGTERM);
   noteSignals(SIGINT);
-  auto* watch =
-      new Watch({Word(words, at.Get("beat")), Word(words, at.Get("draining")), Word(words, at.Get("closingNow")),
-                 times.Get("stuckMs").ToNumber().Int32Value(), times.Get("drainMs").ToNumber().DoubleValue(),
-                 line("stuck"), line("turns"), line("deadline")});
+  auto* watch = new Watch({Word(words, at.Get("beat")), Word(words, at.Get("draining")),
+                           Word(words, at.Get("closingNow")), times.Get("stuckMs").ToNumber().Int32Value(),
+                           times.Get("drainMs").ToNumber().DoubleValue(), line("stuck"), line("turns"),
+                           line("deadline")});
   napi_add_env_cleanup_hook(env, endWatch, watch);
   return env.Undefined();
 }
