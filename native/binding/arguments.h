@@ -9,8 +9,9 @@
 namespace sidetone::binding {
 
 /**
- * The arguments of one call on the media path. Such calls come from native.ts alone, which has checked them,
- * and thousands of times a second; what is wrong all the same reads as null or 0 and never as foreign memory.
+ * The arguments of one call on the media path. Such calls come from src/native alone, which has checked them,
+ * thousands of times a second. An argument that is wrong all the same reads as null or 0, never as foreign
+ * memory.
  */
 template <size_t N>
 class FastArguments {

@@ -33,8 +33,8 @@ constexpr int kUvPrepare = 9;  // UV_PREPARE
 /**
  * Makes an event loop look at its sockets once in `waitMs` rather than once a message. A message that finds
  * the loop asleep costs a wake-up, and thousands of them a second cost more than what is done with the
- * messages. Before the loop polls, it sleeps for what is left of `waitMs` since it last did; a timer that
- * falls due earlier cuts the sleep short, and work that is pending already prevents it.
+ * messages. Before the loop polls, it sleeps for what is left of `waitMs` since it last did. A timer that
+ * falls due earlier cuts the sleep short, and pending work prevents it.
  */
 class Gatherer {
  public:

@@ -162,7 +162,7 @@ Napi::Object resultToJs(Napi::Env env, const LoadResult& result) {
 
 /**
  * One run: its thread, what it reports, and the way back into JavaScript. Owned by the object that runLoad()
- * returned and by the threadsafe function, so it outlives both the thread and the caller's interest; at the
+ * returned and by the threadsafe function, so it outlives both the thread and the caller's interest. At the
  * environment's end the thread is stopped and joined.
  */
 struct Run {

@@ -30,8 +30,8 @@ class AmrWbDecoder {
   void decode(const AmrWbFrame& frame, int16_t* pcm);
 
   /**
-   * What stands in for a frame that did not come: for the first kRepeatsMax of a gap in speech the last good
-   * frame again, each softer by kRepeatGain; then, and in comfort noise, what the library makes of lost
+   * Audio in place of a frame that did not come. For the first kRepeatsMax of a gap in speech it is the last
+   * good frame, each softer by kRepeatGain. Then, and in comfort noise, it is what the library makes of lost
    * speech (TS 26.191). The library alone would also mute the good frame after a single loss, by 14 dB.
    */
   void conceal(int16_t* pcm);

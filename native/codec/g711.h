@@ -7,9 +7,9 @@ namespace sidetone {
 
 /**
  * G.711 (ITU-T G.711, 1988; arithmetic as in the G.191 software tools): one byte of payload a sample of
- * 16-bit PCM, no state, no errors: every code and every sample value has a result. Negative samples are taken
- * in ones' complement, as the reference does, so that −1 … −4 share the code of 0 … 3 but for the sign. `pcm`
- * and `payload` hold `samples` elements each and must not overlap.
+ * 16-bit PCM. It has no state and no errors: every code and every sample value has a result. Negative samples
+ * are taken in ones' complement, as the reference does, so that −1 … −4 share the code of 0 … 3 but for the
+ * sign. `pcm` and `payload` hold `samples` elements each and must not overlap.
  */
 void ulawDecode(const uint8_t* payload, size_t samples, int16_t* pcm);
 void ulawEncode(const int16_t* pcm, size_t samples, uint8_t* payload);

@@ -7,9 +7,9 @@ namespace sidetone {
 /**
  * ITU-T G.722 at 64 kbit/s: 16 kHz audio, one byte for two samples (on an RTP clock of 8 kHz). Bit-exact.
  *
- * A quadrature mirror filter splits the signal at 4 kHz; each half is coded as ADPCM with a backward-adaptive
- * predictor of two poles and six zeros, the lower in 6 bits a sample and the higher in 2. A byte holds the
- * higher band's code in its two upper bits.
+ * A quadrature mirror filter splits the signal at 4 kHz. Each half is coded as ADPCM with a backward-adaptive
+ * predictor of two poles and six zeros. The lower half takes 6 bits a sample, the higher one 2. A byte holds
+ * the higher band's code in its two upper bits.
  */
 
 /** One sub-band's coder, the same in encoder and decoder (clause 3.6 and 4): 16-bit words as the

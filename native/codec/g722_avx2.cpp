@@ -4,9 +4,9 @@
 #include "codec/g722_sse2_ops.h"
 
 // Sixteen streams in the sixteen 16-bit lanes of a vector. The recommendation defines its arithmetic on
-// 16-bit words with saturation, so a lane holds every quantity whole; where it asks for the upper bits of a
-// product, the operands are scaled so that those are what a multiplication keeps. Tables are looked up by
-// byte shuffles.
+// 16-bit words with saturation, so a lane holds every quantity whole. Where it asks for the upper bits of a
+// product, the operands are scaled so that a multiplication keeps just those. Tables are looked up by byte
+// shuffles.
 
 namespace sidetone::g722 {
 namespace {

@@ -9,11 +9,11 @@ namespace sidetone {
 /**
  * Finds the byte order of an L16 stream by listening, without holding any audio back.
  *
- * Read in the wrong order, the fast low byte becomes the loud high one: sound turns into noise near full
- * scale, or, where it was so soft that only the low byte moved, into itself 48 dB louder. Either way what a
- * short linear predictor (Burg's method, order 4) cannot foretell grows by several bits a sample. The order
- * that leaves the smaller residual is the likelier one, at any level and pitch. A low byte that never moves
- * (8-bit sound in 16 bits) counts for nothing.
+ * Read in the wrong order, the fast low byte becomes the loud high one, and sound turns into noise near full
+ * scale. Sound so soft that only the low byte moved turns into itself, 48 dB louder. Either way what a short
+ * linear predictor (Burg's method, order 4) cannot foretell grows by several bits a sample. The order that
+ * leaves the smaller residual is the likelier one, at any level and pitch. A low byte that never moves (8-bit
+ * sound in 16 bits) counts for nothing.
  *
  * Constant audio tells nothing, nor does anything whose two readings differ by less than a bit a sample:
  * noise at full scale. Until something tells, the order is little-endian, which is what Telnyx sends.

@@ -128,8 +128,8 @@ class Engine {
   double play(int stream, const int16_t* pcm, size_t samples, int fromHz, double nowMs, bool sendNow,
               double liveLatencyMaxMs = kNotLive);
   /**
-   * As play(), sending what is due, of the frame in the frame buffer, as delivered last or changed since:
-   * what the handler hears is played back while it is being heard.
+   * Plays the frame in the frame buffer, as it was delivered last or changed since, and sends what is due. So
+   * a handler's frame is played back while it is being heard.
    * @returns false when the queue is full
    */
   bool playHeard(int stream, double nowMs);

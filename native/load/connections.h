@@ -23,9 +23,8 @@ class Receiver {
 
 /**
  * The sockets of a run: non-blocking connects, HTTP upgrades, WebSocket frames both ways, closing.
- * Level-triggered epoll, polled by the owner; arrival times are the kernel's own (SO_TIMESTAMPNS), so that
- * polling every quarter of a millisecond instead of waking for each message takes nothing from their
- * precision.
+ * Level-triggered epoll, polled by the owner. Arrival times are the kernel's own (SO_TIMESTAMPNS), so polling
+ * every quarter of a millisecond, instead of waking for each message, costs no precision.
  */
 class Connections {
  public:

@@ -12,12 +12,12 @@ constexpr size_t kClientHeaderBytesMax = 14;
 
 /**
  * Makes the `count` bytes at `payload` a whole client frame (FIN set): masks them in place with `maskKey` and
- * writes the header into the bytes just before `payload`, of which there are at least kClientHeaderBytesMax.
- * Returns the bytes of the header: the frame is `payload - returned`, `returned + count` long.
+ * writes the header just before `payload`. At least kClientHeaderBytesMax bytes must be free there. Returns
+ * the bytes of the header: the frame is `payload - returned`, `returned + count` long.
  *
- * A mask key of zero is legal on the wire and would make masking free, but some servers skip their own
- * unmasking when they see it, so that they would be measured doing less than a real call makes them do.
- * Masking 300 bytes costs about 10 ns with AVX2: the generator masks for real.
+ * A mask key of zero is legal and would make masking free. But some servers skip their unmasking when they
+ * see it, and would be measured doing less than in a real call. Masking 300 bytes costs about 10 ns with
+ * AVX2: the generator masks for real.
  */
 size_t makeClientFrame(uint8_t* payload, size_t count, Opcode opcode, uint32_t maskKey);
 

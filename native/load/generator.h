@@ -22,10 +22,10 @@ struct Progress {
 };
 
 /**
- * Makes one run and returns when it is over: connects the streams at the given pace, sends a frame of media
- * on each every ptime (absolute schedule, phases spread evenly), warms up, measures, drains, says `stop`,
- * closes. Blocks the calling thread, which should be one of its own; uses that thread only. Bounded: connects
- * + connectTimeoutMs + warmupMs + measureMs + 3 s at most. Linux only.
+ * Makes one run and returns when it is over. It connects the streams at the given pace and sends a frame of
+ * media on each every ptime (absolute schedule, phases spread evenly). It warms up, measures, drains, says
+ * `stop` and closes. Blocks the calling thread, which should be one of its own; uses that thread only.
+ * Bounded: connects + connectTimeoutMs + warmupMs + measureMs + 3 s at most. Linux only.
  */
 LoadResult runLoad(const LoadOptions& options, Progress& progress);
 

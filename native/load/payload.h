@@ -28,9 +28,9 @@ int64_t audioTicks(Codec codec, uint32_t sampleRate, size_t bytes);
 size_t base64Bytes(std::string_view text);
 
 /**
- * A stamp in front of each frame makes every frame of a run unique: 14 bits of the stream's number and 28 of
- * the frame's, seven to a byte with the top bit set. So no byte is 0x7F, which µ-law decoders turn into the
- * 0xFF of the same value.
+ * A stamp in front of each frame makes every frame of a run unique. It has 14 bits of the stream's number and
+ * 28 of the frame's, seven to a byte with the top bit set. So no byte is 0x7F, which µ-law decoders turn into
+ * the 0xFF of the same value.
  */
 constexpr size_t kStampBytes = 6;
 constexpr size_t kStampChars = 8;

@@ -26,9 +26,9 @@ class Playback {
     /** How long the queue had been dry inside an utterance when the audio came; 0: it was not dry. */
     int64_t gapUs;
     /**
-     * How late the audio came against its own schedule: a sender that paces sends each chunk when the chunks
-     * before it have lasted their time, so arrival minus media time is a constant, and its smallest value so
-     * far in the utterance is the schedule.
+     * How late the audio came against its own schedule. A sender that paces sends each chunk when the chunks
+     * before it have lasted their time, so arrival minus media time is a constant. Its smallest value so far
+     * in the utterance is the schedule.
      */
     int64_t deadlineErrorUs;
   };

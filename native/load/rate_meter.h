@@ -8,8 +8,8 @@ namespace sidetone::load {
 
 /**
  * Audio received over time passed, of one stream within the measurement: 1 is real time. It takes the most
- * punctual message of the window's first quarter and of its last: the audio between them over the time
- * between them is the rate, and a stall at either end of the window does not show in it. Time is passed in.
+ * punctual message of the window's first quarter and of its last. The rate is the audio between them over the
+ * time between them. A stall at either end of the window does not show in it. Time is passed in.
  */
 class RateMeter {
  public:

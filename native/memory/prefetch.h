@@ -5,8 +5,8 @@ namespace sidetone {
 
 /**
  * Asks for `bytes` of memory that are about to be read and written. A stream is touched once in 20 ms, with
- * thousands of others in between, so all of it comes from far away: asked for at once, its cache lines arrive
- * together, while asked for as they are reached, each is waited for.
+ * thousands of others in between, so all of it comes from main memory. Its cache lines arrive together when
+ * they are asked for at once. Asked for as they are reached, each is waited for.
  */
 inline void prefetch(const void* memory, size_t bytes) {
   constexpr size_t kCacheLine = 64;

@@ -11,11 +11,11 @@ namespace sidetone {
  * Packet loss concealment by pitch repetition, after ITU-T G.711 Appendix I, for one inbound track, mono
  * int16.
  *
- * A gap is filled with the last pitch period, repeated; after 10 ms with the last two, after 20 ms with the
- * last three, so that it does not buzz; from 10 ms on it fades by a fifth every 10 ms and is silent after 60
- * ms. The pitch is where the last 20 ms correlate best with what lay 5 to 15 ms before (66 to 200 Hz). At
- * other rates than 8 kHz every length scales, and the coarse pitch search runs on the signal averaged down to
- * 4 kHz or so.
+ * A gap is filled with the last pitch period, repeated. After 10 ms the last two are repeated, after 20 ms
+ * the last three, so that it does not buzz. From 10 ms on it fades by a fifth every 10 ms, and it is silent
+ * after 60 ms. The pitch is where the last 20 ms correlate best with what lay 5 to 15 ms before (66 to 200
+ * Hz). At other rates than 8 kHz every length scales, and the coarse pitch search runs on the signal averaged
+ * down to 4 kHz or so.
  *
  * Frames may have any length and lengths may change; the output does not depend on where calls cut it.
  */
@@ -29,9 +29,9 @@ class Concealer {
   };
 
   /**
-   * Rate 8000 to 48000. All buffers are taken here, but with a `pool`, and where one block of it is enough (8
-   * kHz), what only a gap needs is taken when one begins and given back when it has been mended: most streams
-   * never have one. Where no block is left, a gap is silence.
+   * Rate 8000 to 48000. All buffers are taken here, with one exception. With a `pool`, and where one block of
+   * it is enough (8 kHz), what only a gap needs is taken when a gap begins and given back when it has been
+   * mended. Most streams never have one. Where no block is left, a gap is silence.
    */
   explicit Concealer(int sampleRateHz, Timing timing = Timing::Live, BlockPool* pool = nullptr);
   ~Concealer();
@@ -40,8 +40,8 @@ class Concealer {
 
   /**
    * A frame that arrived, in place. Right after a gap its beginning is cross-faded with the continued
-   * synthetic signal (a quarter of a pitch period, 4 ms more for each 10 ms lost beyond the first, 10 ms at
-   * most). With Timing::Live and no gap before it the frame is only read.
+   * synthetic signal. The fade lasts a quarter of a pitch period, 4 ms more for each 10 ms lost beyond the
+   * first, 10 ms at most. With Timing::Live and no gap before it the frame is only read.
    */
   void receive(int16_t* frame, size_t samples);
 

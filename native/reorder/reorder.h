@@ -30,15 +30,15 @@ struct ReorderCounters {
  * Puts one track's frames in order without delaying what is in order. A frame whose turn it is passes
  * straight through; only a gap makes later frames wait, for at most `waitMs` from when the gap was noticed.
  *
- * Time is passed in. Held frames live in blocks of the reactor's pool; at most kHeldMax are held, which at 20
- * ms a frame is 2.5 s, far above any sensible `waitMs`: only a burst can reach it, and then the gap is given
+ * Time is passed in. Held frames live in blocks of the reactor's pool. At most kHeldMax are held, which at 20
+ * ms a frame is 2.5 s, far above any sensible `waitMs`. Only a burst can reach it, and then the gap is given
  * up.
  *
- * Chunk numbers are learned: their origin is the first chunk seen (once nothing sent before it can still be
- * on its way), their stride is what consecutive frames show, and where one counter serves both tracks the
- * other track's numbers are not taken for losses. Numbers that restart, jump back, or jump on by more than
- * kGapMax are followed: at once where the sequence numbers vouch for them, else after kRunLength frames.
- * Nothing of such a jump counts as lost.
+ * Chunk numbers are learned. Their origin is the first chunk seen, once nothing sent before it can still be
+ * on its way. Their stride is what consecutive frames show. Where one counter serves both tracks, the other
+ * track's numbers are not taken for losses. Numbers that restart, jump back, or jump on by more than kGapMax
+ * are followed: at once where the sequence numbers vouch for them, else after kRunLength frames. Nothing of
+ * such a jump counts as lost.
  */
 class Reorder {
  public:

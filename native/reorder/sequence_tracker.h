@@ -6,9 +6,9 @@
 namespace sidetone {
 
 /**
- * What the sequence numbers of one connection tell: Telnyx numbers every frame it sends (start, media of all
- * tracks, dtmf, mark, stop) in one series, so they show whether anything sent earlier is still on its way.
- * A number that is farther away than a call can lose tells nothing, unless the next one follows it.
+ * Follows the sequence numbers of one connection. Telnyx numbers every frame it sends (start, media of all
+ * tracks, dtmf, mark, stop) in one series. So the numbers show whether anything sent earlier is still on its
+ * way. A number that is farther away than a call can lose tells nothing, unless the next one follows it.
  */
 class SequenceTracker {
  public:

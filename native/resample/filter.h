@@ -9,7 +9,7 @@ namespace sidetone {
  * Immutable polyphase coefficients for one pair of rates, shared by all streams and threads.
  *
  * The prototype is a Kaiser-windowed sinc at `up * fromHz`, 27 samples of the lower rate to either side of
- * its centre, cut off (-6 dB) at the lower rate's Nyquist frequency: flat to 0.9 of it, over 80 dB down
+ * its centre. It is cut off (-6 dB) at the lower rate's Nyquist frequency, flat to 0.9 of it, over 80 dB down
  * from 1.1 of it. The transition is centred there because that halves the delay of one that ends there; what
  * falls into it comes back above 0.9 of Nyquist only. Output n is the sum over k of coefficients[phase][k] *
  * input[base - (taps - 1) + k],   base = n*down / up,   phase = n*down mod up.

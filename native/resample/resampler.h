@@ -21,10 +21,9 @@ const ResampleFilter* resampleFilter(int fromHz, int toHz);
 /**
  * Changes the sample rate of one stream in one direction, mono int16.
  *
- * After N inputs exactly ceil(N * toHz / fromHz) outputs have come, however the input was cut, and they are
- * the same bit for bit: 160 samples at 8 kHz give 320 at 16 kHz from the first call on. The output lags the
- * input by `delayMs` (27 samples of the lower rate). Figures of the filter: resample/filter.h. Equal rates
- * copy.
+ * After N inputs exactly ceil(N * toHz / fromHz) outputs have come, the same bit for bit however the input
+ * was cut. So 160 samples at 8 kHz give 320 at 16 kHz from the first call on. The output lags the input by
+ * `delayMs` (27 samples of the lower rate). Figures of the filter: resample/filter.h. Equal rates copy.
  */
 class Resampler {
  public:

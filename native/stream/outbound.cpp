@@ -264,9 +264,9 @@ double Outbound::pcmDueMs() const {
   const double queued = pooled_ ? queuedSamples() : 0;
   if (queued == 0) return kNever;
   if (queued < static_cast<double>(minSamples_)) return tailDueMs();
-  // Far enough ahead that a packet is there when it is due, and no further: what a clear() drops was encoded
-  // in vain, and the pool takes only so much of one stream. A far end that has long run dry changes nothing
-  // about that: the next packet that comes back or is sent makes room.
+  // Audio is encoded so far ahead that a packet is there when it is due, and no further. What a clear() drops
+  // was encoded in vain, and the pool takes only so much of one stream. A far end that has long run dry
+  // changes nothing about that: the next packet that comes back or is sent makes room.
   const double aheadMs = leadMs(runs_.headBoundMs()) + chunkMaxMs();
   if (encoding_ >= aheadMs * samplesPerMs_) return kNever;
   return playout_.dryAtMs() + encoding_ / samplesPerMs_ - aheadMs;

@@ -67,7 +67,7 @@ class Outbound {
   static size_t payloadBytesMax(const OutboundConfig& config);
 
   /**
-   * Queues PCM. `echoed` (may be null) is the PCMU payload that `pcm` was decoded from: PCM has one zero and
+   * Queues PCM. `echoed` (may be null) is the PCMU payload that `pcm` was decoded from. PCM has one zero and
    * µ-law two, so it tells which one stood there, and an echo is byte for byte what came in. Returns the
    * samples accepted, at the encoding's rate, or -1 when the queue has no room: nothing is queued then.
    */
@@ -75,9 +75,9 @@ class Outbound {
                  const Live& live = {});
 
   /**
-   * Live audio that keeps up: where nothing is queued, the encoding needs no memory of what went before, and
-   * all of `pcm` makes one message that is due now, its payload lies in `payload` at once. Returns its bytes,
-   * or 0, after which enqueue() is the way. Arguments as there.
+   * Encodes live audio that keeps up straight into `payload`. This holds where nothing is queued, the
+   * encoding needs no memory of what went before, and all of `pcm` makes one message that is due now. Returns
+   * its bytes, or 0, after which enqueue() is the way. Arguments as there.
    */
   size_t passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
                      const Live& live, uint8_t* payload);

@@ -8,7 +8,7 @@ namespace sidetone {
 
 /**
  * What the far end has played of what it was sent. Telnyx plays audio as it comes, one piece behind the
- * other, so the send times tell which sample is being heard at any moment: whatever time a message takes on
+ * other, so the send times tell which sample is being heard at any moment. Whatever time a message takes on
  * its way, the clear that cuts it off takes too.
  *
  * Positions count samples accepted for this stream since its start; padding has none.

@@ -22,19 +22,18 @@ struct MediaMessage {
 };
 
 /**
- * Scans one text message for a Telnyx media frame (Media Streaming 1.0.0, "Telnyx Media Frame"). A strict
- * subset of a JSON parser with a validator behind it, never a second opinion: where this returns true, they
- * accept the message and find the same fields; where it returns false, they decide. Accepted is, with keys in
- * any order and with or without JSON white space around every token:
+ * Scans one text message for a Telnyx media frame (Media Streaming 1.0.0, "Telnyx Media Frame"). It accepts a
+ * strict subset of what a JSON parser with a validator accepts. Where this returns true, they accept the
+ * message and find the same fields. Where it returns false, they decide. Accepted is, with keys in any order
+ * and with or without JSON white space around every token:
  *
  *     { "event": "media", "sequence_number": N, "stream_id": S,
  *       "media": { "track": "inbound" or "outbound", "chunk": N, "timestamp": N, "payload": P } }
  *
- * with each key exactly once and none besides, where N is at most 2^53 − 1, either a string of 1 to 16 digits
- * (leading zeros are allowed) or a JSON number of digits alone (without sign, fraction and exponent), S is a
- * string of 1 to 128 printable ASCII characters without '"' and '\', and P is a string that ends at the next
- * '"'. P is not looked into, because base64Decode() refuses whatever would make it something else than those
- * characters (escapes, control characters, bytes that are not UTF-8):
+ * with each key exactly once and none besides. N is at most 2^53 − 1: a string of 1 to 16 digits (leading
+ * zeros are allowed) or a JSON number of digits alone (without sign, fraction and exponent). S is a string of
+ * 1 to 128 printable ASCII characters without '"' and '\'. P is a string that ends at the next '"'. P is not
+ * looked into, because base64Decode() refuses escapes, control characters and bytes that are not UTF-8. So
  * **a message whose payload base64Decode() refuses goes to the JSON parser too.** An empty payload is
  * accepted.
  *

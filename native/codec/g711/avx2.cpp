@@ -1,4 +1,4 @@
-// AVX2: sixteen samples a step, in 16-bit lanes. AVX2 has no variable shift for them, so a shift to the right
+// AVX2: sixteen samples a step, in 16-bit lanes. AVX2 has no variable shift for them. So a shift to the right
 // by n is the high half of a multiplication by 2^(16−n), and the power comes from a 16-entry byte shuffle.
 // Nothing here is inline or from the standard library, so that no code built with -mavx2 can be merged into
 // what a machine without it runs.
