@@ -32,6 +32,7 @@ export class Tokens {
 
   /** The token that `guess` is, if it is one. */
   known(guess: string): KnownToken | undefined {
+    if (!this.wanted) return undefined;
     const digest = sha256(guess);
     let found: KnownToken | undefined;
     for (const token of this.#digests) {
