@@ -53,7 +53,7 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
 ]);
 
 /** How long a peer may take to answer the closing handshake when the server ends. */
-const CLOSE_GRACE_MS = 1000;
+const CLOSE_GRACE_MS = 3000;
 const CLOSE_POLL_MS = 5;
 
 export class Listener {
@@ -140,7 +140,7 @@ export class Listener {
     if (isNewTls) this.#apps.push(this.#makeApp(credentials));
   }
 
-  /** Resolves when all peers have answered their close frames, or have had a second for it: cut off, they would not see the code. */
+  /** Resolves when all peers have answered their close frames, or have had three seconds for it: cut off, they would not see the code. */
   peersGone(): Promise<void> {
     const { clock } = this.#environment.reactor;
     if (this.#open === 0) return Promise.resolve();
