@@ -1,8 +1,8 @@
 /** `definePlugin`, and the checks of what plugins give. */
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
+import { nearest } from '../nearest.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
-import { likely } from '../telnyx/check/suggest.js';
 import type { AcceptResult, Plugin, StreamHandler } from './plugin.js';
 
 // The compiler keeps both tables whole: what an interface has and its table has not is an error, and the reverse.
@@ -39,7 +39,7 @@ const isEventName = (name: string): boolean => /^on[A-Z]/.test(name);
 function remedyFor(name: string, known: object, elsewhere: object, where: string): string {
   if (Object.hasOwn(elsewhere, name)) return where;
   const names = Object.keys(known);
-  const meant = likely(name, names);
+  const meant = nearest(name, names);
   return meant === undefined ? `use one of ${names.join(', ')}` : `did you mean ${meant}?`;
 }
 
