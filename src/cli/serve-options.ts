@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { SidetoneError, shown } from '../errors.js';
+import { nearest } from '../nearest.js';
 import {
   environmentNames,
   flagName,
@@ -16,7 +17,6 @@ import {
   remedyOf,
   valueFacts,
 } from '../options/facts.js';
-import { nearest } from '../options/nearest.js';
 import { problemsOf, type ServerOptions, underNewNames } from '../options/options.js';
 import { environmentKey, type OptionsByName } from '../plugin/options.js';
 import { parseNumber } from './values.js';

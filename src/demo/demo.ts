@@ -10,9 +10,10 @@ import type { Encoding } from '../formats.js';
 import type { CallResult } from '../simulator/result.js';
 import { type Call, Simulator } from '../simulator/simulator.js';
 import type { Pcm } from '../simulator/speech.js';
-import { judge, type Verdict } from './judge.js';
+import { judge } from './judge.js';
 import { type Kind, type PlannedCall, planCalls, probeEncodings } from './plan.js';
 import { DemoServer, type DemoServerOptions } from './server.js';
+import type { Verdict } from './verdict.js';
 
 const asset = (name: string): string => fileURLToPath(new URL(`../../../assets/${name}`, import.meta.url));
 const example = (name: string): string =>

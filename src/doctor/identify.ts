@@ -2,8 +2,9 @@
 
 import { createDecoder } from '../codecs/create.js';
 import { payloadDuration } from '../codecs/payload.js';
-import type { Encoding } from '../formats.js';
+import type { Encoding, Format } from '../formats.js';
 import { measureBlocks, quantile } from './signal.js';
+import type { Reading } from './sound.js';
 
 export interface Identity {
   encoding: Encoding | undefined;
@@ -303,4 +304,19 @@ function asG722(bytes: Uint8Array): Identity | undefined {
   decoder.close();
   if (gainDb < 4 * GAIN_DB_MIN) return undefined;
   return { encoding: 'G722', confidence: 'likely', evidence: `as G722 ${gainDb.toFixed(1)} dB predictable` };
+}
+
+/** How payloads that are said to be `declared` are read: as they are found, and as said where nothing is found. */
+export function readingOf(
+  payloads: readonly Uint8Array[],
+  declared: Format,
+  byteOrder: 'le' | 'be',
+): { reading: Reading; identity: Identity | undefined } {
+  const identity = identify(payloads, declared.encoding, declared.sampleRate, byteOrder);
+  const reading: Reading = {
+    ...declared,
+    byteOrder: identity?.byteOrder ?? byteOrder,
+    form: identity?.form ?? 'bandwidth-efficient',
+  };
+  return { reading, identity };
 }

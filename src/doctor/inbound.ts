@@ -5,7 +5,7 @@ import { CODECS, type Format } from '../formats.js';
 import type { Track } from '../telnyx/frames.js';
 import type { Evidence, InboundMedia } from './evidence.js';
 import { type Finding, percent, showFormat, type TrackFacts } from './findings.js';
-import { type Identity, identify } from './identify.js';
+import { type Identity, readingOf } from './identify.js';
 import { arrivalBytesPerSecond, checkOrder, type Order, orderOf, timestampsPerMs } from './order.js';
 import { stripRtp } from './rtp.js';
 import { quantile } from './signal.js';
@@ -107,12 +107,7 @@ function checkIdentity(
   add: Add,
 ): { reading: Reading; identity: Identity | undefined } {
   const byteOrder = evidence.l16ByteOrder;
-  const identity = identify(payloads, declared.encoding, declared.sampleRate, byteOrder);
-  const reading: Reading = {
-    ...declared,
-    byteOrder: identity?.byteOrder ?? byteOrder,
-    form: identity?.form ?? 'bandwidth-efficient',
-  };
+  const { reading, identity } = readingOf(payloads, declared, byteOrder);
   if (!identity) return { reading, identity };
   const { confidence, evidence: shown } = identity;
   if (identity.encoding === undefined) {

@@ -5,7 +5,7 @@ import { CODECS, type Format } from '../formats.js';
 import { containerOf } from './container.js';
 import type { Evidence, ServerMessage } from './evidence.js';
 import { type AudioFacts, type Finding, showFormat } from './findings.js';
-import { type Identity, identify } from './identify.js';
+import { type Identity, readingOf } from './identify.js';
 import { showReading } from './inbound.js';
 import { stripRtp } from './rtp.js';
 import { quantile } from './signal.js';
@@ -153,12 +153,7 @@ function checkIdentity(
   report: Report,
 ): { reading: Reading; identity: Identity | undefined } {
   const byteOrder = evidence.l16ByteOrder;
-  const identity = identify(payloads, expected.encoding, expected.sampleRate, byteOrder);
-  const reading: Reading = {
-    ...expected,
-    byteOrder: identity?.byteOrder ?? byteOrder,
-    form: identity?.form ?? 'bandwidth-efficient',
-  };
+  const { reading, identity } = readingOf(payloads, expected, byteOrder);
   if (!identity) return { reading, identity };
   const { confidence, evidence: shown } = identity;
   const field = 'stream_bidirectional_codec';

@@ -1,8 +1,8 @@
 /** The options of a server: defaults filled in, wrong ones refused. The options themselves stand in option-table.ts. */
 import type { z } from 'zod';
 import { SidetoneError, shown } from '../errors.js';
+import { nearest } from '../nearest.js';
 import { flagName, LEAVES, type Leaf, remedyOf } from './facts.js';
-import { nearest } from './nearest.js';
 import { type Fields, OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './table.js';
 
 export { type ServerOptions, serverOptionsSchema } from './table.js';

@@ -1,8 +1,8 @@
 /** `definePlugin`, and the checks of what plugins give. */
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
+import { nearest } from '../nearest.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
-import { likely } from '../telnyx/check/suggest.js';
 import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
 import { isSchema } from './options.js';
 import type { AcceptResult, Plugin, StreamHandler } from './plugin.js';
@@ -52,7 +52,7 @@ const isEventName = (name: string): boolean => /^on[A-Z]/.test(name);
 function remedyFor(name: string, known: object, elsewhere: object, where: string): string {
   if (Object.hasOwn(elsewhere, name)) return where;
   const names = Object.keys(known);
-  const meant = likely(name, names);
+  const meant = nearest(name, names);
   return meant === undefined ? `use one of ${names.join(', ')}` : `did you mean ${meant}?`;
 }
 
