@@ -20,6 +20,7 @@ export type {
   StreamHandler,
   StreamRequest,
 } from './plugin/plugin.js';
+export type { SpeechEnd, SpeechStart, VadOptions } from './plugin/speech.js';
 export type {
   AudioFrame,
   CallInfo,

@@ -3,6 +3,7 @@ import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import { likely } from '../telnyx/check/suggest.js';
+import { checkHearing } from './hearing.js';
 import type { AcceptResult, Plugin, StreamHandler } from './plugin.js';
 
 // The compiler keeps both tables whole: what an interface has and its table has not is an error, and the reverse.
@@ -13,6 +14,8 @@ const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
   onMark: true,
   onError: true,
   onStop: true,
+  onSpeech: true,
+  onSilence: true,
 };
 const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   name: true,
@@ -83,7 +86,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
   const isOptionalObject = (value: unknown): boolean =>
     value === undefined ||
     (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value));
-  check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks }');
+  check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks, vad, dtmf }');
   check(isOptionalObject(outbound), 'outbound', outbound, 'give { mode, encoding, sampleRate }');
   const { sampleRate, tracks } = audio ?? {};
   const rates: readonly unknown[] = SAMPLE_RATES;
@@ -99,6 +102,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     tracks,
     'use inbound, outbound or both',
   );
+  checkHearing(audio ?? {}, where);
   const { mode, encoding, sampleRate: outboundRate } = outbound ?? {};
   check(
     mode === undefined || mode === 'rtp' || mode === 'mp3',

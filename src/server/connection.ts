@@ -14,6 +14,7 @@ import { CODECS, type Format } from '../formats.js';
 import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
 import { checkHandler } from '../plugin/define.js';
+import { checkListens, voiceSettings } from '../plugin/hearing.js';
 import type { AcceptResult, AudioOptions, Plugin, StopReason } from '../plugin/plugin.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
@@ -347,6 +348,8 @@ export class Connection implements ReactorLink {
       plugin: this.setup.plugin.name,
       liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
       livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
+      voice: voiceSettings(audio.vad),
+      inbandKeys: audio.dtmf === 'inband',
       socket: this.#capture ? undefined : this.#socket,
     });
     if (typeof opened === 'string') {
@@ -358,17 +361,19 @@ export class Connection implements ReactorLink {
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
     this.reactor.takeOver(frame.start.call_control_id, this);
-    this.#startHandler(opened);
+    this.#startHandler(opened, audio);
     const early = this.#early;
     this.#early = undefined;
     // A capture has seen them when they came.
     for (const message of early ?? []) receive(this.reactor.path, this.#data, message, false);
   }
 
-  #startHandler(stream: CallStream): void {
+  #startHandler(stream: CallStream, audio: AudioOptions): void {
     try {
       const { plugin } = this.setup;
-      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
+      const handler = checkHandler(plugin, plugin.onStart(stream));
+      checkListens(plugin, handler, audio);
+      stream.attach(handler);
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }
@@ -431,7 +436,7 @@ export class Connection implements ReactorLink {
 
   #dtmf(frame: DtmfFrame): void {
     const at = frame.occurred_at === undefined ? new Date() : new Date(frame.occurred_at);
-    this.#stream?.tell('onDtmf', frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
+    this.#stream?.keyPressed(frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
   }
 
   #error(frame: ErrorFrame): void {
