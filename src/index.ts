@@ -34,6 +34,7 @@ export type {
   StopReason,
   StreamHandler,
 } from './plugin/plugin.js';
+export type { SpeechEnd, SpeechStart, VadOptions } from './plugin/speech.js';
 export type {
   AudioFrame,
   CallInfo,

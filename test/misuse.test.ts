@@ -22,6 +22,7 @@ import {
   type Stream,
 } from '../src/index.js';
 import { checkHandler } from '../src/plugin/define.js';
+import { checkListens } from '../src/plugin/hearing.js';
 import { RawSocket } from './helpers/raw-socket.js';
 import { eventually, startedCall, startServer, stopServer, url } from './helpers/servers.js';
 import { payloads, type WireCall } from './helpers/telnyx-messages.js';
@@ -191,6 +192,17 @@ describe('plugins and servers', () => {
       plugin({ audio: { sampleRate: rate } }),
     );
     await refusesAllBut(none, code, /^plugin audio.tracks: /, tracks => plugin({ audio: { tracks } }));
+    await refusesAllBut(none, code, /^plugin audio.dtmf: .*inband/, dtmf => plugin({ audio: { dtmf } }));
+    const onOff: Kind[] = ['undefined', 'boolean', 'bare', 'date', 'promise', 'arrayBuffer'];
+    await refusesAllBut(onOff, code, /^plugin audio.vad(\.\w+)?: /, vad => plugin({ audio: { vad } }));
+    for (const name of ['onsetMs', 'hangoverMs', 'threshold', 'levelMinDb']) {
+      const message = new RegExp(`^plugin audio.vad.${name}: .*give -?[\\d.]+ to -?[\\d.]+`);
+      await refusesAllBut(none, code, message, value => plugin({ audio: { vad: { [name]: value } } }));
+    }
+    assert.throws(() => plugin({ audio: { vad: { hangover: 300 } } }), {
+      code,
+      message: /hangover: .*hangoverMs/,
+    });
     await refusesAllBut(none, code, /^plugin outbound.encoding: .*PCMU/, encoding =>
       plugin({ outbound: { encoding } }),
     );
@@ -238,7 +250,19 @@ describe('plugins and servers', () => {
       /^plugin x: handler's onAudoi: there is no such event: did you mean onAudio\?$/,
     );
     refused({ onDTMF() {} }, /onDTMF: .*did you mean onDtmf\?/);
-    refused({ onSpeech() {} }, /onSpeech: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop/);
+    refused(
+      { onTick() {} },
+      /onTick: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop, onSpeech/,
+    );
+    for (const name of ['onSpeech', 'onSilence']) {
+      const handler = checkHandler(plugin, { [name]() {} });
+      assert.throws(() => checkListens(plugin, handler, {}), {
+        code: 'SIDETONE_PLUGIN_INVALID',
+        message: `plugin x: handler's ${name}: nobody listens for speech: give the plugin audio: { vad: true }`,
+      });
+      for (const vad of [true, false, {}]) checkListens(plugin, handler, { vad });
+    }
+    checkListens(plugin, checkHandler(plugin, {}), {});
     refused({ onWebhook() {} }, /onWebhook: .*it belongs to the plugin itself/);
     refused({ onPlayed: 5 }, /handler's onPlayed: 5: give a function, or leave it out/);
     class Misspelt {

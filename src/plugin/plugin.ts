@@ -9,6 +9,7 @@ import type { Track } from '../telnyx/frames.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import type { PluginMetrics } from './metrics.js';
 import type { OptionsSchema } from './options.js';
+import type { SpeechEnd, SpeechStart, VadOptions } from './speech.js';
 import type { AudioFrame, PlayedFrame, Stream, StreamRequest } from './stream.js';
 
 /** Why a stream ended. */
@@ -34,7 +35,7 @@ export type StopReason =
 
 /**
  * One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. Whether
- * there are `onAudio` and `onPlayed` is settled when `onStart` returns: without either, frames are put in order and counted,
+ * there are methods that need the audio is settled when `onStart` returns: without any, frames are put in order and counted,
  * and not decoded. A method named `on…` that is not one of these is refused, because it would never be called.
  */
 export interface StreamHandler {
@@ -52,6 +53,10 @@ export interface StreamHandler {
   onError?(error: Error): unknown;
   /** Runs exactly once, last. */
   onStop?(reason: StopReason): unknown;
+  /** Somebody has begun to speak; told before the frame that shows it is heard. Needs `audio: { vad }`. */
+  onSpeech?(start: SpeechStart): unknown;
+  /** And has been silent for `vad.hangoverMs`. At the stream's end onStop is told, and this is not. */
+  onSilence?(end: SpeechEnd): unknown;
 }
 
 export interface AudioOptions {
@@ -59,6 +64,13 @@ export interface AudioOptions {
   sampleRate?: number;
   /** Which tracks the handler hears. Default: inbound. */
   tracks?: Track | 'both';
+  /** Voice activity: `onSpeech`, `onSilence` and `frame.speech`, of each track that is heard. Default: not looked for. */
+  vad?: boolean | VadOptions;
+  /**
+   * Where `onDtmf` has its keys from: `events` are Telnyx's own; `inband` adds those that come as tones in the audio, each
+   * key once. Default: events.
+   */
+  dtmf?: 'events' | 'inband';
 }
 
 /** What `accept()` says of a stream that it lets in. */

@@ -13,6 +13,7 @@ import { CODECS, type Format } from '../formats.js';
 import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
 import { checkHandler } from '../plugin/define.js';
+import { checkListens, voiceSettings } from '../plugin/hearing.js';
 import type { StreamPlugin } from '../plugin/instance.js';
 import type { AcceptResult, AudioOptions, StopReason } from '../plugin/plugin.js';
 import type { StreamRequest } from '../plugin/stream.js';
@@ -305,6 +306,8 @@ export class Connection implements ReactorLink {
       plugin: this.setup.plugin,
       liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
       livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
+      voice: voiceSettings(audio.vad),
+      inbandKeys: audio.dtmf === 'inband',
       socket: this.#capture ? undefined : this.#socket,
     });
     if (typeof opened === 'string') {
@@ -316,15 +319,17 @@ export class Connection implements ReactorLink {
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
     this.reactor.takeOver(frame.start.call_control_id, this);
-    this.#startHandler(opened);
+    this.#startHandler(opened, audio);
     // A capture has seen them when they came.
     for (const message of this.#early.take()) receive(this.reactor.path, this.#data, message, false);
   }
 
-  #startHandler(stream: CallStream): void {
+  #startHandler(stream: CallStream, audio: AudioOptions): void {
     try {
       const { plugin } = this.setup;
-      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
+      const handler = checkHandler(plugin, plugin.onStart(stream));
+      checkListens(plugin, handler, audio);
+      stream.attach(handler);
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }
@@ -383,7 +388,7 @@ export class Connection implements ReactorLink {
 
   #dtmf(frame: DtmfFrame): void {
     const at = frame.occurred_at === undefined ? new Date() : new Date(frame.occurred_at);
-    this.#stream?.tell('onDtmf', frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
+    this.#stream?.keyPressed(frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
   }
 
   #error(frame: ErrorFrame): void {
