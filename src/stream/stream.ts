@@ -121,7 +121,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   readonly context: unknown;
   readonly #owner: StreamOwner;
   #log: Logger | undefined; // made when somebody asks
-  readonly #senses: StreamSenses;
+  readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -176,9 +176,10 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.context = setup.context;
     this.#owner = setup.plugin;
     this.#log = undefined;
-    this.#senses = new StreamSenses(setup.host.path, setup, (method, ...values) =>
-      this.tell(method, ...values),
-    );
+    const senses = setup.voice !== undefined || setup.inbandKeys;
+    this.#senses = senses
+      ? new StreamSenses(setup.host.path, setup, (method, ...values) => this.tell(method, ...values))
+      : undefined;
   }
 
   /** The call's identifiers and parameters. */
@@ -291,7 +292,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
       this.#played = undefined;
-      const hears = handler?.onAudio !== undefined || this.#senses.serves(handler);
+      const hears = handler?.onAudio !== undefined || this.#senses?.serves(handler) === true;
       if (!hears) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
@@ -335,7 +336,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
       }
       this.#played.heard(nowMs);
     }
-    if (info[INFO.senses] !== 0) this.#senses.tell(frame);
+    if (info[INFO.senses] !== 0) this.#senses?.tell(frame);
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     try {
@@ -354,7 +355,8 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
 
   /** @internal Telnyx told of a key. */
   keyPressed(digit: string, at: Date): void {
-    this.#senses.key(digit, at, 'event');
+    if (this.#senses) this.#senses.key(digit, at, 'event');
+    else this.tell('onDtmf', digit, at);
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
