@@ -19,7 +19,7 @@ after(() => rmSync(directory, { recursive: true }));
 const simulator = new Simulator();
 const file = (name: string): string => join(directory, name);
 
-/** One event for one save: a file that is half written could be loaded on a slow machine. */
+/** Each save is one event. Otherwise a slow machine could load a file that is half written. */
 function save(name: string, text: string): void {
   writeFileSync(file('saving'), text);
   renameSync(file('saving'), file(name));

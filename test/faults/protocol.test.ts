@@ -64,7 +64,7 @@ test('fault 1: unmasked frames, reserved bits and opcodes end that connection', 
 });
 
 test('fault 1: one unmasked frame among good ones ends that connection, and nothing in it is obeyed', async () => {
-  // More than the longest message: whatever length is read out of what follows, it comes to its end.
+  // More bytes than the longest message has, so that the frame ends whatever length the server reads.
   const [first, ...later] = payloads(300) as [Uint8Array, ...Uint8Array[]];
   const neighbour = await startedCall(server);
   const hostile = [

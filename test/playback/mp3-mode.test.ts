@@ -439,7 +439,7 @@ test('over real sockets: files and speech, in order, and the server closes while
     },
   });
   await withServer([plugin], { maxBackpressureBytes: 4096 }, async server => {
-    // Not a simulated Telnyx, which would judge by its own clock how far apart the files came.
+    // This is not a simulated Telnyx, because that would judge the distance of the files by its own clock.
     const { socket, call } = await startedCall(server, { path: '/files?mode=mp3' });
     const returned = new Set<string>();
     await eventually(() => {

@@ -1,4 +1,4 @@
-/** What the log says of a call: on a reactor in virtual time, whose lines the test reads. */
+/** The lines of the log about a call. The test reads them from a reactor in virtual time. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

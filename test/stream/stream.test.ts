@@ -1,4 +1,4 @@
-/** What a handler's stream says was heard, held against what the simulated caller heard, in virtual time. */
+/** Compares what a handler's stream reports as heard with what the simulated caller heard, in virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -339,7 +339,7 @@ test('a stream that has ended plays nothing, throws nothing into the timers of a
   ]);
   assert.deepEqual([read, stopped], [0, 1]);
   assert.equal(server.reactor.counters().playsAfterEnd, 5);
-  // What a program gets wrong it is told whenever it does: none of it is counted as a race with the end.
+  // A programmer's fault always throws, also after the end. It is not counted as a race with the end.
   assert.throws(() => stream.play('x' as never), { code: 'SIDETONE_BAD_ARGUMENT' });
   assert.throws(() => stream.play(tone(20), { sampleRate: 8001 as never }), {
     code: 'SIDETONE_BAD_ARGUMENT',
