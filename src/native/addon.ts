@@ -227,8 +227,8 @@ export interface NativeAddon extends NativeLoad {
   /** A function that writes monotonicMs() to `view[at]`. */
   createStamper(view: Float64Array, at: number): () => void;
   /**
-   * Makes this thread's event loop look at its sockets once in `waitMs`, as long as `view` (laid out as GATHER) says that
-   * it is worth it and that nobody would notice. Returns what ends it.
+   * Makes this thread's event loop look at its sockets only once in `waitMs`. It does so while `view` (laid out as
+   * GATHER) tells that it saves work and that no handler answers at once. Returns a function that ends it.
    */
   gather(view: Float64Array, waitMs: number): () => void;
   /**
