@@ -230,7 +230,7 @@ describe('plugins and servers', () => {
     assert.throws(() => definePlugin(new Misspelt()), { message: /onWebhok: .*did you mean onWebhook\?/ });
   });
 
-  test('handlers: events that there are not, and what is no function', () => {
+  test('handlers: unknown events, and methods that are not functions', () => {
     const plugin = definePlugin({ name: 'x', onStart: () => undefined });
     const refused = (handler: unknown, message: RegExp): void =>
       assert.throws(() => checkHandler(plugin, handler), { code: 'SIDETONE_PLUGIN_INVALID', message });

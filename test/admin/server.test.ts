@@ -71,7 +71,7 @@ for (const reactors of [1, 2]) {
   });
 }
 
-test('how old a stream is, and what is queued, is told in ms of the clock', async () => {
+test('the age and the queue of a stream are in ms of the clock', async () => {
   const virtual = new VirtualReactor({ leadMs: 200 });
   const { connection, receive } = virtual.connect(echo);
   receive(new WireCall().start());

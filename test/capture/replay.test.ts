@@ -294,7 +294,7 @@ test('the command: exit codes and JSON', async () => {
   assert.match(JSON.parse(nobody.stdout).failure, /ECONNREFUSED/);
 });
 
-test('comparison: the same bytes however they are cut; otherwise where the first difference is', () => {
+test('comparison: the same bytes in any cut, or the place of the first difference', () => {
   const cut = (bytes: Uint8Array, at: readonly number[]): Uint8Array[] => {
     const edges = [0, ...[...at].map(edge => edge % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
     return edges.slice(1).map((end, i) => bytes.subarray(edges[i], end));

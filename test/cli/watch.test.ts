@@ -104,7 +104,7 @@ for (const reactors of [1, 2]) {
   });
 }
 
-test('saves in quick succession are one, what is no code is none, and the next waits for the one before', async () => {
+test('saves in quick succession are one reload, files that are not code cause none, and a reload waits for the last one', async () => {
   const clock = new VirtualClock();
   let tell!: (event: string, file: string | null) => void;
   let loads = 0;

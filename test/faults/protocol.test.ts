@@ -213,7 +213,7 @@ test('fault 7: binary messages are counted and ignored', async () => {
   assert.equal(grown.binaryMessages, 5);
 });
 
-test('fault 8: media before start are held to a bound and heard after it; beyond the bound the stream closes', async () => {
+test('fault 8: media that come before start are heard after it; where they are too many the stream closes', async () => {
   const spoken = payloads(16);
   const grown = await beside(server, async () => {
     const socket = await RawSocket.open(server.port, { path: '/echo' });

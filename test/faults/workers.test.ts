@@ -134,7 +134,7 @@ for (const [row, name, byte] of [
   });
 }
 
-test('fault 57: a worker that does not come back from a native call is replaced, and what it writes later is heard by nobody', async () => {
+test('fault 57: a worker that does not return from a native call is replaced, and no call hears what it writes later', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'sidetone-fifo-'));
   const path = join(directory, 'pipe');
   execFileSync('mkfifo', [path]);

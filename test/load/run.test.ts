@@ -255,7 +255,7 @@ describe('the search for the largest load', () => {
     }
   });
 
-  it('goes no further than it is told, and never over what one thread may hold', async () => {
+  it('stops at the limit that is given, and at what one thread may hold', async () => {
     assert.deepEqual(await search(9999, failures[0]!, 120), { found: 120, tried: [50, 100, 120] });
     const { found, tried } = await search(9999, failures[0]!);
     assert.equal(found, 5000);

@@ -353,7 +353,7 @@ describe('MP3 mode', () => {
     await server.close();
   });
 
-  test('playFile refuses what is not MP3, and streams in RTP mode', async () => {
+  test('playFile refuses bytes that are not MP3, and streams in RTP mode', async () => {
     const { server, stream } = start();
     const refused = (bytes: unknown, message: RegExp) =>
       assert.throws(() => stream.playFile(bytes as Uint8Array), { code: 'SIDETONE_BAD_ARGUMENT', message });

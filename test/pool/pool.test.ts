@@ -411,7 +411,7 @@ describe('bounds and lifetimes', () => {
     });
   });
 
-  test('a sink that throws is told of and harms no other', async () => {
+  test('a sink that throws is reported and harms no other', async () => {
     await withPool({ workerUrl: faulty }, async (pool, errors) => {
       const good = new Sink();
       const bad = pool.openDecoder(

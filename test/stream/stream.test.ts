@@ -78,7 +78,7 @@ test('a playback settles when its audio has been heard, with all of it played', 
   assert.deepEqual(await settled(result), { playedMs: 500, interrupted: false });
 });
 
-test('playbacks that nobody awaits send no mark and settle all the same', async () => {
+test('playbacks that nobody awaits send no mark, and settle too', async () => {
   const { stream, call, advance } = await running();
   const first = stream.play(tone(100));
   await advance(1000);
@@ -253,7 +253,7 @@ test('clear stops a source, and tells it', async () => {
   assert.equal(stream.queuedMs, 0);
 });
 
-test('a source that fails, or gives what is no audio, rejects its playback and no other', async () => {
+test('a source that fails, or gives no audio, rejects its own playback only', async () => {
   const { stream, advance } = await running();
   async function* failing(): AsyncGenerator<Int16Array> {
     yield tone(100);
