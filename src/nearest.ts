@@ -10,8 +10,8 @@ const DISTANCE_MAX = 3;
 const PART_LENGTH_MIN = 3;
 
 /**
- * The one of `known` that `name` most likely means: the same but for case and punctuation, or with few letters wrong, or a
- * longer name that ends or begins with it. Undefined where none is near enough.
+ * The one of `known` that `name` most likely means. It differs in case, punctuation and a few letters at most, or it
+ * is a longer name that ends or begins with `name`. Undefined where none is near enough.
  */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = squeezed(name);

@@ -32,8 +32,8 @@ export interface Evidence {
 }
 
 /**
- * Least share of a heard tone that is that tone. Measured of 300 to 3000 Hz, every 7: AMR-WB 0.930 (2666 Hz; half of the pitches
- * 0.995), OPUS 0.995, the others over 0.999.
+ * The least share of a heard sound that must be the tone. Measured at 300 to 3000 Hz, in steps of 7: AMR-WB 0.930 at
+ * the worst (2666 Hz) and 0.995 in the median, OPUS 0.995, the others over 0.999.
  */
 export const TONE_PURITY: Record<Encoding, number> = {
   PCMU: 0.995,
@@ -54,14 +54,14 @@ const OVERTAKEN_SPARE_MS = 20;
 /** A server that is this far ahead is not heard when it, or this machine, stands still. */
 const LEAD_MS = 150;
 const QUEUED_GAPS_MS = 5;
-/** Timers of Node.js drop fractions, of the delay and of the present: a key may come so much early, and be heeded at once. */
+/** Timers of Node.js drop the fractions of the delay and of the present time. So a key may come this much too early. */
 const TIMER_EARLY_MS = 2;
 /** From a key, or a voice, to silence: the way there and back, and the time to tell a voice from a click. */
 const KEY_TO_SILENCE_MS = 60;
 const VOICE_TO_SILENCE_MS = 500;
 /** From the end of the caller's words to the answer: a pause of 600 ms, less the silence that ends the phrase. */
 const ANSWER_MS = { min: 200, max: 1200 };
-/** What the server believes that the caller heard, against what the caller heard: the way's jitter. */
+/** How far the server's count of what was heard may be from what the caller heard: the network's jitter. */
 const LEDGER_MS = 20;
 const PAUSE_MS = 500;
 /** The caller says a whole phrase between two answers. */
@@ -103,7 +103,7 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
   if (error) problems.push(`${result.errorsSent} protocol errors, first ${error.code} ${error.detail}`);
   problems.push(...result.warnings);
   const allowed = gapsMsMax(call, stallMs);
-  // Only an agent has reason to be silent: anywhere else a long silence is a gap too.
+  // Only an agent has a reason to be silent. In any other call a long silence is a gap too.
   const { totalMs, count } = call.kind === 'agent' ? result.underruns : silences(result);
   verdict.gaps = { count, totalMs, allowedMs: allowed };
   if (totalMs > allowed) {
@@ -112,8 +112,8 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
 }
 
 /**
- * How much silence there may be inside what is heard. The server shares the machine with the callers: what holds these
- * holds it as well, each process on the way once.
+ * How much silence there may be inside what is heard. The server shares the machine with the callers. What stops
+ * their process stops the server as well, so each process on the way counts once.
  */
 function gapsMsMax({ kind, encoding, trouble }: PlannedCall, stallMs: number): number {
   const pooled = CODECS[encoding].runsIn === 'pool';
@@ -130,7 +130,7 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
   const payloads = result.heard.map(segment => segment.payload);
   const heardMs = result.heard.reduce((sum, segment) => sum + segment.durationMs, 0);
   const spokenMs = (call.said.samples.length * 1000) / call.said.sampleRate;
-  // A frame that was overtaken and that this machine then held is lost to a server that waits for no longer.
+  // A frame that was overtaken and then held up by this machine comes after reorderWaitMs, so it counts as lost.
   const { stallMs } = evidence;
   const tooLate = call.options.shuffle && stallMs > OVERTAKEN_SPARE_MS ? Math.ceil(stallMs / 20) : 0;
   const lost = result.frames.lost + tooLate;
@@ -138,7 +138,7 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
     verdict.problems.push(`only ${heardMs.toFixed(0)} of ${spokenMs.toFixed(0)} ms came back`);
   }
   if (result.frames.lost === 0) {
-    // What comes back of the other codecs is decoded and encoded anew, which has but one right result.
+    // The other codecs decode and encode the audio again, which has exactly one right result.
     const expected = isExact(call.encoding) ? frames : encoded(decoded(frames, result), result);
     const wrong = differenceMs(expected, payloads, result);
     if (wrong === undefined || tooLate === 0) {
@@ -152,15 +152,18 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
     verdict.how += tooLate > 0 ? `, up to ${tooLate} held too long` : '';
     return;
   }
-  // A lost frame spoils the piece that it was in, and, where it was at the end of one, the next. Those lost before the
-  // first that came leave no gap: what was heard may be early.
+  // A lost frame spoils its piece of 200 ms and, at the end of one, also the next. Frames lost before the first one
+  // leave no gap, so what was heard may be early.
   const early = joinPcm([new Int16Array(call.said.sampleRate / 10), decoded(payloads, result)]);
   const { whole, piece } = TWICE[call.encoding];
   const wanted = { whole: whole - 0.15, piece, unlikeMax: 2 * lost, lagMsMax: 250 };
   compareSounds(call.said, early, verdict, wanted);
 }
 
-/** Every frame that was not lost comes back whole, but for the ones beside a lost one: they are blended into it. */
+/**
+ * Every frame that was not lost comes back whole. Only the neighbours of a lost frame may differ, because they are
+ * blended into its replacement.
+ */
 function compareFrames(frames: Uint8Array[], heard: Uint8Array, lost: number, verdict: Verdict): void {
   const frameBytes = frames[0]!.length;
   const count = Math.floor(heard.length / frameBytes);
@@ -268,7 +271,10 @@ function repeated({ samples, sampleRate }: Pcm, toHz: number, durationMs: number
   return { samples: joinPcm(new Array<Int16Array>(times).fill(once)), sampleRate: toHz };
 }
 
-/** An utterance against what should be its beginning; a later one finds the codec in a state that is not known. */
+/**
+ * Compares an utterance with the beginning of what it should be. For a later utterance the state of the codec is not
+ * known.
+ */
 function compareSpeech(
   expected: Pcm,
   part: Utterance,
@@ -284,7 +290,7 @@ function compareSpeech(
   }
   const { sampleRate } = expected;
   const heard = decoded(payloads, result).subarray(0, Math.floor((part.heardMs * sampleRate) / 1000));
-  // A codec's own delay swallows the end of a part that was cut off.
+  // The codec's delay removes the end of a part that was cut off.
   const certainly = Math.max(0, heard.length - Math.round(0.03 * sampleRate));
   const wanted = { samples: expected.samples.subarray(0, certainly), sampleRate };
   compareSounds(wanted, heard, verdict, { ...ONCE[encoding], unlikeMax: 0, lagMsMax: 30 });

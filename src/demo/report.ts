@@ -12,7 +12,7 @@ import { LIVE_GAPS_MS, POOL_GAPS_MS, TROUBLE_GAPS_MS } from './judge.js';
 import type { Kind } from './plan.js';
 import type { Verdict } from './verdict.js';
 
-/** Callers that stood still for longer make bounds that say little, in ms. */
+/** Where the callers stood still for longer than this, in ms, the bounds are too wide to tell much. */
 const STALL_MS_MAX = 100;
 
 /** Writes index.html; its path. */

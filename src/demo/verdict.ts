@@ -1,4 +1,4 @@
-/** What a call was found to be, and the comparisons that say it. */
+/** The verdict on one call, and the comparisons that decide it. */
 
 import type { Encoding } from '../formats.js';
 import type { Pcm } from '../simulator/speech.js';
@@ -8,7 +8,7 @@ import type { Exact } from './sounds.js';
 
 export interface Verdict {
   problems: string[];
-  /** By what the call was found right, in a few words: each figure with its bound. */
+  /** What was compared, in a few words, each figure with its bound. */
   how: string;
   /** Silence within what was heard, and how much of it would do; undefined where the call was not judged. */
   gaps: { count: number; totalMs: number; allowedMs: number } | undefined;
@@ -17,9 +17,9 @@ export interface Verdict {
 }
 
 /**
- * Least correlation that is taken, over the whole and for each 200 ms of speech. Measured of the two phrases, cut at
- * seven places (whole, worst 200 ms): once G722 0.999, 0.946; OPUS 0.960, 0.693; AMR-WB 0.947, 0.449; twice G722 0.998,
- * 0.940; OPUS 0.864, 0.555; AMR-WB 0.854, 0.331.
+ * The least correlation that is accepted, over the whole and for each 200 ms of speech. It was measured on the two
+ * phrases, cut at seven places (whole, worst 200 ms). Coded once: G722 0.999, 0.946; OPUS 0.960, 0.693; AMR-WB 0.947,
+ * 0.449. Coded twice: G722 0.998, 0.940; OPUS 0.864, 0.555; AMR-WB 0.854, 0.331.
  */
 interface Alike {
   whole: number;

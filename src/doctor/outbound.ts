@@ -1,4 +1,7 @@
-/** What the server sends: to the letter of the specification, and whether the caller hears it as it was meant. */
+/**
+ * Checks what the server sends: whether it keeps to the specification, and whether the caller hears it as it was
+ * meant.
+ */
 
 import { payloadDuration } from '../codecs/payload.js';
 import { CODECS, type Format } from '../formats.js';
@@ -71,7 +74,7 @@ export function checkServer(
   }
   const bare = rtp?.payloads ?? payloads;
   const { reading, identity } = checkIdentity(bare, expected, evidence, report);
-  // How long payloads of another encoding play is nothing to judge by.
+  // The length of payloads in another encoding tells nothing.
   if (!identity || identity.encoding === expected.encoding) {
     checkDurations(media, reading, rtp !== undefined, report);
     checkPacing(media, reading, rtp !== undefined, evidence, report);
@@ -275,7 +278,7 @@ const AHEAD_WARNED_MS = 30_000;
 /** Silence that is shorter is heard as a gap inside speech, longer as a pause. */
 const GAP_MS_MIN = 5;
 const GAP_MS_MAX = 400;
-/** The first few come of whatever was held up when the call began. */
+/** The first few gaps may come from delays at the beginning of the call. */
 const GAPS_MIN = 5;
 const GAPS_SHARE = 0.02;
 

@@ -266,8 +266,8 @@ export interface NativeAddon extends NativeLoad {
   /** A function that writes monotonicMs() to `view[at]`. */
   createStamper(view: Float64Array, at: number): () => void;
   /**
-   * Makes this thread's event loop look at its sockets once in `waitMs`, as long as `view` (laid out as GATHER) says that
-   * it is worth it and that nobody would notice. Returns what ends it.
+   * Makes this thread's event loop look at its sockets only once in `waitMs`. It does so while `view` (laid out as
+   * GATHER) tells that it saves work and that no handler answers at once. Returns a function that ends it.
    */
   gather(view: Float64Array, waitMs: number): () => void;
   /**
@@ -277,11 +277,12 @@ export interface NativeAddon extends NativeLoad {
    */
   closeSocketsAtEnd(words: Int32Array, places: { ending: number; undealt: number; port: number }): void;
   /**
-   * Watches the main thread from a native thread: writes `lines.stuck` to stdout when the word `beat` has not changed for
-   * `stuckMs`, `lines.turns` when it does again, and ends the process with code 1 and `lines.deadline` when it has not ended
-   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `closingNow`: 4 s
-   * later where the main thread is stuck, 10 s where it is not. `"TIME"` in a line becomes the time in ms since 1970.
-   * Call it once, after SIGTERM and SIGINT were listened to.
+   * Watches the main thread from a native thread. When the word `beat` has not changed for `stuckMs`, it writes `lines.stuck`
+   * to stdout, and `lines.turns` when the word changes again. SIGTERM, SIGINT or the word `draining` gives the process `drainMs`
+   * to end. A second signal or `closingNow` ends this time at once.
+   *
+   * After it, a process whose main thread is stuck has 4 s more, any other 10 s. Then it is ended with code 1 and `lines.deadline`.
+   * `"TIME"` in a line becomes the time in ms since 1970. Call it once, after SIGTERM and SIGINT were listened to.
    */
   watchProcess(
     words: Int32Array,

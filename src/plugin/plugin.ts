@@ -132,9 +132,9 @@ export interface Plugin<Options = any, State = any, Context = any> {
   audio?: AudioOptions | undefined;
   outbound?: OutboundOptions | undefined;
   /**
-   * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Live are
-   * frames that are played (`stream.play(frame)`), and with this option also an `Int16Array` that is played inside
-   * `onAudio` and is no longer than the frame: what a handler makes of each frame.
+   * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Frames
+   * that are played (`stream.play(frame)`) are live. With this option an `Int16Array` is live too, where it is played
+   * inside `onAudio` and is no longer than the frame.
    */
   liveLatencyMaxMs?: number | undefined;
   /**
@@ -158,11 +158,12 @@ export interface Plugin<Options = any, State = any, Context = any> {
     // biome-ignore lint/suspicious/noConfusingVoidType: a plugin that only plays has no return statement
   ): StreamHandler | undefined | void;
   /**
-   * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever call it
-   * is: `event.callControlId` is a stream's `call.callControlId`. With one reactor in the thread of the streams. With
-   * several in the thread that has, or had last, a stream of the event's call, and in the main thread where none did
-   * (`call.initiated`, `streaming.failed`): there the plugin is another instance, without streams. May be async; a throw
-   * or rejection is logged and counted, and harms nothing else. Telnyx has had its reply by then.
+   * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever
+   * call it is: `event.callControlId` is a stream's `call.callControlId`. With one reactor it is told in the thread
+   * of the streams. With several, each reactor has its own instance, and the one whose reactor has or had the call's
+   * last stream is told. Where no reactor had one (`call.initiated`, `streaming.failed`), an instance without streams
+   * is told in the main thread. May be async; a throw or rejection is logged and counted, and harms nothing else.
+   * Telnyx has had its reply by then.
    */
   onWebhook?(event: WebhookEvent, context: PluginContext<Options, State>): unknown;
   /**

@@ -60,7 +60,7 @@ class BlockWriter {
     this.#filled = 0;
   }
 
-  /** Over the beginning; a pipe cannot, and keeps what stands there. */
+  /** Writes over the beginning. A pipe cannot do this and keeps what was written first. */
   async rewrite(bytes: Uint8Array): Promise<void> {
     if ((await this.file.stat()).isFile()) await this.#guard(this.file.write(bytes, 0, bytes.length, 0));
   }

@@ -33,7 +33,7 @@ async function status(port: number, token: string | null): Promise<number | unde
   return status;
 }
 
-test('wrong options are told in one line, with exit code 2', WAIT, async () => {
+test('wrong options give one line and exit code 2', WAIT, async () => {
   const config = join(directory, 'array.json');
   writeFileSync(config, '[]');
   const cases: [string[], Record<string, string>, RegExp][] = [

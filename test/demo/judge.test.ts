@@ -213,7 +213,7 @@ test('found wrong: an agent that claims to have been heard longer than it was', 
   assert.match(problems.join('; '), /told as heard, less what was heard: 50 ms, not -20 to 20/);
 });
 
-test('the plan: sixty calls over every encoding there is, the same from the same seed, with names of their own', () => {
+test('the plan: sixty calls over all encodings, the same for the same seed, with different names', () => {
   const plan = (encodings: readonly Encoding[], seed: number): PlannedCall[] =>
     planCalls(new VirtualServer(echo).simulator, phrases, encodings, seed);
   for (const encodings of [ENCODINGS, ['L16'] as const]) {
@@ -245,7 +245,7 @@ function heardTone(encoding: Encoding, hz: number, skipMs: number): number {
   return purity(Int16Array.from(heard), decoder.sampleRate, hz);
 }
 
-test('a tone that a codec bends is found right at every pitch, one with a piece left out is not', () => {
+test('a tone through a codec is judged right at every pitch, and wrong with a piece left out', () => {
   for (const encoding of ALL_ENCODINGS) {
     // The pitches that AMR-WB bends most are among them.
     for (const hz of [300, 440, 989, 1501, 2008, 2666, 2687, 2999]) {

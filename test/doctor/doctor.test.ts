@@ -388,7 +388,7 @@ test('the server: wrong messages, base64, empty, short, long and odd payloads, e
   }
 });
 
-test('the server: errors of Telnyx are told with their code', async () => {
+test("the server: Telnyx's errors are reported with their code", async () => {
   const { finding } = await found(
     'telnyx-error',
     speaks(() => media('####')),

@@ -98,8 +98,8 @@ function ffmpeg(input: Uint8Array, from: string[], to: string[]): Buffer {
 }
 
 /**
- * Noise, square waves and constants, up to half scale: above it the mirror filter overshoots at edges, where the
- * recommendation limits its output to 15 bits and ffmpeg does not.
+ * Noise, square waves and constants, up to half scale. Above it the mirror filter overshoots at edges: the
+ * recommendation limits its output to 15 bits there, ffmpeg does not.
  */
 function wild(samples: number, seed: number): Int16Array {
   let state = seed | 1;
