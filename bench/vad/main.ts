@@ -1,9 +1,10 @@
 /** `npm run bench:vad`: how often the engine's voice detector is wrong, and how late. */
 import { voiceSettings } from '../../src/plugin/hearing.js';
+import { Random } from '../../src/simulator/random.js';
 import { benchCommand, whole } from '../options.js';
-import { engine, type Mix, scene, score } from './measure.js';
+import { engine, type Mix, scene, score, talkOff } from './measure.js';
 import * as noises from './noises.js';
-import { recordings, type Utterance, utterance } from './speech.js';
+import { RATE, recordings, type Utterance, utterance } from './speech.js';
 
 const program = benchCommand(
   'bench:vad',
@@ -75,4 +76,14 @@ for (const [name, mix] of rows.filter(row => row[0].includes(options.only))) {
       `${got.lostUtterances} of ${got.utterances} | ${got.onsetMs.median.toFixed(0)}, ${got.onsetMs.p95.toFixed(0)} ms | ` +
       `${got.startOffMs.toFixed(0)} ms | ${got.endOffMs.toFixed(0)} ms |`,
   );
+}
+const off = talkOff(recordings(options.sounds));
+console.log(
+  `keys found in ${off.hours.toFixed(1)} h of speech: ${off.keys.length} ${off.keys.slice(0, 20).join(', ')}`,
+);
+if (held) {
+  const tune = held(4 * 3600 * RATE, new Random(options.seed));
+  const samples = Int16Array.from(tune, sample => sample * 32767);
+  const found = talkOff([{ file: 'music', samples }]);
+  console.log(`keys found in ${found.hours.toFixed(1)} h of music: ${found.keys.length}`);
 }
