@@ -23,6 +23,7 @@ export type {
 export type {
   AudioFrame,
   CallInfo,
+  ClearOptions,
   MarkResult,
   PlayableAudio,
   Playback,
