@@ -23,6 +23,7 @@ import {
   type Stream,
 } from '../src/index.js';
 import { checkHandler } from '../src/plugin/define.js';
+import { checkListens } from '../src/plugin/hearing.js';
 import { RawSocket } from './helpers/raw-socket.js';
 import { eventually, startedCall, startServer, stopServer, url } from './helpers/servers.js';
 import { payloads, type WireCall } from './helpers/telnyx-messages.js';
@@ -192,6 +193,17 @@ describe('plugins and servers', () => {
       plugin({ audio: { sampleRate: rate } }),
     );
     await refusesAllBut(none, code, /^plugin audio.tracks: /, tracks => plugin({ audio: { tracks } }));
+    await refusesAllBut(none, code, /^plugin audio.dtmf: .*inband/, dtmf => plugin({ audio: { dtmf } }));
+    const onOff: Kind[] = ['undefined', 'boolean', 'bare', 'date', 'promise', 'arrayBuffer'];
+    await refusesAllBut(onOff, code, /^plugin audio.vad(\.\w+)?: /, vad => plugin({ audio: { vad } }));
+    for (const name of ['onsetMs', 'hangoverMs', 'threshold', 'levelMinDb']) {
+      const message = new RegExp(`^plugin audio.vad.${name}: .*give -?[\\d.]+ to -?[\\d.]+`);
+      await refusesAllBut(none, code, message, value => plugin({ audio: { vad: { [name]: value } } }));
+    }
+    assert.throws(() => plugin({ audio: { vad: { hangover: 300 } } }), {
+      code,
+      message: /hangover: .*hangoverMs/,
+    });
     await refusesAllBut(none, code, /^plugin outbound.encoding: .*PCMU/, encoding =>
       plugin({ outbound: { encoding } }),
     );
@@ -212,8 +224,8 @@ describe('plugins and servers', () => {
     refused({ acept: () => true }, /acept: .*did you mean accept\?/);
     refused({ onAudio() {} }, /onAudio: .*it belongs to the handler that onStart returns/);
     refused(
-      { setup() {} },
-      /setup: .*use one of name, path, audio, outbound, liveLatencyMaxMs, accept, onStart, onWebhook/,
+      { prepare() {} },
+      /prepare: .*use one of name, path, options, audio, outbound, liveLatencyMaxMs, setup, accept, onStart, onWebhook/,
     );
     // A class keeps what it wants, and still cannot misspell an event.
     class Counting {
@@ -239,7 +251,19 @@ describe('plugins and servers', () => {
       /^plugin x: handler's onAudoi: there is no such event: did you mean onAudio\?$/,
     );
     refused({ onDTMF() {} }, /onDTMF: .*did you mean onDtmf\?/);
-    refused({ onSpeech() {} }, /onSpeech: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop/);
+    refused(
+      { onTick() {} },
+      /onTick: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop, onSpeech/,
+    );
+    for (const name of ['onSpeech', 'onSilence']) {
+      const handler = checkHandler(plugin, { [name]() {} });
+      assert.throws(() => checkListens(plugin, handler, {}), {
+        code: 'SIDETONE_PLUGIN_INVALID',
+        message: `plugin x: handler's ${name}: nobody listens for speech: give the plugin audio: { vad: true }`,
+      });
+      for (const vad of [true, false, {}]) checkListens(plugin, handler, { vad });
+    }
+    checkListens(plugin, checkHandler(plugin, {}), {});
     refused({ onWebhook() {} }, /onWebhook: .*it belongs to the plugin itself/);
     refused({ onPlayed: 5 }, /handler's onPlayed: 5: give a function, or leave it out/);
     class Misspelt {
@@ -295,7 +319,7 @@ describe('plugins and servers', () => {
   test('createServer: plugins', async () => {
     const invalid = { code: 'SIDETONE_PLUGIN_INVALID' };
     for (const plugin of [7, null, {}, [], () => 7, Symbol('s')]) {
-      await assert.rejects(createServer({ plugins: [plugin] }), invalid);
+      await assert.rejects(createServer({ plugins: [plugin as never] }), invalid);
     }
     await assert.rejects(createServer({ plugins: ['no-such-plugin'] }), {
       code: 'SIDETONE_PLUGIN_NOT_FOUND',

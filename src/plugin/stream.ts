@@ -1,5 +1,6 @@
 /** What a handler may touch of its stream, and the frames and playbacks that it gets. */
 import type { Format, OutboundMode } from '../formats.js';
+import type { Logger } from '../log/log.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
@@ -13,6 +14,8 @@ export interface AudioFrame {
   readonly timestampMs: number;
   /** Made up for audio that was lost. */
   readonly concealed: boolean;
+  /** That it is speech, 0 to 1. Always 0 where the plugin did not ask for `audio: { vad }`. */
+  readonly speech: number;
   /** The samples in memory of their own. */
   copy(): Int16Array;
 }
@@ -21,7 +24,7 @@ export interface AudioFrame {
  * Audio that the handler played, as the caller heard it: in order, after the codec, and only what a clear did not cut
  * off. Its `timestampMs` lies on the axis of the caller's frames, below 0 for what was heard before the first of them.
  */
-export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed'>;
+export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed' | 'speech'>;
 
 /** What `await playback` gives. */
 export interface PlaybackResult {
@@ -79,8 +82,19 @@ export interface CallInfo {
   readonly customParameters: Readonly<Record<string, string>>;
 }
 
-/** One call's stream, as its handler sees it. */
-export interface Stream {
+/** An HTTP upgrade that asks for a stream. */
+export interface StreamRequest {
+  /** Path without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Header names in lower case; without the auth token. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Address of the peer: that of the proxy where there is one. */
+  readonly remoteAddress: string;
+}
+
+/** One call's stream, as its handler sees it. `Context` is what the plugin's `accept()` gave for it. */
+export interface Stream<Context = unknown> {
   /** Telnyx's stream_id. */
   readonly id: string;
   /** The call's identifiers and parameters. */
@@ -89,6 +103,15 @@ export interface Stream {
   readonly start: StartFrame['start'];
   /** What stands behind the `?` of the stream_url. */
   readonly query: URLSearchParams;
+  /** The HTTP upgrade that asked for the stream. */
+  readonly request: StreamRequest;
+  /** `context` of what the plugin's `accept()` returned; undefined where it returned none. */
+  readonly context: Context;
+  /**
+   * The server's log, at its level, for lines about this call: each has the fields `stream`, `call` and `plugin`. It may be
+   * used after the stream's end. Tokens, phone numbers and `client_state` are cut out of the fields that are named so.
+   */
+  readonly log: Logger;
   /** What comes in. */
   readonly inbound: Format;
   /** What goes out, in RTP mode. */

@@ -240,6 +240,8 @@ export class Reactor implements StreamHost {
         gapFillMaxMs: options.gapFillMaxMs,
         l16OrderAuto: options.l16ByteOrder === 'auto',
         conceals: options.concealment === 'on',
+        voice: open.voice,
+        keys: open.inbandKeys,
       },
       outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
     });
@@ -355,6 +357,7 @@ export class Reactor implements StreamHost {
         p99: beyondSampling(delay.percentile(99)),
         max: beyondSampling(delay.max),
       },
+      pluginMetrics: [],
     };
     delay.reset();
     return snapshot;

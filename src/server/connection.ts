@@ -13,7 +13,10 @@ import { CODECS, type Format } from '../formats.js';
 import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
 import { checkHandler } from '../plugin/define.js';
-import type { AcceptResult, AudioOptions, Plugin, StopReason } from '../plugin/plugin.js';
+import { checkListens, voiceSettings } from '../plugin/hearing.js';
+import type { StreamPlugin } from '../plugin/instance.js';
+import type { AcceptResult, AudioOptions, StopReason } from '../plugin/plugin.js';
+import type { StreamRequest } from '../plugin/stream.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
 import { outboundOf, requestedIn } from '../telnyx/expectations.js';
@@ -52,9 +55,9 @@ export function receive(path: MediaPath, data: SocketData, message: ArrayBuffer,
 
 /** The results of the upgrade. */
 export interface ConnectionSetup {
-  plugin: Plugin;
+  plugin: StreamPlugin;
   accepted: AcceptResult;
-  query: URLSearchParams;
+  request: StreamRequest;
   /** Judges the token of the `connected` frame; absent when the server wants none. */
   knownToken: ((token: string) => KnownToken | undefined) | undefined;
   /** The call that the upgrade's token is bound to. */
@@ -85,6 +88,7 @@ export class Connection implements ReactorLink {
     this.#messageMs = reactor.clock.now();
     this.#tokens = new CallTokens(setup.boundCall);
     this.#capture = reactor.capture?.begin();
+    setup.plugin.opened();
   }
 
   /** The user data to make the WebSocket with. The WebSocket keeps a copy of it, which open() is given. */
@@ -297,10 +301,13 @@ export class Connection implements ReactorLink {
       mode,
       handlerRate,
       tracks,
-      query: this.setup.query,
-      plugin: this.setup.plugin.name,
+      request: this.setup.request,
+      context: this.setup.accepted.context,
+      plugin: this.setup.plugin,
       liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
       livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
+      voice: voiceSettings(audio.vad),
+      inbandKeys: audio.dtmf === 'inband',
       socket: this.#capture ? undefined : this.#socket,
     });
     if (typeof opened === 'string') {
@@ -312,15 +319,17 @@ export class Connection implements ReactorLink {
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
     this.reactor.takeOver(frame.start.call_control_id, this);
-    this.#startHandler(opened);
+    this.#startHandler(opened, audio);
     // A capture has seen them when they came.
     for (const message of this.#early.take()) receive(this.reactor.path, this.#data, message, false);
   }
 
-  #startHandler(stream: CallStream): void {
+  #startHandler(stream: CallStream, audio: AudioOptions): void {
     try {
       const { plugin } = this.setup;
-      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
+      const handler = checkHandler(plugin, plugin.onStart(stream));
+      checkListens(plugin, handler, audio);
+      stream.attach(handler);
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }
@@ -328,10 +337,10 @@ export class Connection implements ReactorLink {
 
   /** Query before accept() before plugin before what was asked of Telnyx before server. */
   #outbound(inbound: Format, start: StartFrame): OutboundFormat {
-    const { accepted, plugin, query } = this.setup;
+    const { accepted, plugin, request } = this.setup;
     const { outboundMode, outboundCodec } = this.reactor.options;
     return settleOutbound(inbound, outboundMode, [
-      queryOutbound(query),
+      queryOutbound(request.query),
       accepted.outbound,
       plugin.outbound,
       outboundOf(requestedIn(start.start.custom_parameters)),
@@ -379,7 +388,7 @@ export class Connection implements ReactorLink {
 
   #dtmf(frame: DtmfFrame): void {
     const at = frame.occurred_at === undefined ? new Date() : new Date(frame.occurred_at);
-    this.#stream?.tell('onDtmf', frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
+    this.#stream?.keyPressed(frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
   }
 
   #error(frame: ErrorFrame): void {
@@ -407,6 +416,7 @@ export class Connection implements ReactorLink {
     this.#capture?.closed(reason);
     this.#early.take();
     this.reactor.forget(this);
+    this.setup.plugin.closed();
   }
 
   #closeStream(reason: StopReason): void {

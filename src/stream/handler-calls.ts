@@ -5,7 +5,14 @@ import type { LoggedStream } from '../log/call-log.js';
 import type { StreamHost } from '../media/host.js';
 import type { StreamHandler } from '../plugin/plugin.js';
 
-export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop';
+export type HandlerMethod =
+  | 'onDtmf'
+  | 'onMark'
+  | 'onError'
+  | 'onPlayed'
+  | 'onStop'
+  | 'onSpeech'
+  | 'onSilence';
 
 /** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
 export const HANDLER_SLOW_MS = 200;
@@ -36,17 +43,21 @@ export class HandlerCalls {
     this.#handler = handler as Methods | undefined;
   }
 
-  tell(method: HandlerMethod, values: unknown[]): void {
+  /** Returns what the method returned. */
+  tell(method: HandlerMethod, values: unknown[]): unknown {
     const handler = this.#handler;
-    if (handler === undefined || (this.#bypassed && method !== 'onStop')) return;
+    if (handler === undefined || (this.#bypassed && method !== 'onStop')) return undefined;
     const beganMs = this.host.clock.now();
+    let result: unknown;
     try {
-      this.watch(method, handler[method]?.(...values));
+      result = handler[method]?.(...values);
+      this.watch(method, result);
     } catch (error) {
       this.failed(method, error);
     }
     const heldMs = this.host.clock.now() - beganMs;
     if (heldMs >= HANDLER_SLOW_MS) this.held(method, heldMs);
+    return result;
   }
 
   /**

@@ -6,7 +6,8 @@
  */
 
 import type { Format, OutboundMode } from '../formats.js';
-import type { CallFigures } from '../log/call-log.js';
+import { type CallFigures, callFields } from '../log/call-log.js';
+import type { Logger } from '../log/log.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MediaStream } from '../media/path.js';
 import {
@@ -23,7 +24,15 @@ import { queueFull } from '../playback/output.js';
 import { checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
-import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from '../plugin/stream.js';
+import type {
+  CallInfo,
+  MarkResult,
+  PlayableAudio,
+  Playback,
+  PlayOptions,
+  Stream,
+  StreamRequest,
+} from '../plugin/stream.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
@@ -31,8 +40,9 @@ import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
+import { type SensesSetup, StreamSenses } from './senses.js';
 
-export interface StreamSetup {
+export interface StreamSetup extends SensesSetup {
   host: StreamHost;
   link: StreamLink;
   slot: number;
@@ -42,13 +52,23 @@ export interface StreamSetup {
   mode: OutboundMode;
   handlerRate: number;
   tracks: readonly Track[];
-  query: URLSearchParams;
-  /** Name of the plugin whose handler it has. */
-  plugin: string;
+  request: StreamRequest;
+  /** What the plugin's accept() gave for it. */
+  context: unknown;
+  /** The plugin whose handler it has. */
+  plugin: StreamOwner;
   /** How late its live audio may be, in ms; 0: as late as it comes. */
   liveLatencyMaxMs: number;
   /** PCM that a handler plays in answer to a frame is live audio too. */
   livePieces: boolean;
+}
+
+/** What a stream needs of its plugin. */
+export interface StreamOwner {
+  readonly name: string;
+  readonly log: Logger;
+  /** What the handler's onStop returned. */
+  stopped(result: unknown): void;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
@@ -95,13 +115,20 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   /** @internal */
   readonly plugin: string;
   readonly #livePieces: boolean;
+  /** The HTTP upgrade that asked for it. */
+  readonly request: StreamRequest;
+  /** What the plugin's accept() gave for it. */
+  readonly context: unknown;
+  readonly #owner: StreamOwner;
+  #log: Logger | undefined; // made when somebody asks
+  readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
     const { start } = setup;
     this.id = start.stream_id;
     this.start = start.start;
-    this.query = setup.query;
+    this.query = setup.request.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
     this.mode = setup.mode;
@@ -143,14 +170,28 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
     const pooled = this.#pooled;
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
-    this.plugin = setup.plugin;
+    this.plugin = setup.plugin.name;
     this.#livePieces = setup.livePieces;
+    this.request = setup.request;
+    this.context = setup.context;
+    this.#owner = setup.plugin;
+    this.#log = undefined;
+    const senses = setup.voice !== undefined || setup.inbandKeys;
+    this.#senses = senses
+      ? new StreamSenses(setup.host.path, setup, (method, ...values) => this.tell(method, ...values))
+      : undefined;
   }
 
   /** The call's identifiers and parameters. */
   get call(): CallInfo {
     this.#call ??= callInfo(this.start);
     return this.#call;
+  }
+
+  /** The server's log, for lines about this call. */
+  get log(): Logger {
+    this.#log ??= this.#owner.log.child(callFields(this));
+    return this.#log;
   }
 
   /** @internal */
@@ -251,7 +292,8 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
       this.#played = undefined;
-      if (!handler?.onAudio) this.#host.path.engine.native.deafen(this.#slot);
+      const hears = handler?.onAudio !== undefined || this.#senses?.serves(handler) === true;
+      if (!hears) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
     if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
@@ -294,6 +336,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
       }
       this.#played.heard(nowMs);
     }
+    if (info[INFO.senses] !== 0) this.#senses?.tell(frame);
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     try {
@@ -308,6 +351,12 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#host.path.stamp();
     const heldMs = info[INFO.nowMs]! - nowMs;
     if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
+  }
+
+  /** @internal Telnyx told of a key. */
+  keyPressed(digit: string, at: Date): void {
+    if (this.#senses) this.#senses.key(digit, at, 'event');
+    else this.tell('onDtmf', digit, at);
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
@@ -390,7 +439,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   }
 
   #tellStop(reason: StopReason): void {
-    this.tell('onStop', reason);
+    this.#owner.stopped(this.#calls.tell('onStop', [reason]));
     this.#calls.attach(undefined);
     this.#handler = undefined;
     this.#onAudio = undefined;
