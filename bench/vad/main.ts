@@ -1,9 +1,10 @@
 /** `npm run bench:vad`: how often the engine's voice detector is wrong, and how late. */
 import { voiceSettings } from '../../src/plugin/hearing.js';
+import { Random } from '../../src/simulator/random.js';
 import { benchCommand, whole } from '../options.js';
-import { engine, type Mix, scene, score } from './measure.js';
+import { engine, type Mix, scene, score, talkOff } from './measure.js';
 import * as noises from './noises.js';
-import { recordings, type Utterance, utterance } from './speech.js';
+import { RATE, recordings, type Utterance, utterance } from './speech.js';
 
 const program = benchCommand(
   'bench:vad',
@@ -37,7 +38,10 @@ if (utterances.length === 0) {
 const voice = voiceSettings(true)!;
 const detector = engine(voice);
 const held = noises.music(options.music);
-const others = noises.babble(utterances.filter(one => one.voice !== 'en').map(one => one.samples));
+const foreign = utterances.filter(one => one.voice !== 'en').map(one => one.samples);
+const english = utterances.filter(one => one.voice === 'en').map(one => one.samples);
+const others = noises.babble(foreign, 6);
+const echo = noises.babble(english, 1);
 
 type Row = [name: string, mix: Mix];
 const at = (noise: noises.Noise | undefined, noiseDb: number, speechDb = -22): Mix => ({
@@ -54,6 +58,7 @@ const rows: Row[] = [
   ...[20, 15, 10, 5, 0].map((snr): Row => [`pink noise, ${snr} dB`, at(noises.pink, -22 - snr)]),
   ...[15, 5].map((snr): Row => [`car, ${snr} dB`, at(noises.car, -22 - snr)]),
   ...[20, 10, 5].map((snr): Row => [`babble, ${snr} dB`, at(others, -22 - snr)]),
+  ...[35, 25, 15].map((snr): Row => [`echo of an answer, ${snr} dB`, at(echo, -22 - snr)]),
   ['breath -30 dBFS', at(noises.breath, -30)],
   ['keyboard -35 dBFS', at(noises.knocks, -35)],
   ['DTMF keys -15 dBFS', at(noises.keys, -15)],
@@ -75,4 +80,21 @@ for (const [name, mix] of rows.filter(row => row[0].includes(options.only))) {
       `${got.lostUtterances} of ${got.utterances} | ${got.onsetMs.median.toFixed(0)}, ${got.onsetMs.p95.toFixed(0)} ms | ` +
       `${got.startOffMs.toFixed(0)} ms | ${got.endOffMs.toFixed(0)} ms |`,
   );
+}
+const off = talkOff(recordings(options.sounds));
+console.log(
+  `keys found in ${off.hours.toFixed(1)} h of speech: ${off.keys.length} ${off.keys.slice(0, 20).join(', ')}`,
+);
+if (held) {
+  const random = new Random(options.seed);
+  const pieces = Array.from({ length: 24 }, (_, i) => {
+    const tune = held(600 * RATE, random);
+    const samples = new Int16Array(tune.length);
+    tune.forEach((sample, at) => {
+      samples[at] = sample * 32767;
+    });
+    return { file: `music ${i}`, samples };
+  });
+  const found = talkOff(pieces);
+  console.log(`keys found in ${found.hours.toFixed(1)} h of music: ${found.keys.length}`);
 }

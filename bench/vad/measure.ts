@@ -149,3 +149,20 @@ export function score(detector: Detector, scenes: readonly Scene[], hangoverMs: 
     endOffMs: quantile(ends, 0.5),
   };
 }
+
+/** Keys that are found where nobody pressed one. */
+export function talkOff(sounds: Iterable<{ file: string; samples: Int16Array }>): {
+  hours: number;
+  keys: string[];
+} {
+  const listener = new native.Listener(RATE, { keys: true });
+  const keys: string[] = [];
+  let samples = 0;
+  for (const sound of sounds) {
+    samples += sound.samples.length;
+    for (const event of listener.hear(sound.samples, FRAME_SAMPLES).events) {
+      if (event.kind === 'key') keys.push(`${event.key} in ${sound.file}`);
+    }
+  }
+  return { hours: samples / RATE / 3600, keys };
+}

@@ -105,12 +105,12 @@ export const keys: Noise = pulsed(
 export const ringBack: Noise = pulsed([[440, 480]], 2, 4);
 export const busy: Noise = pulsed([[425, 0]], 0.48, 0.48);
 
-/** Six voices at once, as in a restaurant. */
+/** So many voices at once: six as in a restaurant, one as an echo of what is played or a radio. */
 export const babble =
-  (voices: readonly Int16Array[]): Noise =>
+  (voices: readonly Int16Array[], count: number): Noise =>
   (samples, random) => {
     const out = new Float32Array(samples);
-    for (let voice = 0; voice < 6; voice++) {
+    for (let voice = 0; voice < count; voice++) {
       for (let at = 0; at < samples; ) {
         const said = voices[random.below(voices.length)]!;
         const gain = 1 / Math.max(1, rms(said));

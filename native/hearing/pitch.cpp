@@ -40,7 +40,7 @@ float dot(const float* a, const float* b) {
 
 }  // namespace
 
-float Periodicity::hear(const float* hop) {
+void Periodicity::take(const float* hop) {
   static const LowPass lowPass;
   float samples[kTaps - kDown + kHopSamples];
   std::copy(before_.begin(), before_.end(), samples);
@@ -50,7 +50,9 @@ float Periodicity::hear(const float* hop) {
   for (size_t i = 0; i < kHop; i++) {
     slow_[slow_.size() - kHop + i] = dot<kTaps>(samples + i * kDown, lowPass.taps);
   }
+}
 
+float Periodicity::value() const {
   float mean = 0;
   for (const float sample : slow_) mean += sample;
   mean /= static_cast<float>(slow_.size());

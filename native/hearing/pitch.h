@@ -12,8 +12,10 @@ class Periodicity {
  public:
   static constexpr size_t kHopSamples = 160;
 
-  /** The next 20 ms. Returns 0 to 1. */
-  float hear(const float* hop);
+  /** The next 20 ms. */
+  void take(const float* hop);
+  /** 0 to 1. */
+  float value() const;
 
  private:
   static constexpr size_t kDown = 4;  // to 2 kHz

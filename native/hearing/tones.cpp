@@ -8,7 +8,9 @@
 namespace sidetone {
 namespace {
 
+// 94 to 1800 Hz: no tone of a telephone network lies outside.
 constexpr size_t kLowestBin = 3;
+constexpr size_t kHighestBin = 57;
 // A Hann window spreads a tone over five bins.
 constexpr size_t kReach = 2;
 constexpr float kShareMin = 0.88F;
@@ -29,7 +31,7 @@ constexpr int kStaySteps = 5;
 ToneFinder::Peak ToneFinder::highest(const float* power, size_t skipFrom, size_t skipTo) {
   size_t top = 0;
   float value = -1;
-  for (size_t bin = kLowestBin; bin < PowerSpectrum::kBins - kReach; bin++) {
+  for (size_t bin = kLowestBin; bin <= kHighestBin; bin++) {
     if (power[bin] <= value || (bin >= skipFrom && bin < skipTo)) continue;
     value = power[bin];
     top = bin;

@@ -13,6 +13,8 @@ class ToneFinder {
     Tone,
   };
 
+  /** Nothing was loud enough to be one. */
+  void skip() { *this = {}; }
   /** A power spectrum of PowerSpectrum, 20 ms after the last one. */
   Sound hear(const float* power, float total);
 

@@ -14,6 +14,8 @@ constexpr float kDbPerLog2 = 3.0103F;
 constexpr float kAboveNoiseMaxDb = 20;
 constexpr size_t kLoudestBands = 4;
 
+// What is less above the noise is none, whatever else it is.
+constexpr float kHeedDb = 1.5F;
 // Sound that is this far above the noise is as likely speech as not, where it is periodic.
 constexpr float kAboveNoiseDb = 3.8F;
 constexpr float kAboveNoiseWidthDb = 0.9F;
@@ -87,7 +89,12 @@ VoiceDetector::Sound VoiceDetector::analyse(const int16_t* hop, NoiseFloor::Band
   // A sine of full scale, 0 dBFS, has 3 / 8 in the bins of its Hann window.
   sound.levelDb = kDbPerLog2 * log2Of(total * (8.0F / 3) + 1e-12F);
   sound.aboveNoiseDb = aboveNoise(level, noise_.level());
-  sound.period = periodicity_.hear(fresh);
+  periodicity_.take(fresh);
+  if (sound.levelDb <= options_.levelMinDb || sound.aboveNoiseDb < kHeedDb) {
+    tones_.skip();
+    return sound;
+  }
+  sound.period = periodicity_.value();
   float all = power[3];
   for (size_t bin = 4; bin < PowerSpectrum::kBins; bin++) all += power[bin];
   sound.tone = tones_.hear(power, all);
