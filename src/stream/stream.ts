@@ -42,36 +42,8 @@ import { InboundFrame, type PayloadSource } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
-import { type SensesSetup, StreamSenses } from './senses.js';
-
-export interface StreamSetup extends SensesSetup {
-  host: StreamHost;
-  link: StreamLink;
-  slot: number;
-  start: StartFrame;
-  inbound: Format;
-  outbound: Format;
-  mode: OutboundMode;
-  handlerRate: number;
-  tracks: readonly Track[];
-  request: StreamRequest;
-  /** What the plugin's accept() gave for it. */
-  context: unknown;
-  /** The plugin whose handler it has. */
-  plugin: StreamOwner;
-  /** How late its live audio may be, in ms; 0: as late as it comes. */
-  liveLatencyMaxMs: number;
-  /** PCM that a handler plays in answer to a frame is live audio too. */
-  livePieces: boolean;
-}
-
-/** What a stream needs of its plugin. */
-export interface StreamOwner {
-  readonly name: string;
-  readonly log: Logger;
-  /** What the handler's onStop returned. */
-  stopped(result: unknown): void;
-}
+import { StreamSenses } from './senses.js';
+import type { StreamOwner, StreamSetup } from './setup.js';
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 const NO_BYTES = new Uint8Array(0);
