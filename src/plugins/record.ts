@@ -10,6 +10,11 @@ import type { AudioFrame, PlayedFrame, Stream } from '../plugin/stream.js';
 export interface RecordOptions {
   /** Where the files go; made if it is not there. Default: `SIDETONE_RECORD_DIR` of the environment, or `recordings`. */
   directory?: string;
+  /**
+   * Told of each file when it is finished, before the stream's `onStop` is: may be async, to take the file elsewhere. Where the
+   * disk was too slow, the file has gaps. A throw or rejection is the call's, as one of `onStop`.
+   */
+  onFile?: (path: string, stream: Stream) => unknown;
 }
 
 /** What may be missing from one channel while the other goes on: 320 kB a stream at 16 kHz, and only then. */
@@ -50,7 +55,8 @@ export function record(inner?: Plugin, options: RecordOptions = {}): Plugin {
         onDtmf: (digit, at) => handler.onDtmf?.(digit, at),
         onMark: name => handler.onMark?.(name),
         onError: error => handler.onError?.(error),
-        onStop: reason => Promise.all([recording.close(), stopped(handler, reason)]),
+        onStop: reason =>
+          Promise.all([recording.close(path => options.onFile?.(path, stream)), stopped(handler, reason)]),
       };
     },
   });
@@ -94,13 +100,14 @@ class Recording {
     if (this.#writer) this.#append(RIGHT, frame);
   }
 
-  /** Finishes the file. Rejects with SIDETONE_RECORDING_FAILED where it is not whole. */
-  async close(): Promise<void> {
+  /** Finishes the file and tells its path. Rejects with SIDETONE_RECORDING_FAILED where it is not whole. */
+  async close(onFile: (path: string) => unknown): Promise<void> {
     try {
       if (this.#failure !== undefined) throw this.#failure;
       const writer = this.#writer!;
       await writer.close();
       await rename(part(this.#path), this.#path);
+      await onFile(this.#path);
       if (writer.droppedSamples > 0) {
         throw new Error(`the disk was too slow: ${writer.droppedSamples} samples are missing`);
       }
