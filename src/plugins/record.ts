@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { WavWriter } from '../audio/wav.js';
 import { SidetoneError } from '../errors.js';
 import { definePlugin } from '../plugin/define.js';
@@ -161,4 +162,9 @@ function reserve(directory: string, streamId: string): string {
   throw new Error(`${directory} holds ${SAME_NAME_MAX} recordings of stream ${name}`);
 }
 
-export default record();
+export default definePlugin({
+  name: 'record',
+  options: z.strictObject({ directory: z.string().min(1).optional() }),
+  setup: ({ options }) => record(undefined, options),
+  onStart: (stream, context) => context.state.onStart(stream, context),
+});
