@@ -1,6 +1,7 @@
 /**
- * Every public call in every wrong state and with every wrong kind of argument: an error of this library, with its code
- * and a message that names field, value and remedy, or the result that is documented. Nothing crashes, nothing hangs.
+ * Every public call in every wrong state and with every wrong kind of argument. It gives the documented result or an
+ * error of this library, with a code and a message that names field, value and remedy. Nothing crashes, nothing
+ * hangs.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -223,8 +224,8 @@ describe('plugins and servers', () => {
     refused({ acept: () => true }, /acept: .*did you mean accept\?/);
     refused({ onAudio() {} }, /onAudio: .*it belongs to the handler that onStart returns/);
     refused(
-      { setup() {} },
-      /setup: .*use one of name, path, audio, outbound, liveLatencyMaxMs, accept, onStart, onWebhook/,
+      { prepare() {} },
+      /prepare: .*use one of name, path, options, audio, outbound, liveLatencyMaxMs, setup, accept, onStart, onWebhook/,
     );
     // A class keeps what it wants, and still cannot misspell an event.
     class Counting {
@@ -241,7 +242,7 @@ describe('plugins and servers', () => {
     assert.throws(() => definePlugin(new Misspelt()), { message: /onWebhok: .*did you mean onWebhook\?/ });
   });
 
-  test('handlers: events that there are not, and what is no function', () => {
+  test('handlers: unknown events, and methods that are not functions', () => {
     const plugin = definePlugin({ name: 'x', onStart: () => undefined });
     const refused = (handler: unknown, message: RegExp): void =>
       assert.throws(() => checkHandler(plugin, handler), { code: 'SIDETONE_PLUGIN_INVALID', message });
@@ -318,7 +319,7 @@ describe('plugins and servers', () => {
   test('createServer: plugins', async () => {
     const invalid = { code: 'SIDETONE_PLUGIN_INVALID' };
     for (const plugin of [7, null, {}, [], () => 7, Symbol('s')]) {
-      await assert.rejects(createServer({ plugins: [plugin] }), invalid);
+      await assert.rejects(createServer({ plugins: [plugin as never] }), invalid);
     }
     await assert.rejects(createServer({ plugins: ['no-such-plugin'] }), {
       code: 'SIDETONE_PLUGIN_NOT_FOUND',
@@ -420,7 +421,7 @@ describe('streams', () => {
   test('wrong arguments', { timeout: 120_000 }, async () => {
     const { stream } = await held();
     const code = 'SIDETONE_BAD_ARGUMENT';
-    // Text and lists can be read piece by piece: it is the pieces that are wrong.
+    // Text and lists are iterables, so the error is about their pieces.
     const iterable: Kind[] = ['array'];
     await refusesAllBut([...PCM, ...iterable], code, /^play audio: .*Int16Array/, audio => {
       stream.play(audio);
@@ -541,7 +542,7 @@ describe('streams', () => {
   }, async () => {
     const one = await held();
     frame = undefined;
-    // PCM has one zero and µ-law two: which one stood there is known only as long as no other frame has come.
+    // PCM has one zero and µ-law has two. Which of them a frame had is known only until the next frame comes.
     const payload = payloads(1)[0]!.map(code => (code === 0x7f ? 0xff : code));
     one.socket.send(one.call.media(payload));
     await eventually(() => frame !== undefined, 'a frame');

@@ -10,8 +10,6 @@ namespace sidetone {
 namespace {
 constexpr size_t kFetchedAheadBytes = 384;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
-
-double& value(CounterValues& values, Counter counter) { return values[static_cast<size_t>(counter)]; }
 }  // namespace
 
 Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t index)
@@ -249,9 +247,28 @@ void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
   scheduleSend(stream);
 }
 
-void Engine::clear(int stream, double nowMs) {
-  at(stream).outbound.clear(nowMs);
+double Engine::playEncoded(int stream, const uint8_t* payload, size_t bytes, double nowMs, bool sendNow) {
+  Stream& playing = at(stream);
+  const double accepted = playing.outbound.enqueueEncoded(payload, bytes, nowMs);
+  finishPlay(playing, nowMs, sendNow);
+  return accepted;
+}
+
+void Engine::clear(int stream, double nowMs, double fadeMs) {
+  at(stream).outbound.clear(nowMs, fadeMs);
   scheduleSend(at(stream));
+}
+
+void Engine::pause(int stream, double nowMs) {
+  Stream& pausing = at(stream);
+  pausing.outbound.pause(nowMs);
+  if (pausing.outbound.hasSkipped()) skips_++;
+  scheduleSend(pausing);
+}
+
+void Engine::resume(int stream, double nowMs, bool sendNow) {
+  at(stream).outbound.resume(nowMs);
+  finishPlay(at(stream), nowMs, sendNow);
 }
 
 /** True: everything of this stream that is due is in the slab; false: the slab is full. */
@@ -358,51 +375,6 @@ bool Engine::enqueuePacket(int stream, const uint8_t* packet, size_t bytes) {
 void Engine::packetsLost(int stream, size_t frames) {
   for (size_t i = 0; i < frames; i++) at(stream).outbound.packetLost();
   scheduleSend(at(stream));
-}
-
-void Engine::streamCounters(int stream, CounterValues& values) const {
-  values.fill(0);
-  addCounters(at(stream), values);
-}
-
-void Engine::totals(CounterValues& values) const {
-  values = closedTotals_;
-  for (const auto& stream : streams_) {
-    if (stream) addCounters(*stream, values);
-  }
-}
-
-void Engine::addCounters(const Stream& stream, CounterValues& values) const {
-  value(values, Counter::MediaReceived) += stream.mediaReceived;
-  value(values, Counter::BytesReceived) += static_cast<double>(stream.bytesReceived);
-  value(values, Counter::EmptyPayloads) += stream.emptyPayloads;
-  value(values, Counter::UnwantedTrack) += stream.unwantedTrack;
-  for (const auto& track : stream.tracks) {
-    if (!track) continue;
-    const InboundCounters& inbound = track->counters();
-    const ReorderCounters& reorder = track->reorder().counters();
-    value(values, Counter::FramesHeard) += inbound.frames;
-    value(values, Counter::FramesConcealed) += inbound.concealed;
-    value(values, Counter::Pauses) += inbound.pauses;
-    value(values, Counter::BadPayloads) += inbound.badPayload;
-    value(values, Counter::FramesLost) += reorder.lost;
-    value(values, Counter::FramesReordered) += reorder.reordered;
-    value(values, Counter::FramesLate) += reorder.late;
-    value(values, Counter::FramesDuplicate) += reorder.duplicate;
-    value(values, Counter::ReorderOverflows) += reorder.overflow;
-    value(values, Counter::Resyncs) += reorder.resync;
-  }
-  const OutboundCounters& outbound = stream.outbound.counters();
-  value(values, Counter::MediaSent) += outbound.messages;
-  value(values, Counter::BytesSent) += static_cast<double>(outbound.payloadBytes);
-  value(values, Counter::Underruns) += outbound.underruns;
-  value(values, Counter::PaddedMessages) += outbound.padded;
-  value(values, Counter::PlaysRefused) += outbound.refused;
-  const CatchUp::Counters& late = stream.outbound.catchUps();
-  value(values, Counter::LiveCatchUps) += late.catchUps;
-  value(values, Counter::LivePauseCutSeconds) += late.pauseCutMs / 1000;
-  value(values, Counter::LiveSpeechCutSeconds) += late.speechCutMs / 1000;
-  value(values, Counter::LiveSkippedSeconds) += late.skippedMs / 1000;
 }
 
 }  // namespace sidetone

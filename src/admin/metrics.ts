@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { REACTOR_COUNTERS } from '../counters.js';
 import { native } from '../native/addon.js';
+import { familiesText, sumFamilies } from '../plugin/metrics.js';
 import { groupKey, type ReactorSnapshot, type StreamGroup } from '../reactor/snapshot.js';
 import { version } from '../version.js';
 import { COUNTER_HELP, POOL_COUNTER_HELP, POOL_GAUGE_HELP, REFUSAL_REASONS, snakeCase } from './counters.js';
@@ -19,7 +20,7 @@ export interface MetricDefinition {
 }
 
 type Labels = Record<string, string | number>;
-/** A metric that is written anew for every scrape: what it held before is gone. */
+/** A metric whose values are set again for every scrape. Older values are dropped. */
 type Write = (value: number, labels?: Labels) => void;
 
 export class Metrics {
@@ -71,7 +72,8 @@ export class Metrics {
     this.#fillPool(snapshots);
     for (const snapshot of snapshots) this.#fillReactor(snapshot, sinceMs);
     this.#fillProcess(files);
-    return this.registry.metrics();
+    const ofPlugins = sumFamilies(snapshots.map(({ pluginMetrics }) => pluginMetrics));
+    return (await this.registry.metrics()) + (await familiesText(ofPlugins));
   }
 
   #fillServer(snapshots: readonly ReactorSnapshot[]): void {
@@ -90,7 +92,7 @@ export class Metrics {
     this.#lateness.set(sumByIndex(snapshots.map(snapshot => snapshot.lateness)));
   }
 
-  /** A group whose last stream has ended stays at 0: Prometheus could not tell a series that is gone from 0 streams. */
+  /** A group stays at 0 when its last stream has ended. Prometheus cannot tell a missing series from 0 streams. */
   #fillStreams(snapshots: readonly ReactorSnapshot[]): void {
     for (const group of this.#groups.values()) group.streams = 0;
     for (const group of sumGroups(snapshots)) this.#groups.set(groupKey(group), group);
@@ -213,7 +215,7 @@ interface OpenFiles {
   max?: number;
 }
 
-/** As Linux tells it; nothing elsewhere. */
+/** Read from Linux. Other systems give nothing. */
 async function openFiles(): Promise<OpenFiles> {
   try {
     const [open, limits] = await Promise.all([

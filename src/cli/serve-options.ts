@@ -1,10 +1,12 @@
 /**
- * The options of `sidetone serve`: flags, environment and config file, all made of the table in option-table.ts.
- * The first that is set wins: flag, environment, config file, default. A group's options (`tls.cert`) are set one by one.
+ * The options of `sidetone serve`: flags, environment and config file, all made of the table in src/options/table.ts.
+ * The first that is set wins: flag, environment, config file, default. A group's options (`tls.cert`) are set one by
+ * one.
  */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { SidetoneError, shown } from '../errors.js';
+import { nearest } from '../nearest.js';
 import {
   environmentNames,
   flagName,
@@ -16,8 +18,8 @@ import {
   remedyOf,
   valueFacts,
 } from '../options/facts.js';
-import { nearest } from '../options/nearest.js';
 import { problemsOf, type ServerOptions, underNewNames } from '../options/options.js';
+import { environmentKey, type OptionsByName } from '../plugin/options.js';
 import { parseNumber } from './values.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -27,7 +29,7 @@ const CONFIG_VARIABLE = 'SIDETONE_CONFIG';
 const TOKEN_FILE_FLAG = '--auth-token-file <file>';
 const TOKEN_FILE_VARIABLE = 'SIDETONE_AUTH_TOKEN_FILE';
 
-/** What else reads the environment under a name of ours: plugins, the addon's loader, tests and benches. */
+/** Other readers of variables with our prefix: plugins, the addon's loader, tests and benchmarks. */
 const OTHER_VARIABLES = [
   CONFIG_VARIABLE,
   TOKEN_FILE_VARIABLE,
@@ -49,7 +51,9 @@ const OTHER_VARIABLES = [
   'SIDETONE_REALTIME_VOICE',
   'SIDETONE_REALTIME_INSTRUCTIONS',
 ];
-const OTHER_PREFIX = 'SIDETONE_REALTIME_';
+/** The plugin's name follows, as environmentKey has it. */
+const PLUGIN_OPTIONS_PREFIX = 'SIDETONE_PLUGIN_OPTIONS_';
+const OTHER_PREFIXES = ['SIDETONE_REALTIME_', PLUGIN_OPTIONS_PREFIX];
 
 /** Adds a flag for every option that has one. */
 export function addServeOptions(serve: Command): void {
@@ -77,7 +81,10 @@ export function addServeOptions(serve: Command): void {
   }
 }
 
-/** Both `--x` and `--no-x`, for a flag must be able to undo what the file says; help shows the one that changes something. */
+/**
+ * Both `--x` and `--no-x` exist, because a flag must be able to override the file. The help shows the one that
+ * changes the default.
+ */
 function addSwitch(serve: Command, leaf: Leaf, flag: string): void {
   const isOn = valueFacts(leaf.entry.type).default === true;
   serve.addOption(new Option(flag, helpText(leaf)).hideHelp(isOn));
@@ -151,6 +158,8 @@ export function readServeOptions(
     const [name = '', field] = leaf.path;
     options[name] = field === undefined ? value : { ...(options[name] as object), [field]: value };
   }
+  const byPlugin = pluginOptions(options.pluginOptions as OptionsByName | undefined, environment);
+  if (byPlugin !== undefined) options.pluginOptions = byPlugin;
   const tokens = (flags.authTokenFile as string | undefined) ?? environment[TOKEN_FILE_VARIABLE];
   if (tokens !== undefined) {
     if (options.authToken !== undefined) {
@@ -162,7 +171,40 @@ export function readServeOptions(
   return options as ServerOptions;
 }
 
-/** Its lines, without empty ones. Nothing of it stands in a message. */
+/**
+ * The options of plugins that the config file has, and those of the environment field by field before them. What a variable
+ * holds stands in no message: it may be a secret.
+ */
+function pluginOptions(
+  inFile: OptionsByName | undefined,
+  environment: Environment,
+): OptionsByName | undefined {
+  const byName: Record<string, object> = { ...inFile };
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith(PLUGIN_OPTIONS_PREFIX) || name === PLUGIN_OPTIONS_PREFIX) continue;
+    const plugin = name.slice(PLUGIN_OPTIONS_PREFIX.length);
+    const key = Object.keys(byName).find(each => environmentKey(each) === environmentKey(plugin)) ?? plugin;
+    byName[key] = { ...byName[key], ...jsonObject(name, environment[name]!) };
+  }
+  return Object.keys(byName).length === 0 ? inFile : byName;
+}
+
+function jsonObject(name: string, text: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Not an object, either.
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  const problem = text.trim() === '' ? 'it is empty' : 'it holds no JSON object';
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    `${name}: ${problem}: write one such as {"greeting":"Hello"}, or unset the variable`,
+  );
+}
+
+/** The lines of the file, without empty ones. No message shows any of them. */
 function tokenFile(path: string): string[] {
   const fail = (why: string): never => {
     const problem = `--auth-token-file: ${path}: ${why}: give a readable file with one token a line`;
@@ -229,11 +271,12 @@ function whereOf(error: Error, text: string): string {
   return ` (line ${before.length}, column ${before.at(-1)!.length + 1})`;
 }
 
-/** Variables that look like ours and are read by nobody, each with the name that was probably meant. */
+/** Variables that have our prefix and that nobody reads, each with the name that was probably meant. */
 export function unknownVariables(environment: Environment): { name: string; meant: string | undefined }[] {
   const known = [...LEAVES.flatMap(environmentNames), ...OTHER_VARIABLES];
   return Object.keys(environment)
-    .filter(name => name.startsWith('SIDETONE_') && !name.startsWith(OTHER_PREFIX) && !known.includes(name))
+    .filter(name => name.startsWith('SIDETONE_') && !known.includes(name))
+    .filter(name => !OTHER_PREFIXES.some(prefix => name.startsWith(prefix)))
     .map(name => {
       const found = nearest(
         name.slice('SIDETONE_'.length),

@@ -5,8 +5,7 @@
  *   playFile(bytes) ──────────────────────────────────────────────────────────────┴▶ sent in the order played
  *
  * A file is sent when a second has passed since the last one and the far end has less than the lead left to play, so
- * that it does not run dry and a clear has little to take back. Nothing is sent while the peer has not read what it
- * was sent before: files wait here instead of being dropped, and so do the marks and the clear behind them.
+ * that it does not run dry and a clear has little to take back. Nothing is sent while the peer has not read what it was sent before. Files wait here instead of being dropped, and so do the marks and the clear behind them.
  */
 import { joinPcm } from '../audio/pcm.js';
 import { mp3DurationMs } from '../codecs/mp3.js';
@@ -179,6 +178,28 @@ export class Mp3Output implements Output {
 
   // Every message calls afterSend(), and there is at most one a second.
   follow(): void {}
+
+  enqueueEncoded(): void {
+    throw new SidetoneError(
+      'SIDETONE_BAD_ARGUMENT',
+      `playEncoded: this stream is in MP3 mode: play files with playFile(), or use mode 'rtp'`,
+    );
+  }
+
+  /** Files end where the far end drops them. */
+  fadeLength(): number {
+    return 0;
+  }
+
+  pause(): void {
+    throw new SidetoneError(
+      'SIDETONE_BAD_ARGUMENT',
+      `pause: this stream is in MP3 mode, where Telnyx plays whole files: use clear(), or mode 'rtp'`,
+    );
+  }
+
+  /** Nothing ever pauses. */
+  resume(): void {}
 
   clear(): void {
     this.#empty();

@@ -1,6 +1,6 @@
 /** What a plugin may ask to be heard for it: voice activity, and keys that come as tones. */
 import { SidetoneError, shown } from '../errors.js';
-import type { AudioOptions, Plugin, StreamHandler } from './plugin.js';
+import type { AudioOptions, StreamHandler } from './plugin.js';
 import type { VadOptions } from './speech.js';
 
 export type VoiceSettings = Required<VadOptions>;
@@ -49,7 +49,11 @@ export function checkHearing({ vad, dtmf }: AudioOptions, where: string): void {
  * A handler that waits for speech must have asked for it.
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID
  */
-export function checkListens(plugin: Plugin, handler: StreamHandler | undefined, audio: AudioOptions): void {
+export function checkListens(
+  plugin: { readonly name: string },
+  handler: StreamHandler | undefined,
+  audio: AudioOptions,
+): void {
   if (handler === undefined || audio.vad !== undefined) return;
   const name = handler.onSpeech ? 'onSpeech' : handler.onSilence ? 'onSilence' : undefined;
   if (name === undefined) return;

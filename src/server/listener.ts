@@ -5,12 +5,14 @@ import type { Logger } from '../log/log.js';
 import type { Socket } from '../media/path.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
-import type { AcceptResult, Plugin } from '../plugin/plugin.js';
+import type { PluginInstance } from '../plugin/instance.js';
+import type { AcceptResult } from '../plugin/plugin.js';
 import { route } from '../plugin/route.js';
 import type { Reactor } from '../reactor/reactor.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 import { makeApp } from './acceptor.js';
-import { Connection, receive, type SocketData, type WireFault } from './connection.js';
+import { Connection, receive, type SocketData } from './connection.js';
+import type { WireFault } from './ends.js';
 import { answerLast } from './last-answer.js';
 import { RefusedTokens } from './refused-tokens.js';
 import { Tokens } from './tokens.js';
@@ -32,7 +34,7 @@ import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
 
 export interface ListenerOptions {
   options: ResolvedOptions;
-  plugins: readonly Plugin[];
+  plugins: readonly PluginInstance[];
   reactor: Reactor;
   log: Logger;
   /** Whether another stream may come: false when draining or full. */
@@ -53,7 +55,7 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
 ]);
 
 /** How long a peer may take to answer the closing handshake when the server ends. */
-const CLOSE_GRACE_MS = 1000;
+const CLOSE_GRACE_MS = 3000;
 const CLOSE_POLL_MS = 5;
 
 export class Listener {
@@ -140,7 +142,7 @@ export class Listener {
     if (isNewTls) this.#apps.push(this.#makeApp(credentials));
   }
 
-  /** Resolves when all peers have answered their close frames, or have had a second for it: cut off, they would not see the code. */
+  /** Resolves when all peers have answered their close frames, or have had three seconds for it: cut off, they would not see the code. */
   peersGone(): Promise<void> {
     const { clock } = this.#environment.reactor;
     if (this.#open === 0) return Promise.resolve();
@@ -193,7 +195,7 @@ export class Listener {
       return;
     }
     const upgrade = readUpgrade(request, plugin, remoteAddress, token?.callControlId);
-    if (plugin.accept) void this.#askPlugin(response, context, upgrade);
+    if (plugin.judges) void this.#askPlugin(response, context, upgrade);
     else this.#connect(response, context, upgrade, ACCEPTED);
   }
 
@@ -210,12 +212,17 @@ export class Listener {
       if (isPending) reactor.count('upgradesAborted');
       isPending = false;
     });
-    const judgement = await judge(plugin, upgrade, reactor.clock);
+    // A reload meanwhile must not end the code that judges, and whose stream it will be.
+    plugin.opened();
+    const judgement = await judge(plugin, upgrade.request, reactor.clock);
     if (judgement.failed) {
       log.error({ plugin: plugin.name, err: judgement.error }, "a plugin's accept failed");
       reactor.count('handlerFailures');
     }
-    if (!isPending) return;
+    if (!isPending) {
+      plugin.closed();
+      return;
+    }
     isPending = false;
     response.cork(() => {
       if (judgement.failed) this.#refuse(response, pluginFailed(plugin));
@@ -224,6 +231,7 @@ export class Listener {
       else if (!admits()) this.#refuse(response, FULL);
       else this.#connect(response, context, upgrade, judgement.accepted);
     });
+    plugin.closed();
   }
 
   /** Answers a request that becomes no WebSocket. */
@@ -250,14 +258,14 @@ export class Listener {
   ): void {
     const { reactor } = this.#environment;
     const tokens = this.#tokens;
-    const { plugin, query, boundCall, remoteAddress } = upgrade;
+    const { plugin, request, boundCall } = upgrade;
     const connection = new Connection(reactor, {
       plugin,
       accepted,
-      query,
+      request,
       boundCall,
       knownToken: tokens.wanted ? token => this.#tokens.known(token) : undefined,
-      onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(remoteAddress) : undefined,
+      onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(request.remoteAddress) : undefined,
     });
     reactor.admit(connection);
     this.#requests--;

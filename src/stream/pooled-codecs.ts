@@ -6,9 +6,9 @@ import { CODECS, type Encoding, type Format, type OutboundOptions } from '../for
 import type { StreamHost } from '../media/host.js';
 import { NEEDS_ROOM, SLICE_MS } from '../native/addon.js';
 import type { ReactorOptions } from '../options/options.js';
-import type { Plugin } from '../plugin/plugin.js';
 import type { PoolCodec } from '../pool/pool.js';
 import type { PoolDecoder, PoolEncoder } from '../pool/streams.js';
+import { PayloadRing } from './payload-ring.js';
 
 export interface PooledStream {
   host: StreamHost;
@@ -40,6 +40,7 @@ export class PooledCodecs {
   readonly #decoders: (PoolDecoder | undefined)[] = [undefined, undefined];
   readonly #encoder: PoolEncoder | undefined;
   readonly #pcm: Int16Array; // one frame on its way to the encoder
+  readonly #payloads: (PayloadRing | undefined)[] = [undefined, undefined];
 
   /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_POOL_FULL, SIDETONE_QUEUE_FULL */
   constructor(stream: PooledStream) {
@@ -58,6 +59,7 @@ export class PooledCodecs {
     const { host, inbound, tracks } = this.#stream;
     if (!inPool(inbound.encoding)) return;
     for (const track of tracks) {
+      this.#payloads[track] = new PayloadRing();
       this.#decoders[track] = host.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
         onPcm: (pcm, concealed) => this.#decoded(track, pcm, concealed),
         onError: error => this.#stream.report(error),
@@ -83,14 +85,26 @@ export class PooledCodecs {
   /** The payload that the engine has laid out goes to its decoder. */
   decode(track: number): void {
     const { host } = this.#stream;
-    if (!this.#decoders[track]!.decode(host.path.engine.pooledPayload())) host.count('poolRefused');
+    const payload = host.path.engine.pooledPayload();
+    this.#payloads[track]!.push(payload);
+    if (this.#decoders[track]!.decode(payload)) return;
+    this.#payloads[track]!.pop();
+    host.count('poolRefused');
   }
 
   /** `frames` of 20 ms never came. */
   conceal(track: number, frames: number): void {
     for (let i = 0; i < frames; i++) {
-      if (!this.#decoders[track]!.conceal()) this.#stream.host.count('poolRefused');
+      this.#payloads[track]!.push(undefined);
+      if (this.#decoders[track]!.conceal()) continue;
+      this.#payloads[track]!.pop();
+      this.#stream.host.count('poolRefused');
     }
+  }
+
+  /** The payload of the frame of `track` that is being heard; undefined where it came through no decoder in the pool. */
+  payloadOf(track: number): Uint8Array | undefined {
+    return this.#payloads[track]?.payload;
   }
 
   /** What the engine wants encoded now goes to the encoder. */
@@ -114,6 +128,8 @@ export class PooledCodecs {
   #decoded(track: number, pcm: Int16Array, concealed: boolean): void {
     const { host, slot, inbound } = this.#stream;
     const longest = sliceSamples(inbound);
+    const payloads = this.#payloads[track]!;
+    payloads.shift();
     if (concealed && host.options.concealment === 'silence') pcm.fill(0);
     for (let at = 0; at < pcm.length; at += longest) {
       const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
@@ -123,6 +139,7 @@ export class PooledCodecs {
         samples = host.path.engine.native.deliverPcm(slot, track, slice, concealed);
       }
       if (samples > 0) this.#stream.hear(track, samples);
+      payloads.heard();
     }
   }
 }
@@ -132,7 +149,10 @@ function encoderOptions(format: Format, { opus, amrwb }: ReactorOptions): PoolCo
 }
 
 /** The pool's codecs of which the configuration says that they will be used; with `poolWarm` at least OPUS at 16 kHz. */
-export function expectedCodecs(options: ReactorOptions, plugins: readonly Plugin[]): PoolCodec[] {
+export function expectedCodecs(
+  options: ReactorOptions,
+  plugins: readonly { readonly outbound?: OutboundOptions | undefined }[],
+): PoolCodec[] {
   const wanted: OutboundOptions[] = plugins.map(plugin => ({
     mode: options.outboundMode,
     ...options.outboundCodec,

@@ -5,8 +5,9 @@
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
 
-import type { Format, OutboundMode } from '../formats.js';
-import type { CallFigures } from '../log/call-log.js';
+import type { Encoding, Format, OutboundMode } from '../formats.js';
+import { type CallFigures, callFields } from '../log/call-log.js';
+import type { Logger } from '../log/log.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MediaStream } from '../media/path.js';
 import {
@@ -18,16 +19,26 @@ import {
   POOL_PAYLOAD,
   STREAMS_BOUND,
 } from '../native/addon.js';
+import { encodedAudio } from '../playback/encoded.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
 import { queueFull } from '../playback/output.js';
-import { checkedRate, toIterator } from '../playback/playable.js';
+import { checkedFade, checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
-import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from '../plugin/stream.js';
+import type {
+  CallInfo,
+  ClearOptions,
+  MarkResult,
+  PlayableAudio,
+  Playback,
+  PlayOptions,
+  Stream,
+  StreamRequest,
+} from '../plugin/stream.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
-import { InboundFrame } from './frame.js';
+import { InboundFrame, type PayloadSource } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
@@ -43,18 +54,29 @@ export interface StreamSetup extends SensesSetup {
   mode: OutboundMode;
   handlerRate: number;
   tracks: readonly Track[];
-  query: URLSearchParams;
-  /** Name of the plugin whose handler it has. */
-  plugin: string;
+  request: StreamRequest;
+  /** What the plugin's accept() gave for it. */
+  context: unknown;
+  /** The plugin whose handler it has. */
+  plugin: StreamOwner;
   /** How late its live audio may be, in ms; 0: as late as it comes. */
   liveLatencyMaxMs: number;
   /** PCM that a handler plays in answer to a frame is live audio too. */
   livePieces: boolean;
 }
 
-const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
+/** What a stream needs of its plugin. */
+export interface StreamOwner {
+  readonly name: string;
+  readonly log: Logger;
+  /** What the handler's onStop returned. */
+  stopped(result: unknown): void;
+}
 
-export class CallStream implements Stream, MediaStream, PlayerOwner {
+const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
+const NO_BYTES = new Uint8Array(0);
+
+export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSource {
   // What every frame touches stands first, and so does it in memory: two cache lines rather than five.
   #onAudio: StreamHandler['onAudio'];
   #frame: InboundFrame | undefined; // of the inbound track
@@ -96,14 +118,20 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   /** @internal */
   readonly plugin: string;
   readonly #livePieces: boolean;
-  readonly #senses: StreamSenses;
+  /** The HTTP upgrade that asked for it. */
+  readonly request: StreamRequest;
+  /** What the plugin's accept() gave for it. */
+  readonly context: unknown;
+  readonly #owner: StreamOwner;
+  #log: Logger | undefined; // made when somebody asks
+  readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
     const { start } = setup;
     this.id = start.stream_id;
     this.start = start.start;
-    this.query = setup.query;
+    this.query = setup.request.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
     this.mode = setup.mode;
@@ -116,7 +144,12 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     const { native } = setup.host.path.engine;
     for (const track of setup.tracks) {
       const number = TRACK_NAMES.indexOf(track);
-      const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesUsual(setup.slot, number));
+      const frame = new InboundFrame(
+        track,
+        setup.handlerRate,
+        native.frameSamplesUsual(setup.slot, number),
+        this,
+      );
       native.setFrameBuffer(setup.slot, number, frame.memory);
       if (number === 0) this.#frame = frame;
       else this.#outboundFrame = frame;
@@ -145,17 +178,28 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
     const pooled = this.#pooled;
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
-    this.plugin = setup.plugin;
+    this.plugin = setup.plugin.name;
     this.#livePieces = setup.livePieces;
-    this.#senses = new StreamSenses(setup.host.path, setup, (method, ...values) =>
-      this.tell(method, ...values),
-    );
+    this.request = setup.request;
+    this.context = setup.context;
+    this.#owner = setup.plugin;
+    this.#log = undefined;
+    const senses = setup.voice !== undefined || setup.inbandKeys;
+    this.#senses = senses
+      ? new StreamSenses(setup.host.path, setup, (method, ...values) => this.tell(method, ...values))
+      : undefined;
   }
 
   /** The call's identifiers and parameters. */
   get call(): CallInfo {
     this.#call ??= callInfo(this.start);
     return this.#call;
+  }
+
+  /** The server's log, for lines about this call. */
+  get log(): Logger {
+    this.#log ??= this.#owner.log.child(callFields(this));
+    return this.#log;
   }
 
   /** @internal */
@@ -218,6 +262,27 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     return playback;
   }
 
+  playEncoded(encoding: Encoding, audio: Uint8Array | string): Playback {
+    const { bytes, ms } = encodedAudio(encoding, audio, this);
+    if (!this.#closed) return this.#player.playEncoded(bytes, ms);
+    this.#host.count('playsAfterEnd');
+    return this.#player.over();
+  }
+
+  pause(): void {
+    if (this.#closed || this.#player.paused) return;
+    this.#player.pause();
+    this.#played?.cleared(this.#host.clock.now());
+  }
+
+  resume(): void {
+    if (!this.#closed) this.#player.resume();
+  }
+
+  get paused(): boolean {
+    return !this.#closed && this.#player.paused;
+  }
+
   mark(name = `mark-${this.#host.nextMarkNumber()}`): Promise<MarkResult> {
     checkMarkName(name);
     if (this.#closed) {
@@ -227,14 +292,15 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     return this.#player.mark(name);
   }
 
-  clear(): Promise<{ playedMs: number; discardedMs: number }> {
+  clear(options?: ClearOptions): Promise<{ playedMs: number; discardedMs: number }> {
+    const fadeMs = checkedFade(options);
     if (this.#closed) {
       this.#host.count('playsAfterEnd');
       return Promise.resolve({ playedMs: 0, discardedMs: 0 });
     }
     this.#played?.cleared(this.#host.clock.now());
     this.#live = undefined;
-    return Promise.resolve(this.#player.clear());
+    return Promise.resolve(this.#player.clear(fadeMs));
   }
 
   /** Ends the stream: closes its WebSocket; the call itself goes on. */
@@ -256,7 +322,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
       this.#played = undefined;
-      const hears = handler?.onAudio !== undefined || this.#senses.serves(handler);
+      const hears = handler?.onAudio !== undefined || this.#senses?.serves(handler) === true;
       if (!hears) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
@@ -300,7 +366,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
       }
       this.#played.heard(nowMs);
     }
-    if (info[INFO.senses] !== 0) this.#senses.tell(frame);
+    if (info[INFO.senses] !== 0) this.#senses?.tell(frame);
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     try {
@@ -319,7 +385,18 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
 
   /** @internal Telnyx told of a key. */
   keyPressed(digit: string, at: Date): void {
-    this.#senses.key(digit, at, 'event');
+    if (this.#senses) this.#senses.key(digit, at, 'event');
+    else this.tell('onDtmf', digit, at);
+  }
+
+  /** @internal */
+  payloadOf(frame: InboundFrame): Uint8Array {
+    if (this.#hearing !== frame || frame.concealed) return NO_BYTES;
+    return (
+      this.#pooled?.payloadOf(TRACK_NAMES.indexOf(frame.track)) ??
+      this.#host.path.engine.heardPayload(this.#slot) ??
+      NO_BYTES
+    );
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */
@@ -402,7 +479,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   }
 
   #tellStop(reason: StopReason): void {
-    this.tell('onStop', reason);
+    this.#owner.stopped(this.#calls.tell('onStop', [reason]));
     this.#calls.attach(undefined);
     this.#handler = undefined;
     this.#onAudio = undefined;

@@ -109,7 +109,7 @@ test('examples/agent.ts answers after the pause, and falls silent when the calle
   const told: { msg: string; playedMs: number }[] = [];
   context.mock.method(console, 'log', (line: string) => told.push(JSON.parse(line)));
   const [agent] = await loadPlugins([join(root, 'examples/agent.ts')]);
-  const call = await testCall(agent!);
+  const call = await testCall(agent!.plugin);
   const saidMs = call.say(SPEECH);
   await call.until(() => call.heard().parts.length === 1, saidMs + 2000);
   const answeredMs = call.heard().parts[0]!.atMs;
@@ -138,7 +138,7 @@ test('examples/agent.ts answers after the pause, and falls silent when the calle
   assert.deepEqual((await call.hangup()).errors, []);
 });
 
-test('marks, parameters and the end are told; a handler with private fields and one frozen work', async () => {
+test('marks, parameters and the end are reported; handlers with private fields and frozen ones work', async () => {
   class Handler implements StreamHandler {
     readonly #marks: string[] = [];
     get marks(): string[] {
