@@ -30,6 +30,8 @@ export type {
   PlaybackResult,
   PlayedFrame,
   PlayOptions,
+  Speech,
+  SpeechOptions,
   Stream,
 } from './plugin/stream.js';
 export { default as echo } from './plugins/echo.js';

@@ -41,6 +41,7 @@ enum Info : size_t {
   kSkippedFrom,
   kSkippedTo,
   kSkips,
+  kHead,
   kInfoCount,
 };
 constexpr Named kInfoNames[] = {
@@ -64,6 +65,7 @@ constexpr Named kInfoNames[] = {
     {"skippedFrom", kSkippedFrom},
     {"skippedTo", kSkippedTo},
     {"skips", kSkips},
+    {"head", kHead},
 };
 static_assert(std::size(kInfoNames) == kInfoCount);
 

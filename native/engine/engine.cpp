@@ -268,6 +268,11 @@ void Engine::pause(int stream, double nowMs) {
   scheduleSend(pausing);
 }
 
+void Engine::remove(int stream, double from, double to) {
+  at(stream).outbound.remove(from, to);
+  scheduleSend(at(stream));
+}
+
 void Engine::resume(int stream, double nowMs, bool sendNow) {
   at(stream).outbound.resume(nowMs);
   finishPlay(at(stream), nowMs, sendNow);

@@ -144,6 +144,11 @@ class Outbound {
   /** What is queued goes on. */
   void resume(double nowMs);
   bool paused() const { return paused_; }
+  /**
+   * Takes the positions from `from` up to `to` out of what is queued; those behind them move up. Both lie within what
+   * has been accepted and is still queued: see headPosition().
+   */
+  void remove(double from, double to);
 
   /** Whether takeSkipped() has something. */
   bool hasSkipped() const { return !skipped_.empty(); }
@@ -153,6 +158,8 @@ class Outbound {
   double queuedSamples() const { return static_cast<double>(queue_.bytes() / bytesPerSample_); }
   double queuedMs() const { return (accepted_ - sent_) / samplesPerMs_; }
   double acceptedPosition() const { return accepted_; }
+  /** The first position that is still queued here: of the pool's encodings, not with the encoder. */
+  double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
   double sentPosition() const { return sent_; }
   const Playout& playout() const { return playout_; }
   /** Where the part of it that every message touches ends. */
@@ -196,7 +203,6 @@ class Outbound {
   double heardUntilMs(double nowMs) const {
     return std::max(playout_.dryAtMs(), nowMs) + encoding_ / samplesPerMs_;
   }
-  double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
   void catchUp(size_t samplesWanted, double nowMs);
   void skip(size_t samples);
   void shortenHead(size_t samplesWanted, size_t cutMax, double speed, size_t live);

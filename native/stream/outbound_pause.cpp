@@ -82,6 +82,27 @@ void Outbound::resume(double nowMs) {
   lastEnqueueMs_ = nowMs;
 }
 
+void Outbound::remove(double from, double to) {
+  const double begin = headPosition();
+  from = std::max(from, begin);
+  to = std::min(to, accepted_);
+  if (from >= to) return;
+  const auto offset = static_cast<size_t>(head_.queued(from - begin)) * bytesPerSample_;
+  const auto end = static_cast<size_t>(head_.queued(to - begin)) * bytesPerSample_;
+  std::vector<uint8_t> rest(queue_.bytes() - end);
+  queue_.peek(end, rest.data(), rest.size());
+  std::vector<uint8_t> before(offset);
+  queue_.peek(0, before.data(), offset);
+  queue_.clear();
+  // It was there before, so it fits.
+  queue_.append(before.data(), before.size());
+  queue_.append(rest.data(), rest.size());
+  accepted_ -= to - from;
+  runs_.remove(from, to);
+  while (cutCount_ > 0 && cuts_[cutCount_ - 1] > from) cutCount_--;
+  if (rest.empty() && resampler_) resampler_->reset();
+}
+
 double Outbound::fadeSamples(double nowMs, double fadeMs) const {
   const double heard = heardPosition(nowMs);
   if (paused_ || fadeMs <= 0 || playout_.aheadMs(nowMs) == 0) return 0;
