@@ -37,9 +37,9 @@ export function encodedRate(method: string, encoding: Encoding, { outbound, mode
     fail(`${method} encoding: ${shown(encoding)}: this stream sends ${own}: pass that, or PCM to play()`);
   }
   if (encoding === 'L16') return 2 * outbound.sampleRate;
-  if (encoding === 'PCMU' || encoding === 'PCMA') return 8000;
+  if (encoding !== 'OPUS' && encoding !== 'AMR-WB') return 8000;
   return fail(
-    `${method} encoding: ${encoding}: only PCMU, PCMA and L16 can go out as they are: pass PCM to play()`,
+    `${method} encoding: ${encoding}: its packets cannot be cut for a pause: pass their PCM to play()`,
   );
 }
 

@@ -64,7 +64,7 @@ export interface Playback extends PromiseLike<PlaybackResult> {
 export interface SpeechOptions {
   /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
   sampleRate?: number;
-  /** It is written in the stream's outbound encoding and goes out as it is: PCMU, PCMA or L16. Default: it is PCM. */
+  /** It is written in the stream's outbound encoding and goes out as it is: PCMU, PCMA, G722 or L16. Default: it is PCM. */
   encoding?: Encoding;
   /** As in PlayOptions. */
   idleMs?: number;
@@ -195,7 +195,8 @@ export interface Stream {
    * cleared, paused and accounted for as what `play()` plays. What is shorter than 20 ms at the end of all is filled up with
    * silence. After the stream's end the playback is over, as that of `play()`.
    *
-   * @param encoding the outbound encoding of the stream, `stream.outbound.encoding`
+   * @param encoding the outbound encoding of the stream, `stream.outbound.encoding`: PCMU, PCMA, G722 or L16. OPUS and AMR-WB
+   *   cannot be cut at a sample: play their PCM
    * @param audio its bytes, which are copied before this returns, or base64 of them. G722, PCMU and PCMA: any length; L16:
    *   two bytes a sample, in the byte order of the stream
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT for another encoding, for bytes that are none of it, and in MP3 mode;

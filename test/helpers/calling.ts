@@ -38,14 +38,18 @@ export class Calling {
     let self: Calling | undefined;
     const plugin = definePlugin({
       name: 'quiet',
-      audio: { sampleRate: RATES[encoding]! },
+      audio: { sampleRate: RATES[encoding] ?? 16000 },
       onStart: () => ({
         onError: error => self!.errors.push(error),
         onMark: name => self!.returned.push({ name, heardSamples: self!.heard().length }),
       }),
     });
-    const call = await testCall(plugin, { encoding, sampleRate: RATES[encoding]!, server });
-    self = new Calling(call, encoding, RATES[encoding]!);
+    const call = await testCall(plugin, {
+      encoding,
+      ...(RATES[encoding] && { sampleRate: RATES[encoding] }),
+      server,
+    });
+    self = new Calling(call, encoding, RATES[encoding] ?? 16000);
     return self;
   }
 

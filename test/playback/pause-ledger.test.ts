@@ -149,6 +149,58 @@ for (const encoding of Object.keys(RATES) as Encoding[]) {
   });
 }
 
+test('G722: encoded audio goes out byte for byte, whatever is paused, and PCM goes on behind it', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 6 }),
+      fc.array(fc.integer({ min: 1, max: 700 }), { maxLength: 6 }),
+      fc.boolean(),
+      async (lengths, pauses, hasPcm) => {
+        const calling = await Calling.open('G722');
+        const { call, stream } = calling;
+        const waiting = [...lengths];
+        const given: number[] = [];
+        const playbacks: Playback[] = [];
+        const play = (): void => {
+          const length = waiting.shift();
+          if (length === undefined) return;
+          const bytes = Uint8Array.from({ length }, (_, i) => (given.length + i) % 251);
+          given.push(...bytes);
+          playbacks.push(stream.playEncoded('G722', bytes));
+        };
+        play();
+        for (const waitMs of pauses) {
+          await call.advance(waitMs);
+          stream.pause();
+          play();
+          await call.advance(100);
+          stream.resume();
+        }
+        while (waiting.length > 0) play();
+        if (hasPcm) playbacks.push(stream.play(new Int16Array(1600)));
+        await call.until(() => stream.queuedMs === 0);
+        await call.advance(200);
+        // Eight bytes a ms; what was cut was heard up to there.
+        const heard = call.result.heard.flatMap(({ payload, clearedAfterMs = Number.POSITIVE_INFINITY }) => [
+          ...payload.subarray(0, Math.round(clearedAfterMs * 8)),
+        ]);
+        // Messages are filled up where nothing more was queued: those bytes stand between the pieces, and at the end.
+        let at = 0;
+        for (const byte of heard) if (byte === given[at]) at++;
+        assert.equal(at, given.length);
+        const pcmBytes = hasPcm ? 800 : 0;
+        assert.ok(heard.length >= given.length + pcmBytes);
+        assert.ok(heard.length < given.length + pcmBytes + 160 * (playbacks.length + pauses.length));
+        const playedMs = playbacks.reduce((sum, playback) => sum + playback.playedMs, 0);
+        assert.ok(Math.abs(playedMs - given.length / 8 - pcmBytes / 8) < 1e-6, `${playedMs} ms`);
+        assert.equal(stream.stats.underruns, 0);
+        await call.hangup();
+      },
+    ),
+    { numRuns: propertyRuns(15) },
+  );
+});
+
 test('live audio: what Telnyx had at a pause counts as not heard, and the rest goes on', async () => {
   let stream: Stream | undefined;
   let live: Playback | undefined;
