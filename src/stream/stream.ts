@@ -22,8 +22,9 @@ import {
 import { encodedAudio } from '../playback/encoded.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
 import { queueFull } from '../playback/output.js';
-import { checkedFade, checkedRate, toIterator } from '../playback/playable.js';
+import { checkedFade, checkedIdle, checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
+import { SpeechPlayback } from '../playback/speech.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
 import type {
   CallInfo,
@@ -32,6 +33,8 @@ import type {
   PlayableAudio,
   Playback,
   PlayOptions,
+  Speech,
+  SpeechOptions,
   Stream,
   StreamRequest,
 } from '../plugin/stream.js';
@@ -215,7 +218,8 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
     const live = options?.liveLatencyMaxMs ?? this.#usualBound(audio, sampleRate);
     if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate, live);
     if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate, live);
-    return this.#player.playSource(toIterator(audio), sampleRate, live);
+    const idleMaxMs = checkedIdle('play', options?.idleMs);
+    return this.#player.playSource(toIterator(audio), { sampleRate, liveLatencyMaxMs: live, idleMaxMs });
   }
 
   /** How late `audio` may be of which the handler does not say it. */
@@ -241,10 +245,14 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
     return this.#player.over();
   }
 
+  speak(options: SpeechOptions = {}): Speech {
+    const speech = new SpeechPlayback(options, this, this.#player, this.#host);
+    if (this.#closed) this.#host.count('playsAfterEnd');
+    return speech;
+  }
+
   pause(): void {
-    if (this.#closed || this.#player.paused) return;
-    this.#player.pause();
-    this.#played?.cleared(this.#host.clock.now());
+    if (!this.#closed) this.#player.pause();
   }
 
   resume(): void {
@@ -406,6 +414,11 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
       this.#played.placed(now + engine.info[INFO.aheadMs]!);
     }
     this.#player.afterSend();
+  }
+
+  /** @internal The far end drops what it has not played. */
+  takenBack(): void {
+    this.#played?.cleared(this.#host.clock.now());
   }
 
   /** @internal Something else is to be played, or somebody awaits `playback`. */
