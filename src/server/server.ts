@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
+import { wantMp3Encoder } from '../codecs/mp3.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
@@ -338,5 +339,16 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   }
   const plugins = await loadPlugins(resolved.plugins);
   checkNames(plugins);
-  return new Server(resolved, createLog(resolved.logLevel), plugins);
+  const log = createLog(resolved.logLevel);
+  if (resolved.outboundMode === 'mp3') warnWithoutEncoder(log);
+  return new Server(resolved, log, plugins);
+}
+
+/** Files can be played without it. */
+function warnWithoutEncoder(log: Logger): void {
+  try {
+    wantMp3Encoder();
+  } catch (error) {
+    log.warn({ err: error }, 'in MP3 mode this server can play MP3 files and no other audio');
+  }
 }
