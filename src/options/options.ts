@@ -9,6 +9,7 @@ export { type ServerOptions, serverOptionsSchema } from './table.js';
 
 const ADMIN_PORT = 9090;
 
+/** `ServerOptions` with every default filled in. */
 export type ResolvedOptions = v.InferOutput<typeof serverOptionsSchema> & { adminPort: number };
 /** What may change while a server runs: `server.reload()`. */
 export type Credentials = Pick<ResolvedOptions, 'authToken' | 'tls'>;

@@ -35,6 +35,10 @@ export type StopReason =
  * and not decoded. A method named `on…` that is not one of these is refused, because it would never be called.
  */
 export interface StreamHandler {
+  /**
+   * A frame, in order, losses concealed. It and its samples are valid during the call; `frame.copy()` keeps
+   * them.
+   */
   onAudio?(frame: AudioFrame): unknown;
   /** `at` is the telephony engine's time of the key, or the time of arrival where it gave none. */
   onDtmf?(digit: string, at: Date): unknown;
@@ -55,12 +59,15 @@ export interface StreamHandler {
 export interface StreamRequest {
   /** Path without the query. */
   readonly path: string;
+  /** Of the stream_url. */
   readonly query: URLSearchParams;
   /** Header names in lower case; without the auth token. */
   readonly headers: Readonly<Record<string, string>>;
+  /** IP address of whoever asks. */
   readonly remoteAddress: string;
 }
 
+/** What a handler hears, and at which rate. */
 export interface AudioOptions {
   /** Rate at which the handler hears and, unless it says otherwise, plays, in Hz. Default: the inbound codec's. */
   sampleRate?: number;
@@ -68,17 +75,23 @@ export interface AudioOptions {
   tracks?: Track | 'both';
 }
 
+/** What `accept()` wants for one stream. */
 export interface AcceptResult {
+  /** In place of the plugin's `audio`. */
   audio?: AudioOptions;
+  /** In place of the plugin's `outbound`. */
   outbound?: OutboundOptions;
 }
 
+/** A plugin: makes the handler of each stream. */
 export interface Plugin {
   /** Also its name on the command line and in metrics. */
   name: string;
   /** Path of the stream_url it answers. Default: `/name`; a server's only plugin answers every path. */
   path?: string;
+  /** What its handlers hear. Default: the inbound track, at the rate of its codec. */
   audio?: AudioOptions;
+  /** What it sends. Default: what Telnyx was told, else what comes in. */
   outbound?: OutboundOptions;
   /**
    * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Live are

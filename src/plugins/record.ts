@@ -7,6 +7,7 @@ import { definePlugin } from '../plugin/define.js';
 import type { Plugin, StopReason, StreamHandler } from '../plugin/plugin.js';
 import type { AudioFrame, PlayedFrame, Stream } from '../plugin/stream.js';
 
+/** How the plugin `record` records. */
 export interface RecordOptions {
   /** Where the files go; made if it is not there. Default: `SIDETONE_RECORD_DIR` of the environment, or `recordings`. */
   directory?: string;

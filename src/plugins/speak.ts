@@ -7,6 +7,7 @@ import { CODECS, SAMPLE_RATES } from '../formats.js';
 import { definePlugin } from '../plugin/define.js';
 import type { Plugin } from '../plugin/plugin.js';
 
+/** What the plugin `speak` says. */
 export interface SpeakOptions {
   /** A WAV file: 16 bit, at one of SAMPLE_RATES; of stereo the left channel is played. Default: a built-in phrase. */
   file?: string;

@@ -26,8 +26,11 @@ import { containStrays } from './strays.js';
 import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
 
+/** A media-stream server, made by `createServer()`. It takes streams from `listen()` to `close()`. */
 export class Server extends EventEmitter {
+  /** What it was made with, defaults filled in. */
   readonly options: ResolvedOptions;
+  /** Its own log, at `options.logLevel`. */
   readonly log: Logger;
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
   readonly expectations = new StreamExpectations({
@@ -104,6 +107,7 @@ export class Server extends EventEmitter {
     return this.#reactors?.health ?? [];
   }
 
+  /** Whether `close()` was called: running streams go on, new ones are refused. */
   get draining(): boolean {
     return this.#state.draining;
   }

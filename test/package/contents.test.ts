@@ -39,6 +39,8 @@ test('the package holds what a dependent needs, and nothing else', async () => {
     'assets/dashboard/dashboard.html',
     'examples/agent.ts',
     'docs/codecs.md',
+    'docs/operations.md',
+    'deploy/sidetone.service',
     'README.md',
     'LICENSE',
     'NOTICE',
@@ -48,7 +50,7 @@ test('the package holds what a dependent needs, and nothing else', async () => {
     assert.ok(files.includes(wanted), `${wanted} is missing`);
   }
   const known =
-    /^(assets|dist\/src|docs|examples|native|prebuilds\/sidetone-[a-z0-9-]+)\/|^(scripts\/(install|build-native)\.mjs|CMakeLists\.txt|[A-Z]+(\.md)?|package\.json)$/;
+    /^(assets|deploy|dist\/src|docs|examples|native|prebuilds\/sidetone-[a-z0-9-]+)\/|^(scripts\/(install|build-native)\.mjs|CMakeLists\.txt|[A-Z]+(\.md)?|package\.json)$/;
   assert.deepEqual(
     files.filter(file => !known.test(file) || /(^|\/)(test|bench)\//.test(file)),
     [],
