@@ -20,7 +20,7 @@ RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 FROM debian:trixie-slim
 ENV DEBIAN_FRONTEND=noninteractive
 # The AMR-WB codecs; they are opened at run time.
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libopencore-amrwb0 libstdc++6 libvo-amrwbenc0 && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+RUN apt-get update && apt-get install -y --no-install-recommends libopencore-amrwb0 libstdc++6 libvo-amrwbenc0 && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /src/package.json /app/package.json
 COPY --from=build /src/node_modules /app/node_modules

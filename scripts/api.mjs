@@ -11,7 +11,11 @@ const isCheck = process.argv.includes('--check');
 process.chdir(root);
 
 const DOCUMENTED =
-  ReflectionKind.SomeType | ReflectionKind.FunctionOrMethod | ReflectionKind.Variable | ReflectionKind.Property | ReflectionKind.Accessor;
+  ReflectionKind.SomeType |
+  ReflectionKind.FunctionOrMethod |
+  ReflectionKind.Variable |
+  ReflectionKind.Property |
+  ReflectionKind.Accessor;
 
 /** Members of a type that is written out in place are described where the type stands. */
 const isInLiteral = reflection => {
@@ -22,7 +26,9 @@ const isInLiteral = reflection => {
 /** A function's docstrings are its signatures'. */
 const isDocumented = reflection =>
   reflection.hasComment() ||
-  (reflection.signatures ?? [reflection.getSignature].filter(Boolean)).some(signature => signature.hasComment()) ||
+  (reflection.signatures ?? [reflection.getSignature].filter(Boolean)).some(signature =>
+    signature.hasComment(),
+  ) ||
   (reflection.type?.declaration?.signatures ?? []).some(signature => signature.hasComment());
 
 const app = await Application.bootstrapWithPlugins();
@@ -42,7 +48,8 @@ app.options.setValue('out', out);
 await app.generateOutputs(project);
 
 if (isCheck) {
-  const pages = folder => new Map(readdirSync(folder).map(file => [file, readFileSync(join(folder, file), 'utf8')]));
+  const pages = folder =>
+    new Map(readdirSync(folder).map(file => [file, readFileSync(join(folder, file), 'utf8')]));
   const [made, kept] = [pages(out), pages(join(root, 'docs/api'))];
   for (const file of new Set([...made.keys(), ...kept.keys()])) {
     if (made.get(file) === kept.get(file)) continue;
