@@ -3,7 +3,8 @@
 
 namespace sidetone::binding {
 
-/** `closeSocketsAtEnd`, `watchProcess`: what outlives a stuck or dying thread. `notify`: the service manager. */
+/** `closeSocketsAtEnd`, `watchProcess`: what outlives a stuck or dying thread. `notify`: the service manager.
+ */
 void exportSupervision(Napi::Env env, Napi::Object exports);
 
 }  // namespace sidetone::binding
