@@ -21,7 +21,7 @@ function must(isSo, problem) {
 }
 
 /** The Dockerfile's instructions; the forms that it uses, and an error for any other. */
-export function instructions(text) {
+function instructions(text) {
   const lines = text
     .replace(/^#.*\n/gm, '')
     .replace(/\\\n/g, ' ')

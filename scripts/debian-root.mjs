@@ -42,7 +42,7 @@ export function makeRoot(root, suite) {
     const excludes = SLIM.map(path => `path-exclude ${path}/*\n`).join('');
     writeFileSync(join(made, 'etc/dpkg/dpkg.cfg.d/slim'), excludes);
     for (const path of [...SLIM, '/var/cache/apt', '/var/lib/apt/lists', '/var/log']) {
-      for (const each of [join(made, path)]) rmSync(each, { recursive: true, force: true });
+      rmSync(join(made, path), { recursive: true, force: true });
       mkdirSync(join(made, path), { recursive: true });
     }
     renameSync(made, base);

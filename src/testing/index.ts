@@ -1,4 +1,6 @@
 /** `sidetone/testing`: what the tests of a plugin import. */
+
+export type { LoggedFailure } from './logged-failure.js';
 export {
   type CallMark,
   type HeardAudio,
@@ -8,4 +10,3 @@ export {
   type TestSound,
   testCall,
 } from './test-call.js';
-export type { LoggedFailure } from './virtual-server.js';

@@ -13,7 +13,8 @@ import type { CallOptions } from '../simulator/options.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
 import { type HeardAudio, heardAudio } from './heard.js';
-import { LATENCY_MS, type LoggedFailure, type TimedMessage, VirtualServer } from './virtual-server.js';
+import type { LoggedFailure } from './logged-failure.js';
+import { LATENCY_MS, type TimedMessage, VirtualServer } from './virtual-server.js';
 
 export type { HeardAudio, HeardPart } from './heard.js';
 

@@ -8,6 +8,7 @@ import { Connection } from '../server/connection.js';
 import type { LinkOptions } from '../simulator/memory.js';
 import type { CallOptions } from '../simulator/options.js';
 import { type Call, Simulator } from '../simulator/simulator.js';
+import type { LoggedFailure } from './logged-failure.js';
 
 /** One way of the network between the simulated Telnyx and the server, in ms. */
 export const LATENCY_MS = 5;
@@ -25,14 +26,6 @@ export interface VirtualCall {
   sent: TimedMessage[];
   /** Every message of the simulated Telnyx, when it came. */
   received: TimedMessage[];
-}
-
-/** An error that the server logged, and the handler's method that failed, where it was one. */
-export interface LoggedFailure {
-  /** Such as `onAudio`; undefined where it was no method of the handler. */
-  where: string | undefined;
-  /** What was thrown. */
-  error: unknown;
 }
 
 export class VirtualServer {

@@ -35,6 +35,14 @@ export default definePlugin({
 const PROGRAM = `import {
   checkRequest, createDecoder, createEncoder, createServer, type Finding, type Server, SidetoneError, Simulator, VirtualClock,
 } from 'sidetone';
+import { type LoggedFailure, testCall } from 'sidetone/testing';
+import agent from './agent.js';
+
+export async function failures(): Promise<readonly LoggedFailure[]> {
+  const call = await testCall(agent);
+  await call.hangup();
+  return call.failures;
+}
 
 export async function main(): Promise<number> {
   const server: Server = await createServer({ port: 0, plugins: ['echo'], opus: { dtx: true } });
