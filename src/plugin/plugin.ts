@@ -39,6 +39,10 @@ export type StopReason =
  * and not decoded. A method named `on…` that is not one of these is refused, because it would never be called.
  */
 export interface StreamHandler {
+  /**
+   * A frame, in order, losses concealed. It and its samples are valid during the call; `frame.copy()` keeps
+   * them.
+   */
   onAudio?(frame: AudioFrame): unknown;
   /** `at` is the telephony engine's time of the key, or the time of arrival where it gave none. */
   onDtmf?(digit: string, at: Date): unknown;
@@ -59,6 +63,7 @@ export interface StreamHandler {
   onSilence?(end: SpeechEnd): unknown;
 }
 
+/** What a handler hears, and at which rate. */
 export interface AudioOptions {
   /** Rate at which the handler hears and, unless it says otherwise, plays, in Hz. Default: the inbound codec's. */
   sampleRate?: number;
@@ -77,7 +82,9 @@ export interface AudioOptions {
 export interface AcceptResult<Context = unknown> {
   /** Anything: `stream.context` in `onStart` and later. */
   context?: Context;
+  /** In place of the plugin's `audio`. */
   audio?: AudioOptions;
+  /** In place of the plugin's `outbound`. */
   outbound?: OutboundOptions;
 }
 
@@ -129,7 +136,9 @@ export interface Plugin<Options = any, State = any, Context = any> {
    * Options are validated once, at the server's start. A plugin without a schema takes no options.
    */
   options?: OptionsSchema<Options> | undefined;
+  /** What its handlers hear. Default: the inbound track, at the rate of its codec. */
   audio?: AudioOptions | undefined;
+  /** What it sends. Default: what Telnyx was told, else what comes in. */
   outbound?: OutboundOptions | undefined;
   /**
    * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Frames

@@ -9,6 +9,7 @@ export interface AudioFrame {
   readonly samples: Int16Array;
   /** In Hz. */
   readonly sampleRate: number;
+  /** Which leg it was heard on: the caller is `inbound`. */
   readonly track: Track;
   /** Where the frame's first sample stands on its stream's time axis, in ms since the first audio of the stream. */
   readonly timestampMs: number;
@@ -40,7 +41,9 @@ export interface PlaybackResult {
   interrupted: boolean;
 }
 
+/** What became of a mark. */
 export interface MarkResult {
+  /** As it was sent. */
   name: string;
   /** Whether the audio before it was heard: false after a clear, or when the stream ended first. */
   played: boolean;
@@ -105,6 +108,7 @@ export type PlayableAudio =
   | Iterable<Int16Array>
   | ReadableStream<Int16Array>;
 
+/** How audio is played. */
 export interface PlayOptions {
   /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
   sampleRate?: number;
@@ -127,14 +131,21 @@ export interface ClearOptions {
 
 /** Who is calling; absent fields were not in the start frame. */
 export interface CallInfo {
+  /** Names the call in commands and webhooks. */
   readonly callControlId: string;
+  /** Telnyx's id of the session; legs that are bridged share one. */
   readonly callSessionId?: string | undefined;
+  /** Telnyx's id of the account's user. */
   readonly userId: string;
+  /** Number or SIP address of the caller. */
   readonly from?: string | undefined;
+  /** Number or SIP address that was called. */
   readonly to?: string | undefined;
+  /** As they were given to Call Control. */
   readonly tags: readonly string[];
   /** As Call Control passed it: base64. */
   readonly clientState?: string | undefined;
+  /** As the request that started the stream had them. */
   readonly customParameters: Readonly<Record<string, string>>;
 }
 

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
+import { wantMp3Encoder } from '../codecs/mp3.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
@@ -28,8 +29,11 @@ import { containStrays } from './strays.js';
 import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
 
+/** A media-stream server, made by `createServer()`. It takes streams from `listen()` to `close()`. */
 export class Server extends EventEmitter {
+  /** What it was made with, defaults filled in. */
   readonly options: ResolvedOptions;
+  /** Its own log, at `options.logLevel`. */
   readonly log: Logger;
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
   readonly expectations = new StreamExpectations({
@@ -114,6 +118,7 @@ export class Server extends EventEmitter {
     return this.#reactors?.health ?? [];
   }
 
+  /** Whether `close()` was called: running streams go on, new ones are refused. */
   get draining(): boolean {
     return this.#state.draining;
   }
@@ -350,5 +355,16 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   if (resolved.reactors > 1) checkCloneable(resolved.plugins);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);
-  return new Server(resolved, createLog(resolved.logLevel), plugins);
+  const log = createLog(resolved.logLevel);
+  if (resolved.outboundMode === 'mp3') warnWithoutEncoder(log);
+  return new Server(resolved, log, plugins);
+}
+
+/** Files can be played without it. */
+function warnWithoutEncoder(log: Logger): void {
+  try {
+    wantMp3Encoder();
+  } catch (error) {
+    log.warn({ err: error }, 'in MP3 mode this server can play MP3 files and no other audio');
+  }
 }

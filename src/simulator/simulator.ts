@@ -17,6 +17,7 @@ import {
   type SpokenOptions,
 } from './speech.js';
 
+/** What all calls of a simulator share. */
 export interface SimulatorOptions {
   /** Default: the system's monotonic clock. With a virtual one, use `pair`. */
   clock?: Clock;
@@ -32,7 +33,9 @@ export interface SimulatorOptions {
 export interface Call {
   /** When the connection is gone. Never rejects: see `ended` and `failure` of the result. */
   readonly result: Promise<CallResult>;
+  /** As in `start`. */
   readonly streamId: string;
+  /** As in `start`. */
   readonly callControlId: string;
   /** Audio of the application that has not been played yet, in ms. */
   readonly queuedMs: number;

@@ -42,6 +42,7 @@ export {
   StreamingNotInUseError,
   StreamUrlRefusedError,
   TelnyxError,
+  type TelnyxErrorFacts,
   TelnyxUnavailableError,
   TelnyxUnreachableError,
   UnknownCallError,
@@ -49,6 +50,7 @@ export {
 
 export const TELNYX_API_BASE = 'https://api.telnyx.com/v2';
 
+/** How a command gets to Telnyx. */
 export interface TelnyxOptions {
   /** Default: the content of `apiKeyFile`, else the environment's TELNYX_API_KEY. Never logged nor put into an error. */
   apiKey?: string;
@@ -60,6 +62,7 @@ export interface TelnyxOptions {
   retriesMax?: number;
   /** How long one request may take. Default 10,000. */
   timeoutMs?: number;
+  /** Measures waits between attempts. Default the system's. */
   clock?: Clock;
   /** 0 to 1, spreads the retries of many callers. Default Math.random. */
   random?: () => number;
@@ -72,7 +75,9 @@ export interface TelnyxOptions {
   announce?: boolean;
 }
 
+/** A command that Telnyx took. */
 export interface CommandResult {
+  /** The call that it was for. */
   callControlId: string;
   /** The one that was given, else a new UUID: sending it again for the same call does nothing. */
   commandId: string;
