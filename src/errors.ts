@@ -77,6 +77,11 @@ export const ERRORS = {
     cause: 'A method of a handler threw, rejected, or held the thread for a second. `cause` has its error.',
     remedy: 'Mend the plugin. `handlerErrors` says whether the stream ends or goes on without the handler.',
   },
+  SIDETONE_SETUP_FAILED: {
+    example: 'plugin agent: setup failed: connect ECONNREFUSED 127.0.0.1:5432',
+    cause: "A plugin's `setup` threw, rejected, or took longer than `setupTimeoutMs`. `cause` has its error.",
+    remedy: 'Mend what the message tells of. The server does not start; a reload keeps the code of before.',
+  },
   SIDETONE_PORT_IN_USE: {
     example: 'port: 8080: cannot listen on 127.0.0.1: …',
     cause: 'The server could not listen.',

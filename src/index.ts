@@ -10,15 +10,29 @@ export {
 export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export { type ErrorCode, SidetoneError } from './errors.js';
 export { ENCODINGS, type Encoding, type OutboundOptions, SAMPLE_RATES } from './formats.js';
+export type { Logger } from './log/log.js';
 export type { ServerOptions } from './options/options.js';
+export type { PluginEntry } from './options/table.js';
 export { definePlugin } from './plugin/define.js';
 export type {
+  HistogramOptions,
+  LabelValues,
+  MetricOptions,
+  PluginCounter,
+  PluginGauge,
+  PluginHistogram,
+  PluginMetrics,
+} from './plugin/metrics.js';
+export type { OptionsSchema } from './plugin/options.js';
+export type {
+  Accepted,
   AcceptResult,
   AudioOptions,
   Plugin,
+  PluginContext,
+  SetupContext,
   StopReason,
   StreamHandler,
-  StreamRequest,
 } from './plugin/plugin.js';
 export type {
   AudioFrame,
@@ -30,6 +44,7 @@ export type {
   PlayedFrame,
   PlayOptions,
   Stream,
+  StreamRequest,
 } from './plugin/stream.js';
 export { default as echo } from './plugins/echo.js';
 export { type RecordOptions, record } from './plugins/record.js';

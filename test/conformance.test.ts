@@ -16,8 +16,10 @@ import type { Encoding } from '../src/formats.js';
 import { createLog } from '../src/log/log.js';
 import { resolveOptions } from '../src/options/options.js';
 import { definePlugin } from '../src/plugin/define.js';
+import { bareInstance } from '../src/plugin/instance.js';
 import { Reactor } from '../src/reactor/reactor.js';
 import { Connection } from '../src/server/connection.js';
+import { virtualRequest } from '../src/testing/virtual-server.js';
 import { matroskaFrames, mp4Samples, oggPackets } from './helpers/containers.js';
 import { words } from './helpers/dsp.js';
 import { haveVectors, root, vector } from './helpers/paths.js';
@@ -164,9 +166,9 @@ function heardOver(
     onStart: () => ({ onAudio: frame => void parts.push(frame.copy()) }),
   });
   const setup = {
-    plugin,
+    plugin: bareInstance(plugin, clock),
     accepted: {},
-    query: new URLSearchParams(),
+    request: virtualRequest(plugin),
     knownToken: undefined,
     boundCall: undefined,
   };

@@ -5,9 +5,11 @@ import { VirtualClock } from '../src/clock.js';
 import { createDecoder, createEncoder } from '../src/codecs/create.js';
 import { createLog } from '../src/log/log.js';
 import { resolveOptions } from '../src/options/options.js';
+import { bareInstance } from '../src/plugin/instance.js';
 import echo from '../src/plugins/echo.js';
 import { Reactor } from '../src/reactor/reactor.js';
 import { Connection } from '../src/server/connection.js';
+import { virtualRequest } from '../src/testing/virtual-server.js';
 
 import { speechLike } from './helpers/speech.js';
 
@@ -31,8 +33,13 @@ for (const order of ['le', 'be'] as const) {
     const clock = new VirtualClock();
     const options = resolveOptions({ l16ByteOrder: 'auto' });
     const reactor = new Reactor({ clock, log: createLog('silent'), options });
-    const setup = { accepted: {}, query: new URLSearchParams(), knownToken: undefined, boundCall: undefined };
-    const connection = new Connection(reactor, { plugin: echo, ...setup });
+    const connection = new Connection(reactor, {
+      plugin: bareInstance(echo, clock),
+      accepted: {},
+      request: virtualRequest(echo),
+      knownToken: undefined,
+      boundCall: undefined,
+    });
     const sent: Buffer[] = [];
     connection.open({
       send: message => {

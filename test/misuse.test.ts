@@ -211,8 +211,8 @@ describe('plugins and servers', () => {
     refused({ acept: () => true }, /acept: .*did you mean accept\?/);
     refused({ onAudio() {} }, /onAudio: .*it belongs to the handler that onStart returns/);
     refused(
-      { setup() {} },
-      /setup: .*use one of name, path, audio, outbound, liveLatencyMaxMs, accept, onStart, onWebhook/,
+      { prepare() {} },
+      /prepare: .*use one of name, path, options, audio, outbound, liveLatencyMaxMs, setup, accept, onStart, onWebhook/,
     );
     // A class keeps what it wants, and still cannot misspell an event.
     class Counting {
@@ -294,7 +294,7 @@ describe('plugins and servers', () => {
   test('createServer: plugins', async () => {
     const invalid = { code: 'SIDETONE_PLUGIN_INVALID' };
     for (const plugin of [7, null, {}, [], () => 7, Symbol('s')]) {
-      await assert.rejects(createServer({ plugins: [plugin] }), invalid);
+      await assert.rejects(createServer({ plugins: [plugin as never] }), invalid);
     }
     await assert.rejects(createServer({ plugins: ['no-such-plugin'] }), {
       code: 'SIDETONE_PLUGIN_NOT_FOUND',

@@ -7,8 +7,10 @@ import { systemClock } from '../../src/clock.js';
 import { createLog } from '../../src/log/log.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { definePlugin } from '../../src/plugin/define.js';
+import { bareInstance } from '../../src/plugin/instance.js';
 import { Reactor } from '../../src/reactor/reactor.js';
 import { Connection, receive } from '../../src/server/connection.js';
+import { virtualRequest } from '../../src/testing/virtual-server.js';
 import { decodeUlaw } from '../load/baselines/g711.js';
 
 export const name = 'message';
@@ -62,15 +64,16 @@ export async function define(bench: Bench): Promise<void> {
     audio: { sampleRate: 8000 },
     onStart: () => ({ onAudio: frame => hear(frame.samples) }),
   });
+  const instance = bareInstance(plugin, systemClock);
   const reactor = new Reactor({ clock: systemClock, log: createLog('silent'), options: resolveOptions({}) });
   const socket = { send: () => 1, end: () => {}, getBufferedAmount: () => 0 };
   // As listener.ts does.
   const message = (bytes: ArrayBuffer): void => receive(reactor.path, connection.data, bytes, false);
   const openCall = (): Connection => {
     const connection = new Connection(reactor, {
-      plugin,
+      plugin: instance,
       accepted: {},
-      query: new URLSearchParams(),
+      request: virtualRequest(plugin),
       knownToken: undefined,
       boundCall: undefined,
     });

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { REACTOR_COUNTERS } from '../counters.js';
 import { native } from '../native/addon.js';
+import { familiesText, sumFamilies } from '../plugin/metrics.js';
 import { groupKey, type ReactorSnapshot, type StreamGroup } from '../reactor/snapshot.js';
 import { version } from '../version.js';
 import { COUNTER_HELP, POOL_COUNTER_HELP, POOL_GAUGE_HELP, REFUSAL_REASONS, snakeCase } from './counters.js';
@@ -71,7 +72,8 @@ export class Metrics {
     this.#fillPool(snapshots);
     for (const snapshot of snapshots) this.#fillReactor(snapshot, sinceMs);
     this.#fillProcess(files);
-    return this.registry.metrics();
+    const ofPlugins = sumFamilies(snapshots.map(({ pluginMetrics }) => pluginMetrics));
+    return (await this.registry.metrics()) + (await familiesText(ofPlugins));
   }
 
   #fillServer(snapshots: readonly ReactorSnapshot[]): void {

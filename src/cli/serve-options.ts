@@ -18,6 +18,7 @@ import {
 } from '../options/facts.js';
 import { nearest } from '../options/nearest.js';
 import { problemsOf, type ServerOptions, underNewNames } from '../options/options.js';
+import { environmentKey, type OptionsByName } from '../plugin/options.js';
 import { parseNumber } from './values.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,7 +50,9 @@ const OTHER_VARIABLES = [
   'SIDETONE_REALTIME_VOICE',
   'SIDETONE_REALTIME_INSTRUCTIONS',
 ];
-const OTHER_PREFIX = 'SIDETONE_REALTIME_';
+/** The plugin's name follows, as environmentKey has it. */
+const PLUGIN_OPTIONS_PREFIX = 'SIDETONE_PLUGIN_OPTIONS_';
+const OTHER_PREFIXES = ['SIDETONE_REALTIME_', PLUGIN_OPTIONS_PREFIX];
 
 /** Adds a flag for every option that has one. */
 export function addServeOptions(serve: Command): void {
@@ -151,6 +154,8 @@ export function readServeOptions(
     const [name = '', field] = leaf.path;
     options[name] = field === undefined ? value : { ...(options[name] as object), [field]: value };
   }
+  const byPlugin = pluginOptions(options.pluginOptions as OptionsByName | undefined, environment);
+  if (byPlugin !== undefined) options.pluginOptions = byPlugin;
   const tokens = (flags.authTokenFile as string | undefined) ?? environment[TOKEN_FILE_VARIABLE];
   if (tokens !== undefined) {
     if (options.authToken !== undefined) {
@@ -160,6 +165,39 @@ export function readServeOptions(
     options.authToken = tokenFile(tokens);
   }
   return options as ServerOptions;
+}
+
+/**
+ * The options of plugins that the config file has, and those of the environment field by field before them. What a variable
+ * holds stands in no message: it may be a secret.
+ */
+function pluginOptions(
+  inFile: OptionsByName | undefined,
+  environment: Environment,
+): OptionsByName | undefined {
+  const byName: Record<string, object> = { ...inFile };
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith(PLUGIN_OPTIONS_PREFIX) || name === PLUGIN_OPTIONS_PREFIX) continue;
+    const plugin = name.slice(PLUGIN_OPTIONS_PREFIX.length);
+    const key = Object.keys(byName).find(each => environmentKey(each) === environmentKey(plugin)) ?? plugin;
+    byName[key] = { ...byName[key], ...jsonObject(name, environment[name]!) };
+  }
+  return Object.keys(byName).length === 0 ? inFile : byName;
+}
+
+function jsonObject(name: string, text: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Not an object, either.
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  const problem = text.trim() === '' ? 'it is empty' : 'it holds no JSON object';
+  throw new SidetoneError(
+    'SIDETONE_BAD_OPTION',
+    `${name}: ${problem}: write one such as {"greeting":"Hello"}, or unset the variable`,
+  );
 }
 
 /** Its lines, without empty ones. Nothing of it stands in a message. */
@@ -233,7 +271,8 @@ function whereOf(error: Error, text: string): string {
 export function unknownVariables(environment: Environment): { name: string; meant: string | undefined }[] {
   const known = [...LEAVES.flatMap(environmentNames), ...OTHER_VARIABLES];
   return Object.keys(environment)
-    .filter(name => name.startsWith('SIDETONE_') && !name.startsWith(OTHER_PREFIX) && !known.includes(name))
+    .filter(name => name.startsWith('SIDETONE_') && !known.includes(name))
+    .filter(name => !OTHER_PREFIXES.some(prefix => name.startsWith(prefix)))
     .map(name => {
       const found = nearest(
         name.slice('SIDETONE_'.length),

@@ -94,6 +94,30 @@ const codecRemedy = ENCODINGS.map((encoding: Encoding) => {
   return rates.length === 1 ? encoding : `${encoding}@${rates.join('|')}`;
 }).join(', ');
 
+const isObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** One plugin with settings of its own. */
+export interface PluginEntry {
+  /** A built-in name, a file, an npm package; for the library, with one reactor, also a definition. */
+  module: string | PluginLike;
+  /** Its options, as its schema takes them. With several reactors only what can be cloned: no functions, no classes. */
+  options?: object | undefined;
+  /** Its name in this server, in place of its own. */
+  name?: string | undefined;
+  /** The path of the stream_url that it answers, in place of its own. */
+  path?: string | undefined;
+}
+
+/** A definition, as far as it matters here: `definePlugin` has its types. */
+interface PluginLike {
+  name: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a plugin's own types are checked where it is defined
+  onStart(...values: any[]): unknown;
+}
+
+type PluginGiven = string | PluginEntry | PluginLike;
+
 const token = z.string().min(1).max(4000);
 const boundToken = z.strictObject({ token, callControlId: text });
 
@@ -119,12 +143,24 @@ export const OPTION_TABLE = {
     text: 'port for health, metrics and dashboard; 0 picks a free one',
     defaultText: '9090; 0 where `port` is 0',
   }),
-  plugins: option(z.array(z.any()).default([]), {
+  plugins: option(z.array(z.custom<PluginGiven>()).default([]), {
     flag: '--plugin <name|file.ts>',
     separator: ',',
-    text: 'plugins: built-in names (`echo`, `speak`, `record`, `tone`), TypeScript files, npm packages; for the library also definitions',
+    text: 'plugins: built-in names (`echo`, `speak`, `record`, `tone`), TypeScript files, npm packages; in the config file and the library also [`{ "module", "options", "name", "path" }`](docs/plugins.md#options), for the library definitions too',
     defaultText: 'echo',
-    remedy: 'give a list of names, files or definitions',
+    remedy: 'give a list of names, files, { module, options, name, path } or definitions',
+  }),
+  pluginOptions: option(z.record(z.string(), z.custom<object>(isObject)).default({}), {
+    text: "options of plugins by the plugins' names, field by field before those of `plugins`; in the environment [`SIDETONE_PLUGIN_OPTIONS_NAME='{ … }'`](docs/plugins.md#options)",
+    defaultText: 'none',
+    remedy: "give an object with an object for each plugin's name",
+    secret: true,
+  }),
+  setupTimeoutMs: option(number(100, 600e3).default(30_000), {
+    flag: '--setup-timeout <seconds>',
+    unit: 'ms',
+    flagUnit: { name: 's', factor: 1000 },
+    text: "how long a plugin's `setup` may take before the server gives up its start",
   }),
   watch: option(onOff.default(false), {
     flag: '--watch',

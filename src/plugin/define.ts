@@ -3,6 +3,8 @@ import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import { likely } from '../telnyx/check/suggest.js';
+import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
+import { isSchema } from './options.js';
 import type { AcceptResult, Plugin, StreamHandler } from './plugin.js';
 
 // The compiler keeps both tables whole: what an interface has and its table has not is an error, and the reverse.
@@ -17,14 +19,25 @@ const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
 const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   name: true,
   path: true,
+  options: true,
   audio: true,
   outbound: true,
   liveLatencyMaxMs: true,
+  setup: true,
   accept: true,
   onStart: true,
   onWebhook: true,
   onDraining: true,
+  teardown: true,
 };
+/** The methods that need not be there, with their parameters. */
+const PLUGIN_METHODS = {
+  setup: '(context) => state',
+  accept: '(request, context) => boolean or options',
+  onWebhook: '(event, context) => {}',
+  onDraining: '(deadline, context) => {}',
+  teardown: '(context) => {}',
+} as const;
 
 /** Every name that `object` answers to, its classes' methods among them, without looking at a value. */
 function* namesOf(object: object): Generator<string> {
@@ -47,7 +60,7 @@ function remedyFor(name: string, known: object, elsewhere: object, where: string
  * Checks what onStart returned, a handler or nothing, and gives it.
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID
  */
-export function checkHandler(plugin: Plugin, handler: unknown): StreamHandler | undefined {
+export function checkHandler(plugin: { name: string }, handler: unknown): StreamHandler | undefined {
   const fail = (problem: string): never => {
     throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `plugin ${plugin.name}: ${problem}`);
   };
@@ -125,28 +138,30 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
  * Checks a plugin and returns it.
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID naming the field, the value and the remedy
  */
-export function definePlugin(plugin: Plugin): Plugin {
+export function definePlugin<Options = undefined, State = undefined, Context = undefined>(
+  plugin: Plugin<Options, State, Context>,
+): Plugin<Options, State, Context> {
   const fail = (field: string, value: unknown, remedy: string): never => {
     throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `plugin ${field}: ${shown(value)}: ${remedy}`);
   };
   if (typeof plugin !== 'object' || plugin === null)
     fail('definition', plugin, 'pass an object to definePlugin');
-  if (typeof plugin.name !== 'string' || !/^[\w.-]{1,64}$/.test(plugin.name)) {
-    fail('name', plugin.name, 'give it 1 to 64 letters, digits, dots, dashes or underscores');
+  if (typeof plugin.name !== 'string' || !NAME_PATTERN.test(plugin.name)) {
+    fail('name', plugin.name, NAME_REMEDY);
   }
   if (plugin.path !== undefined && (typeof plugin.path !== 'string' || !plugin.path.startsWith('/'))) {
     fail('path', plugin.path, 'start it with a slash');
   }
   if (typeof plugin.onStart !== 'function')
-    fail('onStart', plugin.onStart, 'give a function (stream) => handler');
-  if (plugin.accept !== undefined && typeof plugin.accept !== 'function') {
-    fail('accept', plugin.accept, 'give a function (request) => boolean or options');
+    fail('onStart', plugin.onStart, 'give a function (stream, context) => handler');
+  for (const [name, shape] of Object.entries(PLUGIN_METHODS)) {
+    const method: unknown = plugin[name as keyof typeof PLUGIN_METHODS];
+    if (method !== undefined && typeof method !== 'function') fail(name, method, `give a function ${shape}`);
   }
-  if (plugin.onWebhook !== undefined && typeof plugin.onWebhook !== 'function') {
-    fail('onWebhook', plugin.onWebhook, 'give a function (event) => {}');
-  }
-  if (plugin.onDraining !== undefined && typeof plugin.onDraining !== 'function') {
-    fail('onDraining', plugin.onDraining, 'give a function (deadline) => {}');
+  if (plugin.options !== undefined && !isSchema(plugin.options)) {
+    const remedy =
+      'give a schema with the Standard Schema interface: of zod, valibot, arktype or another library';
+    fail('options', plugin.options, remedy);
   }
   if (plugin.liveLatencyMaxMs !== undefined && !isLiveBound(plugin.liveLatencyMaxMs)) {
     fail('liveLatencyMaxMs', plugin.liveLatencyMaxMs, LIVE_BOUND_REMEDY);

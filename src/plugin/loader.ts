@@ -5,19 +5,20 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createJiti } from 'jiti';
 import { SidetoneError } from '../errors.js';
 import { definePlugin } from './define.js';
+import { type Entry, readEntries } from './entries.js';
+import { PluginInstance } from './instance.js';
+import { type OptionsByName, optionsFor, validated } from './options.js';
 import type { Plugin } from './plugin.js';
 
-const files = new WeakMap<Plugin, string>();
-
-/** The file that a plugin was loaded from; undefined for one that was given as a definition. */
-export function pluginFile(plugin: Plugin): string | undefined {
-  return files.get(plugin);
+interface LoadedModule {
+  plugin: Plugin;
+  /** The file that it was loaded from; undefined for one that was given as a definition. */
+  file: string | undefined;
 }
 
 /** Where the code of plugins is written: the folders of their files, but for built-in and installed ones. */
-export function pluginFolders(plugins: readonly Plugin[]): string[] {
-  const folders = plugins.flatMap(plugin => {
-    const file = pluginFile(plugin);
+export function pluginFolders(plugins: readonly PluginInstance[]): string[] {
+  const folders = plugins.flatMap(({ file }) => {
     const isWritten = file !== undefined && !file.startsWith(OWN_FILES) && !isInstalled(file);
     return isWritten ? dirname(file) : [];
   });
@@ -30,41 +31,72 @@ const isInstalled = (file: string): boolean => file.includes(`${sep}node_modules
 export const BUILT_IN_PLUGINS = ['echo', 'speak', 'record', 'tone'] as const;
 
 /**
- * @throws SidetoneError SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID
+ * Loads what the option `plugins` lists, each with its options, which its schema has validated.
+ * @throws SidetoneError SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID; SIDETONE_BAD_OPTION for wrong entries, options,
+ *   names and paths
  */
-export function loadPlugins(plugins: readonly unknown[]): Promise<Plugin[]> {
+export async function loadPlugins(
+  plugins: readonly unknown[],
+  pluginOptions: OptionsByName = {},
+): Promise<PluginInstance[]> {
+  const entries = readEntries(plugins);
+  // Two entries of one module share its code, so it must not be loaded twice at the same time.
+  const modules = new Map<unknown, Promise<LoadedModule>>();
+  for (const { module } of entries) if (!modules.has(module)) modules.set(module, loadModule(module));
+  const loaded = await Promise.all(entries.map(({ module }) => modules.get(module)!));
+  const named = loaded.map(({ plugin, file }, i) => new PluginInstance(plugin, { ...entries[i], file }));
+  checkNames(named);
+  const byName = optionsFor(
+    named.map(({ name }) => name),
+    pluginOptions,
+  );
   return Promise.all(
-    plugins.map(plugin => (typeof plugin === 'string' ? load(plugin) : definePlugin(plugin as Plugin))),
+    named.map(async ({ plugin, name, file }, i) => {
+      const { options: given } = entries[i]!;
+      const merged = given && byName[i] ? { ...given, ...byName[i] } : (byName[i] ?? given);
+      const options = await validated(name, plugin.options, merged);
+      return new PluginInstance(plugin, { ...entries[i], file, options });
+    }),
   );
 }
 
 /**
  * Loads plugins that have been loaded before, from what their files say now. What their folders hold is read again, installed
- * packages are not. `plugins` are those of before: they go on working.
+ * packages are not. `before`: those of before, which go on working.
  * @throws SidetoneError as loadPlugins
  */
-export function loadPluginsAnew(names: readonly unknown[], plugins: readonly Plugin[]): Promise<Plugin[]> {
-  const folders = pluginFolders(plugins);
+export function loadPluginsAnew(
+  plugins: readonly unknown[],
+  pluginOptions: OptionsByName,
+  before: readonly PluginInstance[],
+): Promise<PluginInstance[]> {
+  const folders = pluginFolders(before);
   const { cache } = createJiti(import.meta.url);
   for (const file of Object.keys(cache)) {
     const isTheirs = folders.some(folder => file.startsWith(folder + sep));
     if (isTheirs && !isInstalled(file) && !file.startsWith(OWN_FILES)) delete cache[file];
   }
-  return loadPlugins(names);
+  return loadPlugins(plugins, pluginOptions);
 }
 
-/** @throws SidetoneError SIDETONE_BAD_OPTION */
-export function checkNames(plugins: readonly Plugin[]): void {
+function checkNames(plugins: readonly PluginInstance[]): void {
+  const fail = (what: string, problem: string): never => {
+    throw new SidetoneError('SIDETONE_BAD_OPTION', `plugins: ${what}: ${problem}`);
+  };
   const names = plugins.map(plugin => plugin.name);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice === undefined) return;
-  throw new SidetoneError(
-    'SIDETONE_BAD_OPTION',
-    `plugins: ${twice}: given twice; give each plugin its own name`,
-  );
+  const name = names.find((each, i) => names.indexOf(each) !== i);
+  if (name !== undefined) fail(name, 'given twice; give each plugin its own name');
+  const paths = plugins.map(plugin => plugin.path ?? `/${plugin.name}`);
+  const path = paths.find((each, i) => paths.indexOf(each) !== i);
+  if (path !== undefined) fail(path, 'two plugins answer this path; give each its own in `path`');
 }
 
-async function load(name: string): Promise<Plugin> {
+function loadModule(module: Entry['module']): Promise<LoadedModule> {
+  if (typeof module === 'string') return load(module);
+  return Promise.resolve({ plugin: definePlugin(module as Plugin), file: undefined });
+}
+
+async function load(name: string): Promise<LoadedModule> {
   if ((BUILT_IN_PLUGINS as readonly string[]).includes(name)) {
     const url = new URL(`../plugins/${name}.js`, import.meta.url);
     return checked(name, await import(url.href), fileURLToPath(url));
@@ -101,7 +133,7 @@ async function load(name: string): Promise<Plugin> {
   }
 }
 
-function checked(name: string, module: unknown, file: string): Plugin {
+function checked(name: string, module: unknown, file: string): LoadedModule {
   const exported = (module as { default?: unknown }).default ?? module;
   if (typeof exported !== 'object' || exported === null || !('onStart' in exported)) {
     throw new SidetoneError(
@@ -109,7 +141,5 @@ function checked(name: string, module: unknown, file: string): Plugin {
       `plugin: ${name}: its default export is ${typeof exported}: export default definePlugin({ name, onStart })`,
     );
   }
-  const plugin = definePlugin(exported as Plugin);
-  files.set(plugin, file);
-  return plugin;
+  return { plugin: definePlugin(exported as Plugin), file };
 }

@@ -4,9 +4,12 @@
  */
 
 import type { OutboundOptions } from '../formats.js';
+import type { Logger } from '../log/log.js';
 import type { Track } from '../telnyx/frames.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
-import type { AudioFrame, PlayedFrame, Stream } from './stream.js';
+import type { PluginMetrics } from './metrics.js';
+import type { OptionsSchema } from './options.js';
+import type { AudioFrame, PlayedFrame, Stream, StreamRequest } from './stream.js';
 
 /** Why a stream ended. */
 export type StopReason =
@@ -51,16 +54,6 @@ export interface StreamHandler {
   onStop?(reason: StopReason): unknown;
 }
 
-/** An HTTP upgrade that asks for a stream. */
-export interface StreamRequest {
-  /** Path without the query. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  /** Header names in lower case; without the auth token. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly remoteAddress: string;
-}
-
 export interface AudioOptions {
   /** Rate at which the handler hears and, unless it says otherwise, plays, in Hz. Default: the inbound codec's. */
   sampleRate?: number;
@@ -68,29 +61,90 @@ export interface AudioOptions {
   tracks?: Track | 'both';
 }
 
-export interface AcceptResult {
+/** What `accept()` says of a stream that it lets in. */
+export interface AcceptResult<Context = unknown> {
+  /** Anything: `stream.context` in `onStart` and later. */
+  context?: Context;
   audio?: AudioOptions;
   outbound?: OutboundOptions;
 }
 
-export interface Plugin {
+/** What `accept()` may return: where a stream must have a context, `true` is not enough. */
+export type Accepted<Context> =
+  | false
+  | ([undefined] extends [Context]
+      ? true | AcceptResult<Context>
+      : AcceptResult<Context> & { context: Context });
+
+/** What a plugin has in each thread that carries its streams, from `setup` on. */
+export interface SetupContext<Options = unknown> {
+  /** Its name: that of its entry in the option `plugins`, or its own. */
+  readonly name: string;
+  /** Its options as its schema gives them; undefined for a plugin without a schema. */
+  readonly options: Options;
+  /** The server's log, at its level; each line has the field `plugin`. */
+  readonly log: Logger;
+  /** The plugin's own metrics, on the admin port under `/metrics`. */
+  readonly metrics: PluginMetrics;
+  /**
+   * Aborted at the plugin's end in this thread, just before `teardown`: when its last call is over and its `onStop` has
+   * finished. The server's drain alone does not abort it, because calls go on then.
+   */
+  readonly signal: AbortSignal;
+  /** Number of the thread's reactor, from 0; undefined in the main thread of a server with several. */
+  readonly reactor: number | undefined;
+}
+
+/** The same after `setup`. */
+export interface PluginContext<Options = unknown, State = unknown> extends SetupContext<Options> {
+  /** What `setup` returned, or what its promise resolved with. */
+  readonly state: State;
+}
+
+/**
+ * A plugin. `Options` are its options after its schema, `State` is what its `setup` gives, `Context` what its `accept` gives
+ * for a stream. `definePlugin` infers all three, where `options` and `setup` stand before the methods that use them.
+ */
+// biome-ignore-start lint/suspicious/noExplicitAny: where plugins are listed, one of any options fits
+export interface Plugin<Options = any, State = any, Context = any> {
+  // biome-ignore-end lint/suspicious/noExplicitAny: the same
   /** Also its name on the command line and in metrics. */
   name: string;
   /** Path of the stream_url it answers. Default: `/name`; a server's only plugin answers every path. */
-  path?: string;
-  audio?: AudioOptions;
-  outbound?: OutboundOptions;
+  path?: string | undefined;
+  /**
+   * The schema of its options: anything with the Standard Schema interface, such as a schema of zod, valibot or arktype.
+   * Options are validated once, at the server's start. A plugin without a schema takes no options.
+   */
+  options?: OptionsSchema<Options> | undefined;
+  audio?: AudioOptions | undefined;
+  outbound?: OutboundOptions | undefined;
   /**
    * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Live are
    * frames that are played (`stream.play(frame)`), and with this option also an `Int16Array` that is played inside
    * `onAudio` and is no longer than the frame: what a handler makes of each frame.
    */
-  liveLatencyMaxMs?: number;
-  /** Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream. */
-  accept?(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult>;
+  liveLatencyMaxMs?: number | undefined;
+  /**
+   * Called once in every thread that carries streams, before the server listens; with several reactors also in the main
+   * thread, where the server takes webhooks and the plugin has `onWebhook`. What it returns is `context.state`. Where it
+   * throws, rejects or takes longer than `setupTimeoutMs`, the server does not start; a reload keeps the old code.
+   */
+  setup?(context: SetupContext<Options>): State | Promise<State>;
+  /**
+   * Judges an upgrade: false refuses it with 403; an object refines audio and outbound for this stream, and hands a
+   * `context` on to it. May be async and take up to 10 s: no audio is lost, because Telnyx sends none before it is let in.
+   */
+  accept?(
+    request: StreamRequest,
+    context: PluginContext<Options, State>,
+  ): Accepted<Context> | Promise<Accepted<Context>>;
   /** Called at `start`; the handler it returns hears the stream. Without one the stream is put in order and counted. */
-  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin that only plays has no return statement
-  onStart(stream: Stream): StreamHandler | undefined | void;
+  onStart(
+    stream: Stream<Context>,
+    context: PluginContext<Options, State>,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a plugin that only plays has no return statement
+  ): StreamHandler | undefined | void;
   /**
    * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever call it
    * is: `event.callControlId` is a stream's `call.callControlId`. With one reactor in the thread of the streams. With
@@ -98,7 +152,7 @@ export interface Plugin {
    * (`call.initiated`, `streaming.failed`): there the plugin is another instance, without streams. May be async; a throw
    * or rejection is logged and counted, and harms nothing else. Telnyx has had its reply by then.
    */
-  onWebhook?(event: WebhookEvent): unknown;
+  onWebhook?(event: WebhookEvent, context: PluginContext<Options, State>): unknown;
   /**
    * The server has begun to drain: it takes no new streams, and closes those that still run at `deadline`. Called once in
    * every thread that carries streams. May be async; a throw or rejection is logged and counted, and harms nothing else.
@@ -107,5 +161,10 @@ export interface Plugin {
    * onDraining: () => { for (const call of calls) call.sayGoodbye(); }
    * ```
    */
-  onDraining?(deadline: Date): unknown;
+  onDraining?(deadline: Date, context: PluginContext<Options, State>): unknown;
+  /**
+   * Called once for each `setup` that has succeeded: at the server's close, and after a reload when the last call of the old
+   * code is over. It may take 4 s. A throw or rejection is logged and counted.
+   */
+  teardown?(context: PluginContext<Options, State>): unknown;
 }

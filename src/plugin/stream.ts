@@ -1,5 +1,6 @@
 /** What a handler may touch of its stream, and the frames and playbacks that it gets. */
 import type { Format, OutboundMode } from '../formats.js';
+import type { Logger } from '../log/log.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
@@ -79,8 +80,19 @@ export interface CallInfo {
   readonly customParameters: Readonly<Record<string, string>>;
 }
 
-/** One call's stream, as its handler sees it. */
-export interface Stream {
+/** An HTTP upgrade that asks for a stream. */
+export interface StreamRequest {
+  /** Path without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Header names in lower case; without the auth token. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Address of the peer: that of the proxy where there is one. */
+  readonly remoteAddress: string;
+}
+
+/** One call's stream, as its handler sees it. `Context` is what the plugin's `accept()` gave for it. */
+export interface Stream<Context = unknown> {
   /** Telnyx's stream_id. */
   readonly id: string;
   /** The call's identifiers and parameters. */
@@ -89,6 +101,15 @@ export interface Stream {
   readonly start: StartFrame['start'];
   /** What stands behind the `?` of the stream_url. */
   readonly query: URLSearchParams;
+  /** The HTTP upgrade that asked for the stream. */
+  readonly request: StreamRequest;
+  /** `context` of what the plugin's `accept()` returned; undefined where it returned none. */
+  readonly context: Context;
+  /**
+   * The server's log, at its level, for lines about this call: each has the fields `stream`, `call` and `plugin`. It may be
+   * used after the stream's end. Tokens, phone numbers and `client_state` are cut out of the fields that are named so.
+   */
+  readonly log: Logger;
   /** What comes in. */
   readonly inbound: Format;
   /** What goes out, in RTP mode. */

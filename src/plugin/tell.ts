@@ -1,16 +1,22 @@
 import { eventFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
-import type { Plugin } from './plugin.js';
+
+/** What is told of a webhook event and of a drain. */
+export interface Told {
+  readonly name: string;
+  onWebhook?(event: WebhookEvent): unknown;
+  onDraining?(deadline: Date): unknown;
+}
 
 /** Tells each plugin of a webhook event; `count` counts one that failed. */
 export function tellPlugins(
-  plugins: readonly Plugin[],
+  plugins: readonly Told[],
   event: WebhookEvent,
   log: Logger,
   count: () => void,
 ): void {
-  const failed = (plugin: Plugin, error: unknown): void => {
+  const failed = (plugin: Told, error: unknown): void => {
     count();
     log.error({ ...eventFields(event), plugin: plugin.name, err: error }, "a plugin's onWebhook failed");
   };
@@ -18,13 +24,8 @@ export function tellPlugins(
 }
 
 /** Tells each plugin that its calls may run until `deadline`; `count` counts one that failed. */
-export function tellDraining(
-  plugins: readonly Plugin[],
-  deadline: Date,
-  log: Logger,
-  count: () => void,
-): void {
-  const failed = (plugin: Plugin, error: unknown): void => {
+export function tellDraining(plugins: readonly Told[], deadline: Date, log: Logger, count: () => void): void {
+  const failed = (plugin: Told, error: unknown): void => {
     count();
     log.error({ plugin: plugin.name, err: error }, "a plugin's onDraining failed");
   };
@@ -33,9 +34,9 @@ export function tellDraining(
 
 /** None of them can harm the others. */
 function tellEach(
-  plugins: readonly Plugin[],
-  tell: (plugin: Plugin) => unknown,
-  failed: (plugin: Plugin, error: unknown) => void,
+  plugins: readonly Told[],
+  tell: (plugin: Told) => unknown,
+  failed: (plugin: Told, error: unknown) => void,
 ): void {
   for (const plugin of plugins) {
     try {

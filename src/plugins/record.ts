@@ -35,8 +35,8 @@ const RIGHT = 1;
 export function record(inner?: Plugin, options: RecordOptions = {}): Plugin {
   return definePlugin({
     ...(inner ?? { name: 'record' }),
-    onStart(stream) {
-      const handler: StreamHandler = inner?.onStart(stream) ?? {};
+    onStart(stream, context) {
+      const handler: StreamHandler = inner?.onStart(stream, context) ?? {};
       const recording = new Recording(stream, options.directory ?? defaultDirectory());
       return {
         onAudio(frame) {

@@ -1,6 +1,7 @@
 import { CODECS } from '../formats.js';
 import { definePlugin } from '../plugin/define.js';
-import type { Plugin, StreamRequest } from '../plugin/plugin.js';
+import type { Plugin } from '../plugin/plugin.js';
+import type { StreamRequest } from '../plugin/stream.js';
 
 const HZ_MIN = 50;
 const HZ_MAX = 3400;

@@ -355,6 +355,7 @@ export class Reactor implements StreamHost {
         p99: beyondSampling(delay.percentile(99)),
         max: beyondSampling(delay.max),
       },
+      pluginMetrics: [],
     };
     delay.reset();
     return snapshot;

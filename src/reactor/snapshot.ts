@@ -1,5 +1,6 @@
 /** A server's figures: the admin port shows them, and threads send them to each other (plain data only). */
 import type { Encoding, Format } from '../formats.js';
+import { type MetricFamily, sumFamilies } from '../plugin/metrics.js';
 import type { CodecPoolStats } from '../pool/pool.js';
 import type { CallStream } from '../stream/stream.js';
 
@@ -48,6 +49,8 @@ export interface ReactorSnapshot {
   pool: CodecPoolStats | undefined;
   /** Delay of the thread's event loop since the last snapshot, in ms. */
   eventLoopDelayMs: { p50: number; p99: number; max: number };
+  /** Metrics that the plugins of the thread keep. */
+  pluginMetrics: MetricFamily[];
 }
 
 /** `stuck`: its thread does not turn; `ended`: a new one is about to take its place. */
@@ -128,16 +131,20 @@ export function noFigures(reactor: number): ReactorSnapshot {
     queueBytes: 0,
     pool: undefined,
     eventLoopDelayMs: { p50: 0, p99: 0, max: 0 },
+    pluginMetrics: [],
   };
 }
 
 /** @internal Everything of the one, and in what only grows also what the other had. */
 export function addCounters(now: ReactorSnapshot, past: ReactorSnapshot): ReactorSnapshot {
+  // What a thread that has ended held up is gone.
+  const grown = past.pluginMetrics.filter(({ type }) => type !== 'gauge');
   const bins = Math.max(now.lateness.length, past.lateness.length);
   return {
     ...now,
     counters: sum(now.counters, past.counters),
     refusals: sum(now.refusals, past.refusals),
+    pluginMetrics: sumFamilies([now.pluginMetrics, grown]),
     lateness: Array.from({ length: bins }, (_, i) => (now.lateness[i] ?? 0) + (past.lateness[i] ?? 0)),
   };
 }

@@ -14,7 +14,9 @@ import { CODECS, type Format } from '../formats.js';
 import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
 import { checkHandler } from '../plugin/define.js';
-import type { AcceptResult, AudioOptions, Plugin, StopReason } from '../plugin/plugin.js';
+import type { StreamPlugin } from '../plugin/instance.js';
+import type { AcceptResult, AudioOptions, StopReason } from '../plugin/plugin.js';
+import type { StreamRequest } from '../plugin/stream.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
 import { outboundOf, requestedIn } from '../telnyx/expectations.js';
@@ -50,9 +52,9 @@ export function receive(path: MediaPath, data: SocketData, message: ArrayBuffer,
 
 /** The results of the upgrade. */
 export interface ConnectionSetup {
-  plugin: Plugin;
+  plugin: StreamPlugin;
   accepted: AcceptResult;
-  query: URLSearchParams;
+  request: StreamRequest;
   /** Judges the token of the `connected` frame; absent when the server wants none. */
   knownToken: ((token: string) => KnownToken | undefined) | undefined;
   /** The call that the upgrade's token is bound to. */
@@ -119,6 +121,7 @@ export class Connection implements ReactorLink {
     this.#messageMs = reactor.clock.now();
     this.#goodFor = setup.boundCall === undefined ? ANY_CALL : [setup.boundCall];
     this.#capture = reactor.capture?.begin();
+    setup.plugin.opened();
   }
 
   /** The user data to make the WebSocket with. The WebSocket keeps a copy of it, which open() is given. */
@@ -343,8 +346,9 @@ export class Connection implements ReactorLink {
       mode,
       handlerRate,
       tracks,
-      query: this.setup.query,
-      plugin: this.setup.plugin.name,
+      request: this.setup.request,
+      context: this.setup.accepted.context,
+      plugin: this.setup.plugin,
       liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
       livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
       socket: this.#capture ? undefined : this.#socket,
@@ -376,10 +380,10 @@ export class Connection implements ReactorLink {
 
   /** Query before accept() before plugin before what was asked of Telnyx before server. */
   #outbound(inbound: Format, start: StartFrame): OutboundFormat {
-    const { accepted, plugin, query } = this.setup;
+    const { accepted, plugin, request } = this.setup;
     const { outboundMode, outboundCodec } = this.reactor.options;
     return settleOutbound(inbound, outboundMode, [
-      queryOutbound(query),
+      queryOutbound(request.query),
       accepted.outbound,
       plugin.outbound,
       outboundOf(requestedIn(start.start.custom_parameters)),
@@ -459,6 +463,7 @@ export class Connection implements ReactorLink {
     this.#capture?.closed(reason);
     this.#early = undefined;
     this.reactor.forget(this);
+    this.setup.plugin.closed();
   }
 
   #closeStream(reason: StopReason): void {

@@ -5,7 +5,8 @@ import type { Logger } from '../log/log.js';
 import type { Socket } from '../media/path.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
-import type { AcceptResult, Plugin } from '../plugin/plugin.js';
+import type { PluginInstance } from '../plugin/instance.js';
+import type { AcceptResult } from '../plugin/plugin.js';
 import { route } from '../plugin/route.js';
 import type { Reactor } from '../reactor/reactor.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
@@ -32,7 +33,7 @@ import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
 
 export interface ListenerOptions {
   options: ResolvedOptions;
-  plugins: readonly Plugin[];
+  plugins: readonly PluginInstance[];
   reactor: Reactor;
   log: Logger;
   /** Whether another stream may come: false when draining or full. */
@@ -193,7 +194,7 @@ export class Listener {
       return;
     }
     const upgrade = readUpgrade(request, plugin, remoteAddress, token?.callControlId);
-    if (plugin.accept) void this.#askPlugin(response, context, upgrade);
+    if (plugin.judges) void this.#askPlugin(response, context, upgrade);
     else this.#connect(response, context, upgrade, ACCEPTED);
   }
 
@@ -210,12 +211,17 @@ export class Listener {
       if (isPending) reactor.count('upgradesAborted');
       isPending = false;
     });
-    const judgement = await judge(plugin, upgrade, reactor.clock);
+    // A reload meanwhile must not end the code that judges, and whose stream it will be.
+    plugin.opened();
+    const judgement = await judge(plugin, upgrade.request, reactor.clock);
     if (judgement.failed) {
       log.error({ plugin: plugin.name, err: judgement.error }, "a plugin's accept failed");
       reactor.count('handlerFailures');
     }
-    if (!isPending) return;
+    if (!isPending) {
+      plugin.closed();
+      return;
+    }
     isPending = false;
     response.cork(() => {
       if (judgement.failed) this.#refuse(response, pluginFailed(plugin));
@@ -224,6 +230,7 @@ export class Listener {
       else if (!admits()) this.#refuse(response, FULL);
       else this.#connect(response, context, upgrade, judgement.accepted);
     });
+    plugin.closed();
   }
 
   /** Answers a request that becomes no WebSocket. */
@@ -250,14 +257,14 @@ export class Listener {
   ): void {
     const { reactor } = this.#environment;
     const tokens = this.#tokens;
-    const { plugin, query, boundCall, remoteAddress } = upgrade;
+    const { plugin, request, boundCall } = upgrade;
     const connection = new Connection(reactor, {
       plugin,
       accepted,
-      query,
+      request,
       boundCall,
       knownToken: tokens.wanted ? token => this.#tokens.known(token) : undefined,
-      onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(remoteAddress) : undefined,
+      onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(request.remoteAddress) : undefined,
     });
     reactor.admit(connection);
     this.#requests--;

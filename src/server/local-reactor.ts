@@ -5,7 +5,7 @@ import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import { loadPluginsAnew } from '../plugin/loader.js';
-import type { Plugin } from '../plugin/plugin.js';
+import { IDLE_MS_MIN, type PluginSet } from '../plugin/plugin-set.js';
 import { tellDraining, tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
@@ -23,7 +23,7 @@ import type { WebhookJudge } from './webhook-route.js';
  */
 export interface ReactorCommands {
   /** The reactor's figures, with up to `streamsMax` streams one by one. */
-  snapshot(streamsMax: number): ReactorSnapshot;
+  snapshot(streamsMax: number): Promise<ReactorSnapshot>;
   /** Takes no new streams; resolves when its last one has closed. It goes on refusing connections. */
   drain(): Promise<void>;
   /** Closes the calls that the drain still waits for. */
@@ -66,15 +66,16 @@ export class LocalReactor implements ReactorCommands {
   /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
   readonly warmed: Promise<void>;
   readonly #setup: ReactorHandleSetup;
-  readonly #plugins: Plugin[];
+  readonly #plugins: PluginSet;
   /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
   readonly #stopGathering: (() => void) | undefined;
   #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
+  #deadlineMs = 0;
 
-  /** `plugins`: all that hold this list see when other ones take their place in it. */
-  constructor(setup: ReactorHandleSetup, plugins: Plugin[]) {
+  /** `plugins` have been set up. */
+  constructor(setup: ReactorHandleSetup, plugins: PluginSet) {
     this.#setup = setup;
     this.#plugins = plugins;
     const { options, state, log } = setup;
@@ -90,32 +91,40 @@ export class LocalReactor implements ReactorCommands {
     });
     this.listener = new Listener({
       options,
-      plugins,
+      plugins: plugins.running,
       reactor: this.reactor,
       log,
       admits: () => state.admits(),
       webhook: setup.webhook,
     });
-    this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins));
+    plugins.count = () => this.reactor.count('handlerFailures');
+    this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins.running));
     if (options.gatherMs > 0) {
       this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);
     }
   }
 
-  snapshot(streamsMax: number): ReactorSnapshot {
-    return this.#last ?? this.reactor.snapshot(this.#setup.index, streamsMax);
+  async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
+    return this.#last ?? this.#snapshot(streamsMax);
+  }
+
+  async #snapshot(streamsMax: number): Promise<ReactorSnapshot> {
+    const snapshot = this.reactor.snapshot(this.#setup.index, streamsMax);
+    return { ...snapshot, pluginMetrics: await this.#plugins.families() };
   }
 
   async drain(): Promise<void> {
     const { options, log } = this.#setup;
+    this.#deadlineMs = systemClock.now() + options.drainTimeoutMs;
     const deadline = new Date(Date.now() + options.drainTimeoutMs);
-    tellDraining(this.#plugins, deadline, log, () => this.reactor.count('handlerFailures'));
+    tellDraining(this.#plugins.all, deadline, log, () => this.reactor.count('handlerFailures'));
     const draining = drain(this.reactor, systemClock, options.drainTimeoutMs);
     this.#closeNow = draining.closeNow;
     await draining.done;
   }
 
   closeNow(): void {
+    this.#deadlineMs = 0;
     this.#closeNow();
   }
 
@@ -125,7 +134,9 @@ export class LocalReactor implements ReactorCommands {
     this.#stopGathering?.();
     await this.listener.peersGone();
     this.listener.close();
-    this.#last = this.reactor.snapshot(this.#setup.index, 0);
+    // Whoever drains at leisure lets an onStop finish its upload.
+    await this.#plugins.close(Math.max(IDLE_MS_MIN, this.#deadlineMs - systemClock.now()));
+    this.#last = await this.#snapshot(0);
     await this.reactor.close();
     return this.#last;
   }
@@ -140,7 +151,7 @@ export class LocalReactor implements ReactorCommands {
   }
 
   tell(event: WebhookEvent): void {
-    tellPlugins(this.#plugins, event, this.#setup.log, () => this.reactor.count('webhookFailures'));
+    tellPlugins(this.#plugins.running, event, this.#setup.log, () => this.reactor.count('webhookFailures'));
   }
 
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor {
@@ -149,7 +160,7 @@ export class LocalReactor implements ReactorCommands {
   }
 
   async reloadPlugins(): Promise<void> {
-    const plugins = await loadPluginsAnew(this.#setup.options.plugins, this.#plugins);
-    this.#plugins.splice(0, this.#plugins.length, ...plugins);
+    const { plugins, pluginOptions } = this.#setup.options;
+    await this.#plugins.replace(await loadPluginsAnew(plugins, pluginOptions, this.#plugins.running));
   }
 }

@@ -1,9 +1,12 @@
 /** The thread of a ReactorThread: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { createLog } from '../log/log.js';
 import { native } from '../native/addon.js';
 import { loadPlugins } from '../plugin/loader.js';
+import { PluginRegistry } from '../plugin/metrics.js';
+import { PluginSet } from '../plugin/plugin-set.js';
 import { BEAT_MS } from './heartbeats.js';
 import { LocalReactor } from './local-reactor.js';
 import type { FromReactor, ReactorThreadData, ToReactor } from './reactor-thread.js';
@@ -41,7 +44,15 @@ process.exit = (code?: number | string | null): never => {
 };
 
 try {
-  const plugins = await loadPlugins(options.plugins);
+  const { setupTimeoutMs } = options;
+  const plugins = new PluginSet(await loadPlugins(options.plugins, options.pluginOptions), {
+    log,
+    metrics: new PluginRegistry(),
+    clock: systemClock,
+    reactor: index,
+    setupTimeoutMs,
+  });
+  await plugins.start();
   const reactor = new LocalReactor(
     {
       index,
@@ -54,7 +65,7 @@ try {
     plugins,
   );
   containStrays({
-    plugins,
+    plugins: plugins.running,
     log,
     count: () => reactor.reactor.count('strayErrors'),
     ignore: error => error instanceof ThreadEnds,

@@ -1,7 +1,7 @@
 /** All reactors of a server behind one listening socket: one in this thread, or several in threads of their own. */
 import { type Clock, systemClock } from '../clock.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
-import type { Plugin } from '../plugin/plugin.js';
+import type { PluginSet } from '../plugin/plugin-set.js';
 import type { ReactorHealth, ReactorSnapshot } from '../reactor/snapshot.js';
 import { Acceptor } from './acceptor.js';
 import { LocalReactor, type ReactorHandle, type ReactorHandleSetup } from './local-reactor.js';
@@ -10,7 +10,8 @@ import type { SharedState } from './shared-state.js';
 
 export interface ReactorsSetup {
   options: ResolvedOptions;
-  plugins: Plugin[];
+  /** Those of this thread; set up by now. */
+  plugins: PluginSet;
   state: SharedState;
   reactorSetup(index: number): ReactorHandleSetup;
   /** A reactor has started: it must be told what the others know. */
@@ -101,7 +102,7 @@ export class Reactors {
   }
 
   async snapshot(streamsMax: number): Promise<ReactorSnapshot[]> {
-    if (this.#local) return [this.#local.snapshot(streamsMax)];
+    if (this.#local) return [await this.#local.snapshot(streamsMax)];
     return Promise.all(this.#keepers.map(keeper => keeper.snapshot(streamsMax)));
   }
 

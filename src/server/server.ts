@@ -11,8 +11,11 @@ import {
   resolveOptions,
   type ServerOptions,
 } from '../options/options.js';
-import { checkNames, loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
-import type { Plugin } from '../plugin/plugin.js';
+import { checkCloneable } from '../plugin/entries.js';
+import type { PluginInstance } from '../plugin/instance.js';
+import { loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
+import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
+import { PluginSet } from '../plugin/plugin-set.js';
 import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { streamsByDescriptors } from './descriptors.js';
@@ -35,8 +38,8 @@ export class Server extends EventEmitter {
       for (const reactor of this.#reactors?.all ?? []) reactor.expect(callControlId, requested);
     },
   });
-  /** One list for all of this thread, so that a reload is seen everywhere. */
-  readonly #plugins: Plugin[];
+  /** Those of this thread, which carry streams where there is one reactor. */
+  readonly #plugins: PluginSet;
   readonly #streamsMax: number;
   readonly #state: SharedState;
   readonly #webhooks: Webhooks | undefined;
@@ -54,11 +57,19 @@ export class Server extends EventEmitter {
   #watch: PluginWatch | undefined;
 
   /** @internal Use createServer. */
-  constructor(options: ResolvedOptions, log: Logger, plugins: Plugin[]) {
+  constructor(options: ResolvedOptions, log: Logger, plugins: PluginInstance[]) {
     super();
     this.options = options;
     this.log = log;
-    this.#plugins = plugins;
+    const isAlone = options.reactors === 1;
+    this.#plugins = new PluginSet(plugins, {
+      log,
+      metrics: new PluginRegistry(),
+      clock: systemClock,
+      reactor: isAlone ? 0 : undefined,
+      setupTimeoutMs: options.setupTimeoutMs,
+      runs: plugin => isAlone || (options.webhooks !== undefined && plugin.hearsWebhooks),
+    });
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
     this.#state = new SharedState(this.#streamsMax, options.reactors);
     this.#credentials = { authToken: options.authToken, tls: options.tls };
@@ -115,14 +126,17 @@ export class Server extends EventEmitter {
     const counters = { ...first.counters };
     const ofThisThread = { ...this.#webhooks?.counters(), strayErrors: this.#strayErrors };
     for (const [name, value] of Object.entries(ofThisThread)) counters[name] = (counters[name] ?? 0) + value;
-    return [{ ...first, counters }, ...snapshots.slice(1)];
+    // With one reactor it has told of this thread's plugins already.
+    const others = this.options.reactors === 1 ? [] : await this.#plugins.families();
+    const pluginMetrics = sumFamilies([first.pluginMetrics, others]);
+    return [{ ...first, counters, pluginMetrics }, ...snapshots.slice(1)];
   }
 
   /**
    * Listens on `options.adminPort` and `options.port`; neither stays open when the other cannot be had.
    * @throws SidetoneError SIDETONE_PORT_IN_USE; SIDETONE_BAD_OPTION for an address that is not this machine's;
-   *   SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too late; with several reactors also what
-   *   createServer throws
+   *   SIDETONE_SERVER_LISTENING and SIDETONE_SERVER_CLOSED when it is too late; SIDETONE_SETUP_FAILED; with several reactors
+   *   also what createServer throws
    */
   async listen(): Promise<this> {
     if (this.#closed) {
@@ -160,11 +174,13 @@ export class Server extends EventEmitter {
       reactorSetup: index => this.#reactorSetup(index),
       onReactor: reactor => this.#tellExpectations(reactor),
     });
+    await this.#plugins.start();
     this.#reactors = reactors;
     try {
       this.#port = await reactors.listen();
     } catch (error) {
       this.#reactors = undefined;
+      await this.#plugins.close();
       throw error;
     }
   }
@@ -192,6 +208,7 @@ export class Server extends EventEmitter {
       await this.#reactors?.drain();
       await this.#reactors?.close();
     } finally {
+      await this.#plugins.close();
       // Last: until now it has answered that the server is draining.
       await this.#closeAdmin();
       this.emit('close');
@@ -211,26 +228,28 @@ export class Server extends EventEmitter {
 
   /**
    * Loads the plugins that were given by file from what their folders hold now: `.ts`, `.js` and `.json` files, not installed
-   * packages. New calls get the new code; running ones keep the old, with its handlers and its module's variables.
-   * @throws SidetoneError SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID and SIDETONE_BAD_OPTION (two of one name): the
-   *   server keeps what it has
+   * packages. New calls get the new code, whose `setup` has run by then; running ones keep the old, with its handlers and its
+   * module's variables. Its `teardown` runs when the last of them is over.
+   * @throws SidetoneError SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID, SIDETONE_SETUP_FAILED and SIDETONE_BAD_OPTION (two
+   *   of one name, options that the schema refuses): the server keeps what it has
    */
   async reloadPlugins(): Promise<void> {
-    const plugins = await loadPluginsAnew(this.options.plugins, this.#plugins);
-    checkNames(plugins);
+    const { plugins, pluginOptions } = this.options;
+    const next = await loadPluginsAnew(plugins, pluginOptions, this.#plugins.running);
     // Where threads disagree about a file, each has logged why.
     await this.#reactors?.reloadPlugins();
-    this.#plugins.splice(0, this.#plugins.length, ...plugins);
+    await this.#plugins.replace(next);
   }
 
   #watchPlugins(): void {
     this.#watch = new PluginWatch({
-      folders: pluginFolders(this.#plugins),
+      folders: pluginFolders(this.#plugins.running),
       clock: systemClock,
       onChange: async () => {
         try {
           await this.reloadPlugins();
-          this.log.info({ plugins: this.#plugins.map(({ name }) => name) }, 'plugins loaded anew');
+          const plugins = this.#plugins.running.map(({ name }) => name);
+          this.log.info({ plugins }, 'plugins loaded anew');
         } catch (error) {
           const problem = 'plugins could not be loaded anew: new calls get the code of before';
           this.log.error({ err: error }, problem);
@@ -271,7 +290,7 @@ export class Server extends EventEmitter {
     const count = (): void => {
       this.#strayErrors++;
     };
-    containStrays({ plugins: this.#plugins, log, count });
+    containStrays({ plugins: this.#plugins.running, log, count });
     watchMainThread(this.#state, log, options.drainTimeoutMs);
   }
 
@@ -310,7 +329,7 @@ export class Server extends EventEmitter {
     }
     const setup: WebhooksSetup = {
       options,
-      plugins: this.#plugins,
+      plugins: this.#plugins.running,
       expectations,
       clock: systemClock,
       log,
@@ -329,14 +348,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const resolved = resolveOptions(options);
   if (resolved.tls) checkTlsFiles(resolved.tls);
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
-  const byName = resolved.plugins.every(plugin => typeof plugin === 'string');
-  if (resolved.reactors > 1 && !byName) {
-    throw new SidetoneError(
-      'SIDETONE_BAD_OPTION',
-      'plugins: a definition cannot go to the threads of several reactors: give its file or package name instead',
-    );
-  }
-  const plugins = await loadPlugins(resolved.plugins);
-  checkNames(plugins);
+  if (resolved.reactors > 1) checkCloneable(resolved.plugins);
+  const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);
   return new Server(resolved, createLog(resolved.logLevel), plugins);
 }

@@ -5,11 +5,10 @@
 import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../log/log.js';
-import { pluginFile } from '../plugin/loader.js';
-import type { Plugin } from '../plugin/plugin.js';
+import type { PluginInstance } from '../plugin/instance.js';
 
 export interface StraysSetup {
-  plugins: readonly Plugin[];
+  plugins: readonly PluginInstance[];
   log: Logger;
   count(): void;
   /** True for an error that is to be ignored. */
@@ -33,10 +32,10 @@ export function containStrays({ plugins, log, count, ignore }: StraysSetup): voi
  * The plugin that the error's stack leads to: by the innermost frame that lies in a plugin's file, or else in the
  * folder of one plugin only. Undefined when the stack names none.
  */
-export function pluginOf(error: unknown, plugins: readonly Plugin[]): Plugin | undefined {
+export function pluginOf(error: unknown, plugins: readonly PluginInstance[]): PluginInstance | undefined {
   const frames = stackFiles(error);
   const known = plugins.flatMap(plugin => {
-    const file = pluginFile(plugin);
+    const { file } = plugin;
     return file === undefined ? [] : [{ plugin, file }];
   });
   for (const frame of frames) {

@@ -4,20 +4,22 @@ import type { ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import type { UWebSockets } from '../native/uws.js';
 import { checkFormats } from '../plugin/define.js';
-import type { AcceptResult, Plugin, StreamRequest } from '../plugin/plugin.js';
+import type { PluginInstance } from '../plugin/instance.js';
+import type { AcceptResult } from '../plugin/plugin.js';
+import type { StreamRequest } from '../plugin/stream.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 
 /** How long a plugin's accept() may think; Telnyx does not wait much longer either. */
 const ACCEPT_MAX_MS = 10_000;
 
-// Shared by all streams that have nothing of their own; nobody writes into them.
+// Shared by all streams that have none of their own; nobody writes into it.
 const NO_QUERY = new URLSearchParams();
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 export const ACCEPTED: AcceptResult = Object.freeze({});
 
 /** An upgrade whose headers have been read: the request is gone when its callback has returned. */
-export interface Upgrade extends StreamRequest {
-  plugin: Plugin;
+export interface Upgrade {
+  plugin: PluginInstance;
+  request: StreamRequest;
   /** The call that its token is bound to. */
   boundCall: string | undefined;
   key: string;
@@ -39,11 +41,11 @@ export function noPlugin(path: string): Refusal {
   return ['upgradesBad', '404 Not Found', `no plugin answers ${path}`];
 }
 
-export function pluginRefused({ name }: Plugin): Refusal {
+export function pluginRefused({ name }: PluginInstance): Refusal {
   return ['upgradesForbidden', '403 Forbidden', `plugin ${name} refused this stream`];
 }
 
-export function pluginFailed({ name }: Plugin): Refusal {
+export function pluginFailed({ name }: PluginInstance): Refusal {
   return ['upgradesFailed', '500 Internal Server Error', `plugin ${name} failed`];
 }
 
@@ -64,32 +66,65 @@ function hasToken(header: string, token: string): boolean {
   return header.split(',').some(entry => entry.trim().toLowerCase() === token);
 }
 
-/** Reads what is needed later; the headers only where the plugin will see them. */
+/** Reads what is needed later. */
 export function readUpgrade(
   request: UWebSockets.HttpRequest,
-  plugin: Plugin,
+  plugin: PluginInstance,
   remoteAddress: string,
   boundCall: string | undefined,
 ): Upgrade {
   const query = request.getQuery();
   return {
     plugin,
-    remoteAddress,
     boundCall,
-    path: request.getUrl(),
-    query: query ? new URLSearchParams(query) : NO_QUERY,
-    headers: plugin.accept ? headersOf(request) : NO_HEADERS,
+    request: new UpgradeRequest(
+      request.getUrl(),
+      query ? new URLSearchParams(query) : NO_QUERY,
+      remoteAddress,
+      headerLines(request),
+    ),
     key: request.getHeader('sec-websocket-key'),
     protocol: request.getHeader('sec-websocket-protocol'),
     extensions: request.getHeader('sec-websocket-extensions'),
   };
 }
 
-function headersOf(request: UWebSockets.HttpRequest): Record<string, string> {
-  const headers: Record<string, string> = {};
+/**
+ * What a plugin sees of an upgrade. Each stream keeps one for as long as it runs, so its headers are one text until
+ * somebody asks for them: 0.3 KB a stream, where an object of them takes 1 KB.
+ */
+class UpgradeRequest implements StreamRequest {
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly remoteAddress: string;
+  #headers: string | Readonly<Record<string, string>>;
+
+  constructor(path: string, query: URLSearchParams, remoteAddress: string, headers: string) {
+    this.path = path;
+    this.query = query;
+    this.remoteAddress = remoteAddress;
+    this.#headers = headers;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    if (typeof this.#headers === 'string') this.#headers = parsedHeaders(this.#headers);
+    return this.#headers;
+  }
+}
+
+/** A name or a value holds no line break (RFC 9110, section 5.5). */
+function headerLines(request: UWebSockets.HttpRequest): string {
+  const lines: string[] = [];
   request.forEach((name, value) => {
-    if (name !== AUTH_TOKEN_HEADER) headers[name] = value;
+    if (name !== AUTH_TOKEN_HEADER) lines.push(name, value);
   });
+  return lines.join('\n');
+}
+
+function parsedHeaders(text: string): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const lines = text.split('\n');
+  for (let at = 0; at + 1 < lines.length; at += 2) headers[lines[at]!] = lines[at + 1]!;
   return headers;
 }
 
@@ -99,8 +134,11 @@ export type Judgement =
   | { failed: true; error: unknown };
 
 /** Asks the plugin's accept(), which may take its time. */
-export async function judge(plugin: Plugin, upgrade: Upgrade, clock: Clock): Promise<Judgement> {
-  const { path, query, headers, remoteAddress } = upgrade;
+export async function judge(
+  plugin: PluginInstance,
+  request: StreamRequest,
+  clock: Clock,
+): Promise<Judgement> {
   let cancel = (): void => {};
   const late = new Promise<never>((_, reject) => {
     cancel = clock.after(ACCEPT_MAX_MS, () =>
@@ -108,8 +146,7 @@ export async function judge(plugin: Plugin, upgrade: Upgrade, clock: Clock): Pro
     );
   });
   try {
-    const request: StreamRequest = { path, query, headers, remoteAddress };
-    const judgement: unknown = await Promise.race([plugin.accept!(request), late]);
+    const judgement: unknown = await Promise.race([plugin.accept(request), late]);
     checkJudgement(plugin, judgement);
     if (typeof judgement === 'object') return { failed: false, accepted: judgement as AcceptResult };
     return { failed: false, accepted: judgement ? ACCEPTED : undefined };
@@ -121,13 +158,13 @@ export async function judge(plugin: Plugin, upgrade: Upgrade, clock: Clock): Pro
 }
 
 /** @throws SidetoneError SIDETONE_PLUGIN_INVALID */
-function checkJudgement(plugin: Plugin, judgement: unknown): void {
+function checkJudgement(plugin: PluginInstance, judgement: unknown): void {
   if (typeof judgement === 'boolean') return;
   if (typeof judgement !== 'object' || judgement === null) {
     throw new SidetoneError(
       'SIDETONE_PLUGIN_INVALID',
       `plugin ${plugin.name}: accept gave ${judgement === null ? 'null' : typeof judgement}: give true, false or ` +
-        '{ audio, outbound }',
+        '{ context, audio, outbound }',
     );
   }
   checkFormats(judgement, `plugin ${plugin.name}: accept's `);

@@ -10,9 +10,8 @@ import { CODECS, type OutboundOptions } from '../formats.js';
 import { eventFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
 import type { ResolvedOptions } from '../options/options.js';
-import type { Plugin } from '../plugin/plugin.js';
-import { route } from '../plugin/route.js';
-import { tellPlugins } from '../plugin/tell.js';
+import { type Routed, route } from '../plugin/route.js';
+import { type Told, tellPlugins } from '../plugin/tell.js';
 import { createAnswerer } from '../telnyx/answer.js';
 import { buildStreamingStart, type StreamingStartRequest } from '../telnyx/build.js';
 import { checkRequest, describeFinding } from '../telnyx/check.js';
@@ -29,9 +28,13 @@ import {
 import { queryOutbound } from './outbound-format.js';
 import type { WebhookHeaders } from './webhook-route.js';
 
+interface AnsweringPlugin extends Routed {
+  readonly outbound?: OutboundOptions | undefined;
+}
+
 export interface WebhooksSetup {
   options: ResolvedOptions;
-  plugins: readonly Plugin[];
+  plugins: readonly (AnsweringPlugin & Told)[];
   expectations: StreamExpectations;
   clock: Clock;
   log: Logger;
@@ -187,7 +190,10 @@ function isRinging(event: WebhookEvent): boolean {
  * the address's query before its plugin before `outboundMode` and `outboundCodec`; else PCMU. The token is the server's own.
  * @throws SidetoneError SIDETONE_BAD_OPTION what the checker finds, except that an address may be unencrypted or private
  */
-export function answerStream(options: ResolvedOptions, plugins: readonly Plugin[]): StreamingStartBody {
+export function answerStream(
+  options: ResolvedOptions,
+  plugins: readonly AnsweringPlugin[],
+): StreamingStartBody {
   const { streamUrl, track, inboundEncoding, customParameters } = options.answer!;
   const url = URL.canParse(streamUrl) ? new URL(streamUrl) : undefined;
   const wanted: OutboundOptions = {

@@ -36,17 +36,21 @@ export class HandlerCalls {
     this.#handler = handler as Methods | undefined;
   }
 
-  tell(method: HandlerMethod, values: unknown[]): void {
+  /** Returns what the method returned. */
+  tell(method: HandlerMethod, values: unknown[]): unknown {
     const handler = this.#handler;
-    if (handler === undefined || (this.#bypassed && method !== 'onStop')) return;
+    if (handler === undefined || (this.#bypassed && method !== 'onStop')) return undefined;
     const beganMs = this.host.clock.now();
+    let result: unknown;
     try {
-      this.watch(method, handler[method]?.(...values));
+      result = handler[method]?.(...values);
+      this.watch(method, result);
     } catch (error) {
       this.failed(method, error);
     }
     const heldMs = this.host.clock.now() - beganMs;
     if (heldMs >= HANDLER_SLOW_MS) this.held(method, heldMs);
+    return result;
   }
 
   /**

@@ -6,7 +6,6 @@ import { CODECS, type Encoding, type Format, type OutboundOptions } from '../for
 import type { StreamHost } from '../media/host.js';
 import { NEEDS_ROOM, SLICE_MS } from '../native/addon.js';
 import type { ReactorOptions } from '../options/options.js';
-import type { Plugin } from '../plugin/plugin.js';
 import type { PoolCodec } from '../pool/pool.js';
 import type { PoolDecoder, PoolEncoder } from '../pool/streams.js';
 
@@ -132,7 +131,10 @@ function encoderOptions(format: Format, { opus, amrwb }: ReactorOptions): PoolCo
 }
 
 /** The pool's codecs of which the configuration says that they will be used; with `poolWarm` at least OPUS at 16 kHz. */
-export function expectedCodecs(options: ReactorOptions, plugins: readonly Plugin[]): PoolCodec[] {
+export function expectedCodecs(
+  options: ReactorOptions,
+  plugins: readonly { readonly outbound?: OutboundOptions | undefined }[],
+): PoolCodec[] {
   const wanted: OutboundOptions[] = plugins.map(plugin => ({
     mode: options.outboundMode,
     ...options.outboundCodec,

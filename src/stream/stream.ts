@@ -6,7 +6,8 @@
  */
 
 import type { Format, OutboundMode } from '../formats.js';
-import type { CallFigures } from '../log/call-log.js';
+import { type CallFigures, callFields } from '../log/call-log.js';
+import type { Logger } from '../log/log.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MediaStream } from '../media/path.js';
 import {
@@ -23,7 +24,15 @@ import { queueFull } from '../playback/output.js';
 import { checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
-import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from '../plugin/stream.js';
+import type {
+  CallInfo,
+  MarkResult,
+  PlayableAudio,
+  Playback,
+  PlayOptions,
+  Stream,
+  StreamRequest,
+} from '../plugin/stream.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
@@ -42,13 +51,23 @@ export interface StreamSetup {
   mode: OutboundMode;
   handlerRate: number;
   tracks: readonly Track[];
-  query: URLSearchParams;
-  /** Name of the plugin whose handler it has. */
-  plugin: string;
+  request: StreamRequest;
+  /** What the plugin's accept() gave for it. */
+  context: unknown;
+  /** The plugin whose handler it has. */
+  plugin: StreamOwner;
   /** How late its live audio may be, in ms; 0: as late as it comes. */
   liveLatencyMaxMs: number;
   /** PCM that a handler plays in answer to a frame is live audio too. */
   livePieces: boolean;
+}
+
+/** What a stream needs of its plugin. */
+export interface StreamOwner {
+  readonly name: string;
+  readonly log: Logger;
+  /** What the handler's onStop returned. */
+  stopped(result: unknown): void;
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
@@ -95,13 +114,19 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   /** @internal */
   readonly plugin: string;
   readonly #livePieces: boolean;
+  /** The HTTP upgrade that asked for it. */
+  readonly request: StreamRequest;
+  /** What the plugin's accept() gave for it. */
+  readonly context: unknown;
+  readonly #owner: StreamOwner;
+  #log: Logger | undefined; // made when somebody asks
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
     const { start } = setup;
     this.id = start.stream_id;
     this.start = start.start;
-    this.query = setup.query;
+    this.query = setup.request.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
     this.mode = setup.mode;
@@ -143,14 +168,24 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
     const pooled = this.#pooled;
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
-    this.plugin = setup.plugin;
+    this.plugin = setup.plugin.name;
     this.#livePieces = setup.livePieces;
+    this.request = setup.request;
+    this.context = setup.context;
+    this.#owner = setup.plugin;
+    this.#log = undefined;
   }
 
   /** The call's identifiers and parameters. */
   get call(): CallInfo {
     this.#call ??= callInfo(this.start);
     return this.#call;
+  }
+
+  /** The server's log, for lines about this call. */
+  get log(): Logger {
+    this.#log ??= this.#owner.log.child(callFields(this));
+    return this.#log;
   }
 
   /** @internal */
@@ -390,7 +425,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   }
 
   #tellStop(reason: StopReason): void {
-    this.tell('onStop', reason);
+    this.#owner.stopped(this.#calls.tell('onStop', [reason]));
     this.#calls.attach(undefined);
     this.#handler = undefined;
     this.#onAudio = undefined;

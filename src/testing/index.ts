@@ -8,3 +8,4 @@ export {
   type TestSound,
   testCall,
 } from './test-call.js';
+export type { LogLine, PluginOptions } from './test-plugin.js';

@@ -1,11 +1,12 @@
 /** A call to a plugin whose time is the test's own. */
 import { readFileSync } from 'node:fs';
 import { parseWav, type WavAudio } from '../audio/wav.js';
+import { VirtualClock } from '../clock.js';
 import { SidetoneError, shown } from '../errors.js';
 import { type Encoding, SAMPLE_RATES } from '../formats.js';
 import type { ServerOptions } from '../options/options.js';
-import { checkHandler, definePlugin } from '../plugin/define.js';
-import type { AcceptResult, Plugin, StopReason, StreamHandler } from '../plugin/plugin.js';
+import { definePlugin } from '../plugin/define.js';
+import type { AcceptResult, Plugin, StopReason } from '../plugin/plugin.js';
 import type { Stream } from '../plugin/stream.js';
 import { judge } from '../server/upgrade.js';
 import type { LinkOptions } from '../simulator/memory.js';
@@ -13,7 +14,15 @@ import type { CallOptions } from '../simulator/options.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
 import { type HeardAudio, heardAudio } from './heard.js';
-import { LATENCY_MS, type LoggedFailure, type TimedMessage, VirtualServer } from './virtual-server.js';
+import { type LogLine, type PluginOptions, TestPlugin } from './test-plugin.js';
+import {
+  LATENCY_MS,
+  type LoggedFailure,
+  type TimedMessage,
+  VirtualServer,
+  virtualRequest,
+} from './virtual-server.js';
+import { Watch } from './watch.js';
 
 export type { HeardAudio, HeardPart } from './heard.js';
 
@@ -35,10 +44,10 @@ type CallerOptions = Pick<
   | 'seed'
 >;
 
-export interface TestCallOptions extends CallerOptions, LinkOptions {
+export interface TestCallOptions extends CallerOptions, LinkOptions, PluginOptions {
   /** What stands behind the `?` of the stream_url, such as `hz=440`. Default: nothing. */
   query?: string;
-  /** Headers that the plugin's `accept()` sees; names in lower case. Default: none. */
+  /** Headers that the plugin's `accept()` and `stream.request` have; names in lower case. Default: none. */
   headers?: Readonly<Record<string, string>>;
   /** Options of the server, such as `liveLatencyMaxMs` or `handlerErrors`. Default: the server's own. */
   server?: ServerOptions;
@@ -63,6 +72,8 @@ export interface CallMark {
   /** When it came back; undefined while it has not. */
   returnedMs: number | undefined;
 }
+
+type Headers = Readonly<Record<string, string>>;
 
 /** The encodings that are coded in worker threads. */
 const IN_WORKERS: readonly (Encoding | undefined)[] = ['OPUS', 'AMR-WB'];
@@ -93,14 +104,24 @@ const UNTIL_MS = 60_000;
  * for them, or use `mock.timers` of node:test (its `setTimeout` and `setInterval`, not its `setImmediate`).
  *
  * @throws SidetoneError SIDETONE_PLUGIN_INVALID for what is no plugin; SIDETONE_BAD_OPTION for wrong options, and for OPUS,
- *   AMR-WB and MP3 mode, which are coded in threads of their own, in real time; SIDETONE_CALL_FAILED where the plugin's
- *   `accept()` refuses or fails; SIDETONE_HANDLER_FAILED where `onStart` throws
+ *   AMR-WB and MP3 mode, which are coded in threads of their own, in real time; SIDETONE_SETUP_FAILED where `setup` throws;
+ *   SIDETONE_CALL_FAILED where the plugin's `accept()` refuses or fails; SIDETONE_HANDLER_FAILED where `onStart` throws
  */
 export async function testCall(plugin: Plugin, options: TestCallOptions = {}): Promise<TestCall> {
   definePlugin(plugin);
-  const accepted = await ask(plugin, options);
-  const wanted = { ...plugin.outbound, ...accepted.outbound };
-  const { query, headers: _, server, failures: onFailure = 'throw', ...caller } = options;
+  const tested = await TestPlugin.start(plugin, options);
+  try {
+    return await callTo(tested, options);
+  } catch (error) {
+    await tested.end().catch(() => {});
+    throw error;
+  }
+}
+
+async function callTo(tested: TestPlugin, options: TestCallOptions): Promise<TestCall> {
+  const accepted = await ask(tested, options);
+  const wanted = { ...tested.instance.outbound, ...accepted.outbound };
+  const { query, headers, server, failures: onFailure = 'throw', options: _, setup: __, ...caller } = options;
   if (onFailure !== 'throw' && onFailure !== 'collect') {
     throw badOption('failures', onFailure, 'give throw or collect');
   }
@@ -122,7 +143,7 @@ export async function testCall(plugin: Plugin, options: TestCallOptions = {}): P
     );
   }
   const call = new TestCall(
-    plugin,
+    tested,
     accepted,
     {
       latencyMs: LATENCY_MS,
@@ -130,7 +151,7 @@ export async function testCall(plugin: Plugin, options: TestCallOptions = {}): P
       ...(outboundEncoding && { outboundEncoding }),
       ...(outboundSampleRate && { outboundSampleRate }),
     },
-    { query: query ?? '', server: server ?? {}, throws: onFailure === 'throw' },
+    { query: query ?? '', headers: headers ?? {}, server: server ?? {}, throws: onFailure === 'throw' },
   );
   try {
     await call.advance(call.connectMs);
@@ -146,72 +167,29 @@ function badOption(field: string, value: unknown, remedy: string): SidetoneError
 }
 
 /** What the plugin says to the upgrade. */
-async function ask(plugin: Plugin, { query, headers }: TestCallOptions): Promise<AcceptResult> {
-  if (!plugin.accept) return {};
-  const path = plugin.path ?? `/${plugin.name}`;
-  const request = {
-    path,
-    query: new URLSearchParams(query),
-    headers: headers ?? {},
-    remoteAddress: '127.0.0.1',
-  };
-  const upgrade = { ...request, plugin, boundCall: undefined, key: '', protocol: '', extensions: '' };
+async function ask({ instance }: TestPlugin, { query, headers }: TestCallOptions): Promise<AcceptResult> {
+  if (!instance.judges) return {};
   // Nothing of the call runs yet, so accept() has all the real time that it takes.
-  const judgement = await judge(plugin, upgrade, {
+  const judgement = await judge(instance, virtualRequest(instance, query, headers), {
     now: () => 0,
     every: () => () => {},
     after: () => () => {},
   });
   if (judgement.failed) {
-    const why = `plugin ${plugin.name}: accept failed: ${String(judgement.error)}`;
+    const why = `plugin ${instance.name}: accept failed: ${String(judgement.error)}`;
     throw new SidetoneError('SIDETONE_CALL_FAILED', why, { cause: judgement.error });
   }
   if (!judgement.accepted) {
-    throw new SidetoneError('SIDETONE_CALL_FAILED', `plugin ${plugin.name}: accept refused the call`);
+    throw new SidetoneError('SIDETONE_CALL_FAILED', `plugin ${instance.name}: accept refused the call`);
   }
   return judgement.accepted;
-}
-
-/** The plugin, with its stream, the reason of its end and what its onStop promised within reach. */
-class Watch {
-  stream: Stream | undefined;
-  stopReason: StopReason | undefined;
-  stopping: Promise<unknown> = Promise.resolve();
-
-  plugin(plugin: Plugin): Plugin {
-    const onStart: Plugin['onStart'] = stream => {
-      this.stream = stream;
-      return this.#handler(checkHandler(plugin, plugin.onStart(stream)));
-    };
-    return Object.create(plugin, { onStart: { value: onStart } }) as Plugin;
-  }
-
-  #handler(handler: StreamHandler | undefined): StreamHandler {
-    const onStop = (reason: StopReason): unknown => {
-      this.stopReason = reason;
-      const result = handler?.onStop?.(reason);
-      this.stopping = Promise.resolve(result).catch(() => {});
-      return result;
-    };
-    if (!handler) return { onStop };
-    // A handler may be a class with private fields, or frozen: its methods are called on itself, and nothing is put into it.
-    return new Proxy<StreamHandler>(
-      {},
-      {
-        get(_, name) {
-          if (name === 'onStop') return onStop;
-          const value: unknown = Reflect.get(handler, name);
-          return typeof value === 'function' ? value.bind(handler) : value;
-        },
-      },
-    );
-  }
 }
 
 /** One call to a plugin, from the caller's side. `testCall` makes it. All its times are in ms since `start`. */
 export class TestCall {
   /** @internal From the opening of the connection until the handler is there, in ms. */
   readonly connectMs: number;
+  readonly #plugin: TestPlugin;
   readonly #server: VirtualServer;
   readonly #watch = new Watch();
   readonly #call: ReturnType<VirtualServer['call']>;
@@ -224,12 +202,23 @@ export class TestCall {
 
   /** @internal Use testCall. */
   constructor(
-    plugin: Plugin,
+    plugin: TestPlugin,
     accepted: AcceptResult,
     options: CallOptions & LinkOptions,
-    { query, server, throws }: { query: string; server: ServerOptions; throws: boolean },
+    {
+      query,
+      headers,
+      server,
+      throws,
+    }: { query: string; headers: Headers; server: ServerOptions; throws: boolean },
   ) {
-    this.#server = new VirtualServer(this.#watch.plugin(plugin), server);
+    this.#plugin = plugin;
+    this.#server = new VirtualServer(
+      plugin.instance.plugin,
+      server,
+      new VirtualClock(),
+      this.#watch.plugin(plugin.instance),
+    );
     const { encoding, sampleRate, latencyMs = 0, jitterMs = 0 } = options;
     this.#format = { ...(encoding && { encoding }), ...(sampleRate && { sampleRate }) };
     const { idle } = this.#server.simulator.speech(
@@ -240,7 +229,7 @@ export class TestCall {
     this.#throws = throws;
     this.#startedAt = this.#server.clock.now() + latencyMs;
     this.connectMs = 2 * (latencyMs + jitterMs);
-    this.#call = this.#server.call(caller, query, accepted);
+    this.#call = this.#server.call(caller, query, accepted, headers);
   }
 
   /** The stream as the plugin's handler has it: its `stats`, `queuedMs`, `call`. */
@@ -256,6 +245,20 @@ export class TestCall {
   /** Why the stream has ended; undefined while it runs. */
   get stopReason(): StopReason | undefined {
     return this.#watch.stopReason;
+  }
+
+  /** What the plugin has logged so far; a line of `stream.log` has the fields `stream` and `call`. */
+  get log(): readonly LogLine[] {
+    return this.#plugin.lines;
+  }
+
+  /**
+   * The value of one of the plugin's metrics: `await call.metric('answers', { how: 'key' })`; of a histogram that of
+   * `NAME_count`, `NAME_sum` or `NAME_bucket`. Undefined where there is none.
+   * @param name as the plugin has it, without `sidetone_plugin_`
+   */
+  metric(name: string, labels: Readonly<Record<string, string | number>> = {}): Promise<number | undefined> {
+    return this.#plugin.metric(name, labels);
   }
 
   /** What failed in the handler so far: the method's name and its error. */
@@ -355,9 +358,9 @@ export class TestCall {
   }
 
   /**
-   * The caller hangs up; a call that has ended is only tidied up. Resolves when the handler's `onStop` has finished.
-   * Call it at the end of every test.
-   * @throws SidetoneError SIDETONE_HANDLER_FAILED as `advance`
+   * The caller hangs up; a call that has ended is only tidied up. Resolves when the handler's `onStop` has finished and the
+   * plugin's `teardown` too. Call it at the end of every test.
+   * @throws SidetoneError SIDETONE_HANDLER_FAILED as `advance`; what `teardown` throws
    */
   async hangup(): Promise<CallResult> {
     this.#call.call.hangup();
@@ -366,6 +369,7 @@ export class TestCall {
     await this.#watch.stopping;
     this.#closed ??= this.#server.close();
     await this.#closed;
+    await this.#plugin.end();
     this.#judge();
     return this.result;
   }

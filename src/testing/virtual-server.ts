@@ -2,7 +2,9 @@
 import { VirtualClock } from '../clock.js';
 import { createLog } from '../log/log.js';
 import { resolveOptions, type ServerOptions } from '../options/options.js';
+import { bareInstance, type StreamPlugin } from '../plugin/instance.js';
 import type { AcceptResult, Plugin } from '../plugin/plugin.js';
+import type { StreamRequest } from '../plugin/stream.js';
 import { Reactor } from '../reactor/reactor.js';
 import { Connection } from '../server/connection.js';
 import type { LinkOptions } from '../simulator/memory.js';
@@ -33,17 +35,31 @@ export interface LoggedFailure {
   error: unknown;
 }
 
+/** The upgrade of a call that has none. */
+export function virtualRequest(
+  { name, path }: { readonly name: string; readonly path?: string | undefined },
+  query = '',
+  headers: Readonly<Record<string, string>> = {},
+): StreamRequest {
+  const remoteAddress = '127.0.0.1';
+  return { path: path ?? `/${name}`, query: new URLSearchParams(query), headers, remoteAddress };
+}
+
 export class VirtualServer {
   readonly simulator: Simulator;
   readonly reactor: Reactor;
   /** What went to the log as an error: failing handlers, streams that could not be opened. */
   readonly logged: LoggedFailure[] = [];
+  readonly #plugin: StreamPlugin;
 
+  /** `instance` has been set up; without one the definition runs as it is, without options and setup. */
   constructor(
-    readonly plugin: Plugin,
+    plugin: Plugin,
     options: ServerOptions = {},
     readonly clock = new VirtualClock(),
+    instance?: StreamPlugin,
   ) {
+    this.#plugin = instance ?? bareInstance(plugin, clock);
     this.simulator = new Simulator({ clock, seed: 1 });
     const log = createLog('silent');
     log.error = (({ err, where }: { err?: unknown; where?: string }) =>
@@ -57,12 +73,17 @@ export class VirtualServer {
   }
 
   /** `query`: of the stream_url; `accepted`: what the plugin's accept() gave. */
-  call(options: CallOptions & LinkOptions = {}, query = '', accepted: AcceptResult = {}): VirtualCall {
+  call(
+    options: CallOptions & LinkOptions = {},
+    query = '',
+    accepted: AcceptResult = {},
+    headers: Readonly<Record<string, string>> = {},
+  ): VirtualCall {
     const { call, application, open } = this.simulator.pair({ latencyMs: LATENCY_MS, ...options });
     const connection = new Connection(this.reactor, {
-      plugin: this.plugin,
+      plugin: this.#plugin,
       accepted,
-      query: new URLSearchParams(query),
+      request: virtualRequest(this.#plugin, query, headers),
       knownToken: undefined,
       boundCall: undefined,
     });

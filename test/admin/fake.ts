@@ -26,6 +26,7 @@ export function fakeSnapshot(
     queueBytes: 0,
     pool: undefined,
     eventLoopDelayMs: { p50: 0, p99: 0, max: 0 },
+    pluginMetrics: [],
     ...more,
   };
 }

@@ -26,7 +26,7 @@ before(async () => {
     return { samples: channels[0]!, sampleRate };
   };
   phrases = { speech: await phrase('speech.wav'), answer: await phrase('answer.wav') };
-  agent = (await loadPlugins([join(root, 'examples/agent.ts')]))[0]!;
+  agent = (await loadPlugins([join(root, 'examples/agent.ts')]))[0]!.plugin;
 });
 
 /** One call of the plan against `plugin`, judged. `lie` changes what the plugin told. */

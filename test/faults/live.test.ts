@@ -221,9 +221,9 @@ test('fault 68: over real sockets a burst is shortened, and what comes when it i
   let stream: Stream | undefined;
   const late = definePlugin({
     name: 'late',
-    onStart: started => {
+    onStart: (started, context) => {
       stream = started;
-      return echo.onStart(started);
+      return echo.onStart(started, context);
     },
   });
   await withServer([late], { liveLatencyMaxMs: BOUND_MS }, async server => {

@@ -6,9 +6,9 @@ export { LATENCY_MS, type VirtualCall, VirtualServer } from '../../src/testing/v
 /** The plugin, with its streams within reach. */
 export function watched(plugin: Plugin): { plugin: Plugin; streams: Stream[] } {
   const streams: Stream[] = [];
-  const onStart: Plugin['onStart'] = stream => {
+  const onStart: Plugin['onStart'] = (stream, context) => {
     streams.push(stream);
-    return plugin.onStart(stream);
+    return plugin.onStart(stream, context);
   };
   return { plugin: { ...plugin, onStart }, streams };
 }

@@ -4,8 +4,10 @@ import type { Plugin, ServerOptions, Simulator } from '../../src/index.js';
 import { createLog } from '../../src/log/log.js';
 import type { Socket } from '../../src/media/path.js';
 import { resolveOptions } from '../../src/options/options.js';
+import { bareInstance } from '../../src/plugin/instance.js';
 import { Reactor } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';
+import { virtualRequest } from '../../src/testing/virtual-server.js';
 
 export interface FakeSocket extends Socket {
   readonly sent: string[];
@@ -38,9 +40,9 @@ export class VirtualReactor {
    */
   connect(plugin: Plugin) {
     const connection = new Connection(this.reactor, {
-      plugin,
+      plugin: bareInstance(plugin, this.clock),
       accepted: {},
-      query: new URLSearchParams(),
+      request: virtualRequest(plugin),
       boundCall: undefined,
       knownToken: undefined,
     });

@@ -216,9 +216,10 @@ test("the inner plugin's handler is called with its own this, and its failure is
     }
   }
   const plugin = definePlugin({ name: 'inner', path: '/here', onStart: () => new Handler() });
-  const server = new VirtualServer(record(plugin, { directory }));
-  assert.equal(server.plugin.name, 'inner');
-  assert.equal(server.plugin.path, '/here');
+  const recorded = record(plugin, { directory });
+  assert.equal(recorded.name, 'inner');
+  assert.equal(recorded.path, '/here');
+  const server = new VirtualServer(recorded);
   const { call } = server.call({ streamId: 'inner', durationMs: 300, dtmf: [{ atMs: 100, digit: '7' }] });
   await server.clock.advanceAsync(1000);
   await call.result;

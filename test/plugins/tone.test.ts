@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamRequest } from '../../src/plugin/plugin.js';
+import type { PluginContext, StreamRequest } from '../../src/index.js';
 import { tone } from '../../src/plugins/tone.js';
 import { VirtualServer } from '../helpers/virtual-call.js';
 
@@ -38,7 +38,11 @@ test('the level is as asked for', async () => {
 
 test('what no telephone carries is refused at the upgrade', () => {
   const { accept } = tone();
-  const judge = (query: string) => accept!({ query: new URLSearchParams(query) } as StreamRequest);
+  const judge = (query: string) =>
+    accept!(
+      { query: new URLSearchParams(query) } as StreamRequest,
+      {} as PluginContext<undefined, undefined>,
+    );
   for (const query of ['', 'hz=50', 'hz=3400', 'dbfs=0', 'hz=1000&dbfs=-60'])
     assert.equal(judge(query), true, query);
   for (const query of ['hz=49', 'hz=3401', 'hz=440.5', 'hz=x', 'dbfs=1', 'dbfs=-61', 'dbfs=loud'])

@@ -237,7 +237,7 @@ test('a stream that cannot be opened, and a plugin that fails at a webhook, are 
     callControlId: IDS.callControlId,
     streamId: IDS.streamId,
   } as const;
-  tellPlugins([{ name: 'test', onStart: () => undefined, onWebhook }], event, log, () => {});
+  tellPlugins([{ name: 'test', onWebhook }], event, log, () => {});
   assert.equal(lines[1]!.event, 'streaming.stopped');
   for (const { stream, call, msg } of lines) assert.deepEqual({ stream, call }, FIELDS, msg);
   await reactor.close();

@@ -5,8 +5,10 @@ import { VirtualClock } from '../../src/clock.js';
 import { definePlugin } from '../../src/index.js';
 import { createLog } from '../../src/log/log.js';
 import { resolveOptions } from '../../src/options/options.js';
+import { bareInstance } from '../../src/plugin/instance.js';
 import { Reactor } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';
+import { virtualRequest } from '../../src/testing/virtual-server.js';
 import { VirtualReactor } from '../helpers/virtual-reactor.js';
 
 describe('a second start of one call', () => {
@@ -88,11 +90,10 @@ describe('a second start of one call', () => {
     log.info = (fields: unknown, message?: string) => void lines.push([message ?? '', fields]);
     const reactor = new Reactor({ clock, log, options: resolveOptions({}) });
     const connect = (id: string): Connection => {
-      const query = new URLSearchParams();
       const connection = new Connection(reactor, {
-        plugin,
+        plugin: bareInstance(plugin, clock),
         accepted: {},
-        query,
+        request: virtualRequest(plugin),
         boundCall: undefined,
         knownToken: undefined,
       });

@@ -251,6 +251,8 @@ describe('what plugins are told', together, () => {
     isMainThread: boolean;
     threadId: number;
     hadStream: boolean;
+    /** As its setup found it. */
+    reactor: number | undefined;
   }
 
   for (const reactors of [1, 2]) {
@@ -286,6 +288,8 @@ describe('what plugins are told', together, () => {
           [reactors === 1, true],
         );
         assert.equal(at('call.hangup').hadStream, true);
+        assert.equal(at('call.initiated').reactor, reactors === 1 ? 0 : undefined);
+        assert.ok([0, 1].includes(at('streaming.stopped').reactor!), 'the setup of its reactor');
       }
       await eventually(async () => (await counts(server)).webhookFailures === 3, 'the failures');
     });

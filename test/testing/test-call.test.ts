@@ -109,7 +109,7 @@ test('examples/agent.ts answers after the pause, and falls silent when the calle
   const told: { msg: string; playedMs: number }[] = [];
   context.mock.method(console, 'log', (line: string) => told.push(JSON.parse(line)));
   const [agent] = await loadPlugins([join(root, 'examples/agent.ts')]);
-  const call = await testCall(agent!);
+  const call = await testCall(agent!.plugin);
   const saidMs = call.say(SPEECH);
   await call.until(() => call.heard().parts.length === 1, saidMs + 2000);
   const answeredMs = call.heard().parts[0]!.atMs;
