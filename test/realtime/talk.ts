@@ -1,7 +1,8 @@
 /** A call to a server with the realtime plugin, whose service is the double. */
 import assert from 'node:assert/strict';
 import { type Call, createEncoder, type Encoding, type ServerOptions, Simulator } from '../../src/index.js';
-import { realtime, type RealtimeOptions } from '../../src/plugins/realtime.js';
+import type { CallControl } from '../../src/plugins/realtime/tools.js';
+import { type RealtimeOptions, realtime } from '../../src/plugins/realtime.js';
 import { type DoubleOptions, type DoubleSession, RealtimeDouble } from '../helpers/realtime-double.js';
 import { eventually, url, withServer } from '../helpers/servers.js';
 
@@ -41,6 +42,8 @@ export interface TalkOptions {
   double?: DoubleOptions;
   encoding?: Encoding;
   server?: ServerOptions;
+  /** Stands in for the REST API. */
+  control?: CallControl;
   /** What the double did not like is looked at by the test itself. */
   mayFault?: boolean;
   /** The call may begin without a session. */
@@ -52,6 +55,13 @@ export async function talk(options: TalkOptions, run: (talk: Talk) => Promise<vo
   const double = await RealtimeDouble.start(options.double);
   const turnDetection = { type: 'server_vad', silence_duration_ms: 200 };
   const bridge = realtime({ url: double.url, turnDetection, retryPausesMs: [20, 20, 20], ...plugin });
+  if (options.control) {
+    const { onStart } = bridge;
+    bridge.onStart = (stream, context) => {
+      Object.defineProperty(stream, 'callControl', { value: options.control });
+      return onStart.call(bridge, stream, context);
+    };
+  }
   try {
     await withServer([bridge], options.server ?? {}, async server => {
       const { idle } = words(0, encoding);

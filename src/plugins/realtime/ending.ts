@@ -10,7 +10,7 @@ import { hangUp } from './tools.js';
 
 export type EndReason = 'hang_up' | 'silence' | 'length' | 'tokens' | 'cost' | 'service';
 
-/** The last words are waited for this long, and no longer than this in all. */
+/** How long the last words are waited for, and how long they may be. */
 const GOODBYE_MS_MAX = 10_000;
 const LAST_WORDS_MS_MAX = 30_000;
 const FALLBACK = beeps(3);
@@ -29,8 +29,6 @@ export class Ending {
   #lastActiveMs: number;
   #why: EndReason | undefined;
   #begunMs = 0;
-  /** The goodbye has been asked for and not been heard of. */
-  #awaitsGoodbye = false;
   #isOver = false;
 
   constructor(setup: EndingSetup) {
@@ -52,10 +50,7 @@ export class Ending {
     const { stream, settings, clock, answers } = this.#setup;
     this.#why = why;
     this.#begunMs = clock.now();
-    if (say === 'goodbye') {
-      this.#awaitsGoodbye = true;
-      answers.want(settings.goodbye);
-    }
+    if (say === 'goodbye') answers.want(settings.goodbye);
     if (say !== 'fallback') return;
     const { samples, sampleRate } = settings.fallback ?? FALLBACK;
     stream.play(samples, { sampleRate });
@@ -71,9 +66,9 @@ export class Ending {
       return;
     }
     const endingMs = nowMs - this.#begunMs;
-    if (this.#awaitsGoodbye && (speaker.speaking || endingMs >= GOODBYE_MS_MAX)) this.#awaitsGoodbye = false;
-    const isOpen = speaker.speaking || answers.generating || this.#awaitsGoodbye;
-    if ((isOpen && endingMs < LAST_WORDS_MS_MAX) || this.#isOver) return;
+    const isToSpeak = answers.generating || answers.owedSinceMs !== undefined;
+    const maxMs = speaker.speaking ? LAST_WORDS_MS_MAX : isToSpeak ? GOODBYE_MS_MAX : 0;
+    if (endingMs < maxMs || this.#isOver) return;
     this.#isOver = true;
     void hangUp(stream);
   }
