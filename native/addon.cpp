@@ -6,6 +6,7 @@
 #include "binding/dsp.h"
 #include "binding/engine.h"
 #include "binding/gather.h"
+#include "binding/hearing.h"
 #include "binding/kernels.h"
 #include "binding/layout.h"
 #include "binding/load.h"
@@ -18,6 +19,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportGather(env, exports);
   sidetone::binding::exportKernels(env, exports);
   sidetone::binding::exportDsp(env, exports);
+  sidetone::binding::exportHearing(env, exports);
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);
   sidetone::binding::exportSupervision(env, exports);

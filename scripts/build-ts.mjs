@@ -1,4 +1,5 @@
-// Compiles the TypeScript into dist/. What was compiled of files that are gone is removed first: it would be tested and packed.
+// Compiles the TypeScript into dist/. Output whose source has been deleted is removed first. It would be tested and
+// packed otherwise.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

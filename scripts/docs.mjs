@@ -38,7 +38,7 @@ function optionRow(leaf) {
   return `| \`${leaf.name}\` | ${byDefault} | ${flags.join(', ')} | ${what.replaceAll('|', '\\|')} |`;
 }
 
-/** README with its table of options as src/options/table.ts has it. */
+/** README with the table of options that src/options/table.ts gives. */
 function readme() {
   const begin = '<!-- made by `npm run docs` of src/options/table.ts -->';
   const end = '<!-- end of the options -->';

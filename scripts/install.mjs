@@ -12,7 +12,7 @@ const { loadAddon } = await import('../dist/src/native/locate.js');
 let outcome = loadAddon();
 if (!outcome.addon) {
   console.log('sidetone: no prebuilt addon fits: building one');
-  // Its warnings are for those who work on it; a compiler that is newer than this package may have others.
+  // A newer compiler may have new warnings. They must not stop a user's build, and only developers need to see them.
   const args = [`${root}scripts/build-native.mjs`, '--CDSIDETONE_WERROR=OFF'];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   outcome = loadAddon();

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 
-/** Oldest symbol versions that every supported Node.js asks for as well. */
+/** The oldest symbol versions. Every supported Node.js needs them too. */
 const LIMITS = { GLIBC: '2.17', GLIBCXX: '3.4.22', CXXABI: '1.3.9' };
 
 const TARGETS = {
@@ -43,7 +43,7 @@ const has = command => spawnSync(command, ['--version'], { stdio: 'ignore' }).st
 
 const newer = (a, b) => a.localeCompare(b, 'en', { numeric: true }) > 0;
 
-/** The newest version of each library that the addon asks for. */
+/** The newest version of each library that the addon needs. */
 function versionsOf(file, tools) {
   const newest = {};
   const symbols = run(`${tools}objdump`, ['-T', file]);
@@ -84,7 +84,7 @@ function build(name, { arch, tools, cmake }) {
   return file;
 }
 
-/** Node.js of another architecture, from npm, under qemu-user. */
+/** Node.js for another architecture. It comes from npm and runs under qemu-user. */
 function emulated(arch) {
   const folder = mkdtempSync(join(tmpdir(), 'sidetone-node-'));
   const npm = ['install', '--no-save', '--force', '--prefix', folder, `node-linux-${arch}@20`];

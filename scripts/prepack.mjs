@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 function build(script) {
-  // What is packed may be written to stdout as JSON.
+  // npm may write its report to stdout as JSON, so the build must not write there.
   const { status } = spawnSync('npm', ['run', '--silent', script], { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) process.exit(status ?? 1);
 }
@@ -18,7 +18,7 @@ for (const platform of ['linux-x64', 'linux-arm64']) {
   break;
 }
 
-// What was compiled of a source that has gone since does not belong into the package.
+// Output whose source has been deleted does not belong in the package.
 for (const file of readdirSync(`${root}dist/src`, { recursive: true })) {
   const source = file.replace(/\.(d\.)?(c?)[jt]s(\.map)?$/, '.$2ts');
   if (source !== file && !existsSync(`${root}src/${source}`)) rmSync(`${root}dist/src/${file}`);

@@ -15,7 +15,7 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || without 'this
 # The package starts a service where it is installed, so only this one program is taken out of it.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# apt's own user writes here when root downloads.
+# When root downloads, apt writes as a user of its own.
 chmod 755 "$work"
 fetch() { (cd "$work" && apt-get download -qq prometheus) >/dev/null 2>"$work/why"; }
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
@@ -25,5 +25,5 @@ if ! fetch; then
 fi
 mkdir -p .tools
 dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb | tar -x -C "$work" ./usr/bin/promtool || without 'the package holds none'
-# A second setup beside this one never sees half a file.
+# The file is moved into place when it is complete. A second setup at the same time never sees half of it.
 mv "$work/usr/bin/promtool" ".tools/promtool.$$" && mv ".tools/promtool.$$" .tools/promtool

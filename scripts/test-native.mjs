@@ -26,7 +26,7 @@ run('cmake', [
   '-B',
   build,
   '-DSIDETONE_NATIVE_TESTS=ON',
-  // With sanitizers CMakeLists.txt says how it is optimised.
+  // CMakeLists.txt sets the optimisation of a sanitized build.
   `-DCMAKE_BUILD_TYPE=${sanitize ? 'None' : 'Release'}`,
   `-DSIDETONE_ASAN=${sanitize ? 'ON' : 'OFF'}`,
   `-DSIDETONE_UBSAN=${sanitize ? 'ON' : 'OFF'}`,

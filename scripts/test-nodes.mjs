@@ -1,6 +1,6 @@
 // Runs the tests on every supported Node.js with the one addon binary that is built: `npm run test:nodes [22 24 …]`.
-// The binaries come from the npm package `node`; each version gets a copy of the checkout's built files with its own
-// node_modules, because npm installs the uWebSockets.js binary of the Node.js that runs it.
+// The binaries come from the npm package `node`. Each version gets a copy of the built files with its own
+// node_modules, because npm installs the uWebSockets.js binary for the Node.js that runs it.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -64,7 +64,7 @@ for (const version of versions) {
     installed &&
     run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: copy, env }) &&
     run(join(node, 'node'), ['--version'], { env }) &&
-    // The native unit tests know nothing of Node.js: once is enough.
+    // The native unit tests do not use Node.js, so they run only once.
     run(join(node, 'node'), ['scripts/test.mjs', 'test'], { cwd: copy, env });
   results.push(`Node ${version}: ${passed ? 'passed' : 'FAILED'}`);
 }

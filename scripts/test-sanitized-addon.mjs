@@ -23,7 +23,7 @@ function run(args, env = {}) {
   }
 }
 
-/** A sanitizer's run-time library must come before Node: the addon's own is loaded too late. */
+/** The sanitizer's run-time library must be loaded before Node. The one that the addon names is loaded too late. */
 function gccLibrary(name) {
   const { stdout } = spawnSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' });
   const path = stdout?.trim();

@@ -14,12 +14,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** A file that takes longer hangs: it is ended, and its test has failed. */
+/** A test file that takes longer than this is ended and counts as failed. */
 const FILE_MS_MAX = process.env.SIDETONE_TEST_PACKAGE === '1' ? 1_800_000 : 900_000;
-/** Tests wait for most of their time, for timers, threads and processes. */
+/** Tests spend most of their time waiting, so more of them run at once than there are cores. */
 const FILES_A_CORE = 2;
 const FILES_MIN = 4;
-/** Begun first, so that no long file is alone at the end. */
+/** The slowest files start first. Otherwise the last of them would run alone at the end. */
 const LONGEST = ['demo/', 'faults/'];
 
 const { values: flags, positionals: names } = parseArgs({
@@ -34,7 +34,7 @@ function testFiles() {
   return (
     readdirSync(compiled, { recursive: true })
       .map(file => `dist/test/${file}`)
-      // A compiled test whose source has gone is not a test.
+      // The source of a compiled test may have been deleted. Such a test is not run.
       .filter(
         file =>
           file.endsWith('.test.js') && existsSync(root + file.replace(/^dist\//, '').replace(/js$/, 'ts')),
@@ -45,7 +45,10 @@ function testFiles() {
   );
 }
 
-/** Runs the native tests with what they print kept: it would stand in between the other tests' lines. */
+/**
+ * Runs the native tests and keeps their output until they end. Otherwise it would mix with the output of the other
+ * tests.
+ */
 function nativeTests(...args) {
   const child = spawn(process.execPath, ['scripts/test-native.mjs', ...args], { cwd: root });
   let output = '';
@@ -58,7 +61,7 @@ function nativeTests(...args) {
         name: ['native tests', ...args].join(' '),
         output,
         passed: Number(counts?.[1] ?? 0),
-        // A build that breaks, or a sanitizer's report, is a failure that doctest has not counted.
+        // doctest does not count a broken build or a sanitizer's report, so each counts here as one failure.
         failed: code === 0 ? failed : Math.max(failed, 1),
         end: signal ? `ended by ${signal}` : `exit code ${code}`,
         skipped: code === 0 && !counts,
@@ -93,7 +96,7 @@ async function fileTests(files) {
   });
   events.on('test:fail', test => {
     took(test);
-    // The tests within are counted themselves.
+    // A suite is not counted, because the tests in it are.
     const within = ['subtestsFailed', 'cancelledByParent'].includes(test.details.error?.failureType);
     if (test.details.type === 'suite' && within) return;
     if (test.todo !== undefined) count.skipped++;

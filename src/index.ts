@@ -1,3 +1,4 @@
+export { type DtmfOptions, dtmfTones } from './audio/dtmf.js';
 export { readWav, WavWriter, wavBytes } from './audio/wav.js';
 export { type Clock, systemClock, VirtualClock } from './clock.js';
 export {
@@ -34,6 +35,7 @@ export type {
   StopReason,
   StreamHandler,
 } from './plugin/plugin.js';
+export type { SpeechEnd, SpeechStart, VadOptions } from './plugin/speech.js';
 export type {
   AudioFrame,
   CallInfo,
@@ -46,6 +48,7 @@ export type {
   Stream,
   StreamRequest,
 } from './plugin/stream.js';
+export { type HeldAnswer, type Turn, type TurnOptions, TurnTaking } from './plugin/turns.js';
 export { default as echo } from './plugins/echo.js';
 export { type RecordOptions, record } from './plugins/record.js';
 export { type SpeakOptions, speak } from './plugins/speak.js';

@@ -27,8 +27,8 @@ export const ADMIN_NAMES: ListenNames = {
 const FREE_FOR_ALL = 1024;
 
 /**
- * The error code with which the system refuses an address. uWebSockets.js tells only that it could not listen, so that
- * this asks once more with a socket of node:net; undefined where that one gets the address, and closes at once.
+ * The error code with which the system refuses an address. uWebSockets.js tells only that it could not listen, so
+ * this tries once more with a socket of node:net. Undefined where that socket gets the address; it is closed at once.
  */
 export function probeListen(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise(resolve => {

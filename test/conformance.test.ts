@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { joinPcm } from '../src/audio/pcm.js';
+import { joinPcm, pcmBytes } from '../src/audio/pcm.js';
 import { VirtualClock } from '../src/clock.js';
 import { createDecoder, createEncoder, type EncoderOptions } from '../src/codecs/create.js';
 import { opusLibrary } from '../src/codecs/opus-library.js';
@@ -20,6 +20,7 @@ import { bareInstance } from '../src/plugin/instance.js';
 import { Reactor } from '../src/reactor/reactor.js';
 import { Connection } from '../src/server/connection.js';
 import { virtualRequest } from '../src/testing/virtual-server.js';
+import { haveAmrWb } from './helpers/amr-wb.js';
 import { matroskaFrames, mp4Samples, oggPackets } from './helpers/containers.js';
 import { words } from './helpers/dsp.js';
 import { haveVectors, root, vector } from './helpers/paths.js';
@@ -29,13 +30,6 @@ const pcmOf = (name: string): Int16Array => words(bytes(name));
 const lowBytes = (name: string): Uint8Array => Uint8Array.from(pcmOf(name), word => word & 255);
 const hash = (kind: 'sha1' | 'sha256', data: Uint8Array): string =>
   createHash(kind).update(data).digest('hex');
-const pcmBytes = (pcm: Int16Array): Buffer => {
-  const out = Buffer.alloc(pcm.length * 2);
-  pcm.forEach((sample, i) => {
-    out.writeInt16LE(sample, 2 * i);
-  });
-  return out;
-};
 
 /** All payloads through one decoder. */
 function decodeAll(encoding: Encoding, payloads: readonly Uint8Array[], options = {}): Int16Array {
@@ -77,15 +71,6 @@ function likenessDb(want: Int16Array, have: Int16Array): number {
   return 10 * Math.log10(signal / Math.max(difference, 1e-9));
 }
 
-const haveAmrWb = ((): boolean => {
-  try {
-    createDecoder('AMR-WB').close();
-    createEncoder('AMR-WB').close();
-    return true;
-  } catch {
-    return false;
-  }
-})();
 const haveFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
 
 function ffmpeg(file: string): Int16Array {

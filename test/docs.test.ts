@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { snakeCase } from '../src/admin/counters.js';
 import { REACTOR_COUNTERS } from '../src/counters.js';
 import { ERRORS } from '../src/errors.js';
-import { CLOSE_CODES, END_COUNTERS } from '../src/server/connection.js';
+import { CLOSE_CODES, END_COUNTERS } from '../src/server/ends.js';
 import { root } from './helpers/paths.js';
 
 test('the pages made by npm run docs are up to date', () => {

@@ -1,6 +1,7 @@
 /**
- * Every public call in every wrong state and with every wrong kind of argument: an error of this library, with its code
- * and a message that names field, value and remedy, or the result that is documented. Nothing crashes, nothing hangs.
+ * Every public call in every wrong state and with every wrong kind of argument. It gives the documented result or an
+ * error of this library, with a code and a message that names field, value and remedy. Nothing crashes, nothing
+ * hangs.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -22,6 +23,7 @@ import {
   type Stream,
 } from '../src/index.js';
 import { checkHandler } from '../src/plugin/define.js';
+import { checkListens } from '../src/plugin/hearing.js';
 import { RawSocket } from './helpers/raw-socket.js';
 import { eventually, startedCall, startServer, stopServer, url } from './helpers/servers.js';
 import { payloads, type WireCall } from './helpers/telnyx-messages.js';
@@ -191,6 +193,17 @@ describe('plugins and servers', () => {
       plugin({ audio: { sampleRate: rate } }),
     );
     await refusesAllBut(none, code, /^plugin audio.tracks: /, tracks => plugin({ audio: { tracks } }));
+    await refusesAllBut(none, code, /^plugin audio.dtmf: .*inband/, dtmf => plugin({ audio: { dtmf } }));
+    const onOff: Kind[] = ['undefined', 'boolean', 'bare', 'date', 'promise', 'arrayBuffer'];
+    await refusesAllBut(onOff, code, /^plugin audio.vad(\.\w+)?: /, vad => plugin({ audio: { vad } }));
+    for (const name of ['onsetMs', 'hangoverMs', 'threshold', 'levelMinDb']) {
+      const message = new RegExp(`^plugin audio.vad.${name}: .*give -?[\\d.]+ to -?[\\d.]+`);
+      await refusesAllBut(none, code, message, value => plugin({ audio: { vad: { [name]: value } } }));
+    }
+    assert.throws(() => plugin({ audio: { vad: { hangover: 300 } } }), {
+      code,
+      message: /hangover: .*hangoverMs/,
+    });
     await refusesAllBut(none, code, /^plugin outbound.encoding: .*PCMU/, encoding =>
       plugin({ outbound: { encoding } }),
     );
@@ -229,7 +242,7 @@ describe('plugins and servers', () => {
     assert.throws(() => definePlugin(new Misspelt()), { message: /onWebhok: .*did you mean onWebhook\?/ });
   });
 
-  test('handlers: events that there are not, and what is no function', () => {
+  test('handlers: unknown events, and methods that are not functions', () => {
     const plugin = definePlugin({ name: 'x', onStart: () => undefined });
     const refused = (handler: unknown, message: RegExp): void =>
       assert.throws(() => checkHandler(plugin, handler), { code: 'SIDETONE_PLUGIN_INVALID', message });
@@ -238,7 +251,19 @@ describe('plugins and servers', () => {
       /^plugin x: handler's onAudoi: there is no such event: did you mean onAudio\?$/,
     );
     refused({ onDTMF() {} }, /onDTMF: .*did you mean onDtmf\?/);
-    refused({ onSpeech() {} }, /onSpeech: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop/);
+    refused(
+      { onTick() {} },
+      /onTick: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop, onSpeech/,
+    );
+    for (const name of ['onSpeech', 'onSilence']) {
+      const handler = checkHandler(plugin, { [name]() {} });
+      assert.throws(() => checkListens(plugin, handler, {}), {
+        code: 'SIDETONE_PLUGIN_INVALID',
+        message: `plugin x: handler's ${name}: nobody listens for speech: give the plugin audio: { vad: true }`,
+      });
+      for (const vad of [true, false, {}]) checkListens(plugin, handler, { vad });
+    }
+    checkListens(plugin, checkHandler(plugin, {}), {});
     refused({ onWebhook() {} }, /onWebhook: .*it belongs to the plugin itself/);
     refused({ onPlayed: 5 }, /handler's onPlayed: 5: give a function, or leave it out/);
     class Misspelt {
@@ -396,7 +421,7 @@ describe('streams', () => {
   test('wrong arguments', { timeout: 120_000 }, async () => {
     const { stream } = await held();
     const code = 'SIDETONE_BAD_ARGUMENT';
-    // Text and lists can be read piece by piece: it is the pieces that are wrong.
+    // Text and lists are iterables, so the error is about their pieces.
     const iterable: Kind[] = ['array'];
     await refusesAllBut([...PCM, ...iterable], code, /^play audio: .*Int16Array/, audio => {
       stream.play(audio);
@@ -517,7 +542,7 @@ describe('streams', () => {
   }, async () => {
     const one = await held();
     frame = undefined;
-    // PCM has one zero and µ-law two: which one stood there is known only as long as no other frame has come.
+    // PCM has one zero and µ-law has two. Which of them a frame had is known only until the next frame comes.
     const payload = payloads(1)[0]!.map(code => (code === 0x7f ? 0xff : code));
     one.socket.send(one.call.media(payload));
     await eventually(() => frame !== undefined, 'a frame');

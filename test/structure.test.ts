@@ -17,7 +17,7 @@ interface Cruise {
 async function cruise(cwd: string): Promise<Cruise['summary']> {
   const cruiser = join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
   const args = [cruiser, '--output-type', 'json', '--config', join(root, '.dependency-cruiser.cjs'), 'src'];
-  // Where rules are broken it exits with their number.
+  // Its exit code is the number of broken rules.
   const { stdout } = await run(process.execPath, args, { cwd, maxBuffer: 64e6 }).catch(
     (error: { stdout: string }) => error,
   );

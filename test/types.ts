@@ -1,6 +1,6 @@
 /**
- * What the types of the public names must take and must refuse: the build compiles this, and nothing runs it. A line under
- * `@ts-expect-error` that compiles is an error of the build.
+ * What the types of the public names must accept and refuse. The build compiles this file, and nothing runs it. A
+ * line under `@ts-expect-error` that compiles is an error of the build.
  */
 import { z } from 'zod';
 import { type Accepted, definePlugin, type Plugin, type ServerOptions, type Stream } from '../src/index.js';

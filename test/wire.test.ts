@@ -1,6 +1,6 @@
 /**
- * However a call's frames are written and in whatever order they come: the audio is the orderly call's, byte for byte.
- * Over real sockets, against the echo plugin.
+ * A call's frames may be written in any way and come in any order. The audio must be that of the orderly call, byte
+ * for byte. The calls go over real sockets to the echo plugin.
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
@@ -28,7 +28,7 @@ const SIDE_BY_SIDE = 40;
 async function echoOf(encoding: Encoding, spoken: readonly Uint8Array[], style: WireStyle, seed: number) {
   const { socket, call } = await startedCall(server, { encoding });
   const bytes = Buffer.concat(spoken).length;
-  // In pieces that fall anywhere, so that frames are cut by TCP, too.
+  // The pieces may end anywhere, so that TCP cuts frames too.
   const wire = Buffer.concat(written(call, spoken, style, seed));
   for (let at = 0; at < wire.length; at += 7001) socket.write(wire.subarray(at, at + 7001));
   await socket.until(
@@ -69,7 +69,7 @@ for (const encoding of ENCODINGS) {
       seed: fc.nat(),
       frames: fc.integer({ min: 1, max: 60 }),
     });
-    // Side by side: two tracks under one counter wait for reorderWaitMs once.
+    // The calls run side by side, because two tracks under one counter wait for reorderWaitMs once.
     await fc.assert(
       fc.asyncProperty(
         fc.array(mixture, { minLength: 1, maxLength: SIDE_BY_SIDE, size: 'max' }),

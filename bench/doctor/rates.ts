@@ -1,6 +1,6 @@
 /**
- * How often the doctor is wrong: calls made of the WAV files of a directory (and assets/speech.wav), at several levels
- * and with noise, in every encoding, as they are declared and under every other name.
+ * How often the doctor is wrong. It judges calls made of the WAV files of a directory and of assets/speech.wav, at
+ * several levels and with noise. Each is tried in every encoding, with the right and with every wrong name.
  *
  *     node dist/bench/doctor/rates.js DIR [CLIPS]
  */

@@ -27,8 +27,8 @@ export function collections(output: string): Collection[] {
 }
 
 /**
- * Bytes allocated a second between the first and the last collection: what each found less what the one before left. 0 where there
- * were not two collections, since then the young generation was not filled once.
+ * Bytes allocated a second between the first and the last collection: what each found, less what the one before left.
+ * 0 where there were fewer than two collections.
  */
 export function bytesPerSecond(found: Collection[]): number {
   const first = found[0];

@@ -45,7 +45,7 @@ export const GOALS = {
   garbageBytes: 16,
 } as const;
 
-/** Of a core: what a server has left then is the scheduler's. */
+/** A share of a core above which the core counts as full: the scheduler takes the rest. */
 const FULL_CORE = 0.95;
 
 const verdict = (met: boolean): Row['verdict'] => (met ? 'met' : 'missed');
@@ -78,7 +78,7 @@ function pair(
 const rate = ({ result }: Sample): number => result.audioRate.mean;
 const p99 = ({ result }: Sample): number => result.latency?.p99Ms ?? Number.NaN;
 
-/** Said of a server that has used its whole core up: it would have needed more. */
+/** A note on a server that has used its whole core, because it would have needed more. */
 function fullCore(samples: Sample[], server: ServerName, workload: Workload): string {
   const cores = of(samples, server, workload).map(each => (cpuUs(each) * each.result.streams.opened) / 1e6);
   return cores.length > 0 && spread(cores).median > FULL_CORE ? ', whose core is full' : '';

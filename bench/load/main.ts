@@ -1,8 +1,9 @@
 /**
- * `npm run bench:load`: this server and the baselines under the same load, in turn, on a core of their own; prints every goal
- * with its ratio and writes a report with plots.
+ * `npm run bench:load` measures this server and the baselines under the same load, in turn, on a core of their own.
+ * It prints every goal with its ratio and writes a report with plots.
  *
- * Exit code 0 when everything was measured, whether goals were met or not; 1 where this server failed or could not be measured.
+ * Exit code 0 when everything was measured, whether goals were met or not; 1 where this server failed or could not be
+ * measured.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release } from 'node:os';
@@ -113,7 +114,7 @@ const parts: Record<(typeof PARTS)[number], () => Promise<void>> = {
     ];
     for (let round = 1; round <= rounds; round++) {
       console.log(`round ${round} of ${rounds}`);
-      // Every second round the other way about, so that nobody always follows the same neighbour.
+      // Every second round runs in reverse order, so that no server always follows the same one.
       for (const [server, workload] of round % 2 === 1 ? turns : turns.toReversed()) {
         await collect(findings.main, server, workload, { streams, seconds });
       }
@@ -136,7 +137,7 @@ const parts: Record<(typeof PARTS)[number], () => Promise<void>> = {
     for (const server of ['sidetone', 'ws-sample', 'uws-chunks'] as const) {
       for (const count of [100, 250, 500, 1000, 2000]) {
         const found = await collect(findings.scaling20, server, 'speech', { streams: count, seconds: span });
-        // A server that is no longer in real time has its core full: more streams tell nothing.
+        // A server that is no longer in real time uses its whole core, so more streams tell nothing.
         if (!found || found.result.audioRate.mean < 0.99) break;
       }
     }

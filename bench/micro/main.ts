@@ -1,9 +1,9 @@
 /**
- * Micro benchmarks, `npm run bench`: every bench/micro/*.bench.ts in a process of its own, pinned to one core, the alternatives of
- * one thing beside each other.
+ * Micro benchmarks, `npm run bench`: every bench/micro/*.bench.ts in a process of its own, pinned to one core, the
+ * alternatives of one thing beside each other.
  *
- * A benchmark file exports `name` and `define(bench)`; a task is called "what it does: who does it", and the first task of
- * a thing is what the others are compared with.
+ * A benchmark file exports `name` and `define(bench)`. A task is called "what it does: who does it", and the others
+ * are compared with the first task of the same thing.
  */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';

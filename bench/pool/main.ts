@@ -1,6 +1,6 @@
 /**
- * What the codec pool costs: frames a second of one worker beside a bare loop over @evan/opus, in pairs of rounds one
- * after the other, and the event loop's delay while it serves calls in real time.
+ * What the codec pool costs. It measures frames a second of one worker beside a bare loop over @evan/opus, in pairs
+ * of rounds, and the event loop's delay with calls in real time.
  */
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -187,7 +187,7 @@ const ratios: number[] = [];
 const bares: number[] = [];
 const pools: number[] = [];
 for (let round = 0; round < rounds; round++) {
-  // In turn first and second, so that neither always has the warmer machine.
+  // They take turns in going first, so that neither always runs on the warmer machine.
   const poolFirst = round % 2 === 1;
   const first = poolFirst ? await pooled() : bareLoop();
   const second = poolFirst ? bareLoop() : await pooled();

@@ -1,6 +1,7 @@
 /**
- * What callers and handlers hear, `npm run bench:quality`: calls with speech through a real server, in each encoding, over
- * networks that lose and reorder, with concealment and with silence in its place. docs/quality.md says what the figures mean.
+ * What callers and handlers hear (`npm run bench:quality`). Calls with speech go through a real server, in each
+ * encoding, over networks that lose and reorder frames. They are heard with concealment and with silence in its
+ * place. docs/quality.md says what the figures mean.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -104,7 +105,7 @@ function score(reference: Int16Array, heard: Int16Array, rate: number): Scores {
   };
 }
 
-/** What the caller heard, without the pauses of late audio: they are counted apart, and would shift the rest. */
+/** What the caller heard, without the pauses of late audio. They are counted separately and would shift the rest. */
 function withoutPauses({ heard, outboundEncoding, outboundSampleRate }: CallResult): Int16Array {
   const decoder = createDecoder(outboundEncoding, { sampleRate: outboundSampleRate });
   const parts = heard.map(({ payload }) => decoder.decode(payload));
@@ -142,7 +143,7 @@ async function scoredCall(
       `${encoding}: the call ended ${result.ended}: ${result.failure ?? result.errors[0]?.detail}`,
     );
   }
-  // Scoring takes a while: not before all calls have ended.
+  // Scoring takes processor time, so it waits until all calls have ended.
   return () => {
     const rate = rateOf(encoding);
     const reference = resample(speech, SOURCE_RATE, rate);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "binding/engine_handle.h"
+#include "binding/hearing.h"
 
 namespace sidetone::binding {
 namespace {
@@ -30,6 +31,7 @@ InboundConfig readInbound(const Napi::Object& object) {
   config.gapFillMaxMs = object.Get("gapFillMaxMs").ToNumber().DoubleValue();
   config.l16OrderAuto = object.Get("l16OrderAuto").ToBoolean();
   config.conceals = object.Get("conceals").ToBoolean();
+  config.listener = readListener(object);
   return config;
 }
 

@@ -22,6 +22,14 @@ void report(Handle& handle, int outcome) {
     handle.info[kPayloadBytes] = static_cast<double>(delivery.bytes);
   }
   handle.info[kLostFrames] = delivery.lostFrames;
+  const Senses* senses = delivery.senses;
+  handle.info[kSenses] = senses ? senses->flags : 0;
+  if (!senses) return;
+  handle.info[kSpeech] = static_cast<double>(senses->speech);
+  handle.info[kSpeechStartMs] = senses->startMs;
+  handle.info[kSpeechEndMs] = senses->endMs;
+  handle.info[kSpeechMs] = senses->durationMs;
+  handle.info[kKeys] = senses->keys;
 }
 
 template <size_t N>

@@ -41,6 +41,12 @@ enum Info : size_t {
   kSkippedFrom,
   kSkippedTo,
   kSkips,
+  kSenses,
+  kSpeech,
+  kSpeechStartMs,
+  kSpeechEndMs,
+  kSpeechMs,
+  kKeys,
   kInfoCount,
 };
 constexpr Named kInfoNames[] = {
@@ -64,6 +70,12 @@ constexpr Named kInfoNames[] = {
     {"skippedFrom", kSkippedFrom},
     {"skippedTo", kSkippedTo},
     {"skips", kSkips},
+    {"senses", kSenses},
+    {"speech", kSpeech},
+    {"speechStartMs", kSpeechStartMs},
+    {"speechEndMs", kSpeechEndMs},
+    {"speechMs", kSpeechMs},
+    {"keys", kKeys},
 };
 static_assert(std::size(kInfoNames) == kInfoCount);
 

@@ -34,6 +34,13 @@ constexpr Named kLive[] = {
     {"streamsBound", static_cast<int>(kStreamsBound)},
 };
 
+constexpr Named kSensesFlags[] = {
+    {"began", Senses::kBegan},
+    {"ended", Senses::kEnded},
+    {"keys", Senses::kKeys},
+    {"speech", Senses::kSpeech},
+};
+
 Napi::Object object(Napi::Env env, std::span<const Named> entries) {
   auto result = Napi::Object::New(env);
   for (const Named& entry : entries) result.Set(entry.name, static_cast<double>(entry.value));
@@ -50,6 +57,7 @@ void exportLayout(Napi::Env env, Napi::Object exports) {
   layout.Set("send", object(env, kSend));
   layout.Set("sliceMs", object(env, kSliceMs));
   layout.Set("live", object(env, kLive));
+  layout.Set("senses", object(env, kSensesFlags));
   auto encodings = Napi::Object::New(env);
   for (int i = 0; i < kEncodingCount; i++) encodings.Set(kEncodingNames[static_cast<size_t>(i)], i);
   layout.Set("encodings", encodings);

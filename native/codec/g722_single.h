@@ -7,11 +7,19 @@
  * scalar.
  *
  * Included by one file per instruction set. Everything is a template over that file's own `Ops`, so that no
- * two files ever share a function. `Ops` has: V, eight int16; load(const int16_t[8]), store; set(x) to all
- * lanes; shiftIn(v, x), lanes up by one and x into lane 0; adds, saturating; product(a, b), saturating
- * (a * b) >> 15; pull(difference, differences), 128 times the sign of the product in lanes 0 to 5, 0 where
- * difference is 0 and in lanes 6 and 7 (a zero past difference counts as positive); chainSum(v), lanes 5 to 0
- * added with saturation in that order; levelsReached(magnitude, scale), how many of kDecision are reached.
+ * two files ever share a function. `Ops` has:
+ *
+ *   V                                  eight int16
+ *   load(const int16_t[8]), store
+ *   set(x)                             x in all lanes
+ *   shiftIn(v, x)                      lanes up by one, x into lane 0
+ *   adds                               saturating
+ *   product(a, b)                      (a * b) >> 15, saturating
+ *   pull(difference, differences)      128 times the sign of the product in lanes 0 to 5; a zero past
+ *                                      difference counts as positive; 0 in lanes 6 and 7, and where
+ *                                      difference is 0
+ *   chainSum(v)                        lanes 5 to 0 added with saturation in that order
+ *   levelsReached(magnitude, scale)    how many of kDecision are reached
  */
 namespace sidetone::g722 {
 

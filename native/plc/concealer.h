@@ -30,8 +30,8 @@ class Concealer {
 
   /**
    * Rate 8000 to 48000. All buffers are taken here, with one exception. With a `pool`, and where one block of
-   * it is enough (8 kHz), what only a gap needs is taken when a gap begins and given back when it has been
-   * mended. Most streams never have one. Where no block is left, a gap is silence.
+   * it is enough (8 kHz), the memory for a gap is taken when the gap begins. It is given back after the gap.
+   * Most streams never have one. Where no block is left, a gap is silence.
    */
   explicit Concealer(int sampleRateHz, Timing timing = Timing::Live, BlockPool* pool = nullptr);
   ~Concealer();

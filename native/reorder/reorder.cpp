@@ -245,7 +245,7 @@ void Reorder::start(uint64_t chunk) {
 /**
  * A frame from before our place, or far ahead of it, that looks new: either its number was garbled or given
  * afresh, or the numbers have restarted or jumped. kRunLength such frames in a row, each following the last,
- * with none of the expected ones between, are a restart, and all of them are heard.
+ * are a restart where no expected frame comes between. All of them are heard.
  */
 Reorder::Push Reorder::suspect(const ReorderFrame& frame, double nowMs) {
   if (suspectCount_ > 0 && frame.chunk != suspects_[suspectCount_ - 1]->chunk + stride_) dropSuspects();

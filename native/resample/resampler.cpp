@@ -93,9 +93,9 @@ size_t Resampler::processBlock(const int16_t* in, size_t samples, int16_t* out) 
 }
 
 /*
- * Outputs r, r + up, r + 2*up, … share a phase, and their windows start `down` inputs apart. With the input
- * dealt out to `down` streams (m-th input to stream m mod down) neighbouring outputs read neighbouring
- * samples: the kernel computes 8 of them at once with each coefficient in all lanes, and needs no sum across
+ * Outputs r, r + up, r + 2*up, … share a phase, and their windows start `down` inputs apart. The input is
+ * dealt out to `down` streams (m-th input to stream m mod down), so neighbouring outputs read neighbouring
+ * samples. The kernel computes 8 of them at once with each coefficient in all lanes, and needs no sum across
  * lanes.
  */
 void Resampler::byBranch(const float* x, size_t inputs, size_t outputs, int16_t* out) const {

@@ -24,6 +24,7 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
     l16Finder_ = std::make_unique<L16OrderFinder>(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_ = std::make_unique<Resampler>(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
+  if (config.listener.wantsAnything()) listener_ = std::make_unique<Listener>(sourceHz_, config.listener);
 }
 
 size_t InboundTrack::frameSamplesUsual() const {
@@ -167,6 +168,7 @@ Delivery InboundTrack::frame(int16_t* pcm, size_t samples, bool concealed, doubl
   delivery.kind = Delivery::Kind::Frame;
   delivery.concealed = concealed;
   delivery.timestampMs = timeline_.positionMs();
+  if (listener_) delivery.senses = &listener_->hear(pcm, samples, delivery.timestampMs, concealed);
   timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
   delivery.samples = resampler_ ? resampler_->process(pcm, samples, frame_) : samples;
   delivery.more = ready(nowMs);
@@ -184,6 +186,7 @@ Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool conce
   delivery.kind = Delivery::Kind::Frame;
   delivery.concealed = concealed;
   delivery.timestampMs = timeline_.positionMs();
+  if (listener_) delivery.senses = &listener_->hear(pcm, samples, delivery.timestampMs, concealed);
   timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
   if (resampler_) {
     delivery.samples = resampler_->process(pcm, samples, frame_);

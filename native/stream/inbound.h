@@ -8,6 +8,7 @@
 #include "codec/g722.h"
 #include "codec/l16.h"
 #include "codec/l16_order.h"
+#include "hearing/listener.h"
 #include "memory/block_pool.h"
 #include "plc/concealer.h"
 #include "reorder/reorder.h"
@@ -25,6 +26,7 @@ struct InboundConfig {
   double reorderWaitMs = 60;
   double gapFillMaxMs = 1000;  // longer losses are a jump of the frames' timestamps, not concealed frames
   bool conceals = true;        // false: silence stands in for what is lost
+  ListenerConfig listener;
 };
 
 struct InboundCounters {
@@ -51,6 +53,7 @@ struct Delivery {
   const uint8_t* payload = nullptr;  // also for Frame, where the PCM is this payload, decoded; else null
   size_t bytes = 0;
   uint32_t lostFrames = 0;
+  const Senses* senses = nullptr;  // of Frame, where somebody listens: valid until the track's next frame
 };
 
 /**
@@ -135,6 +138,7 @@ class InboundTrack {
   std::optional<Concealer> concealer_;  // pool decoders conceal by themselves
   std::unique_ptr<Resampler> resampler_;
   std::unique_ptr<L16OrderFinder> l16Finder_;
+  std::unique_ptr<Listener> listener_;
 };
 
 }  // namespace sidetone

@@ -26,11 +26,11 @@ struct Shortened {
  * Shortens sound in place and keeps its pitch: `pcm` holds `samples`, of which the first Shortened::in become
  * Shortened::out at the same place.
  *
- * A pause loses its middle: 60 ms are left of it. Speech loses periods of its pitch, as in PICOLA (N. Morita
- * and F. Itakura, "Time-scale modification algorithm for speech by use of pointer interval control overlap
- * and add (PICOLA)", 1986): two neighbouring periods, found by their likeness, are faded into one, and the
- * sound between two such places stays as it is. Each fade begins with the sound before it and ends with the
- * sound behind it, so nothing clicks.
+ * A pause loses its middle: 60 ms are left of it. Speech loses periods of its pitch, as in PICOLA: two
+ * neighbouring periods, found by their likeness, are faded into one. The sound between two such places stays
+ * as it is. (N. Morita and F. Itakura, "Time-scale modification algorithm for speech by use of pointer
+ * interval control overlap and add (PICOLA)", 1986.) Each fade begins with the sound before it and ends with
+ * the sound behind it, so nothing clicks.
  */
 Shortened shorten(int16_t* pcm, size_t samples, const ShortenRequest& request);
 

@@ -1,6 +1,6 @@
 /**
- * The admin port: health for whoever restarts and routes, metrics for Prometheus, figures and a page for people.
- * It only reads, and nothing it shows names a caller; who may reach it is settled by the address it listens on.
+ * The admin port: health for supervisors and load balancers, metrics for Prometheus, figures and a page for people.
+ * It changes nothing and shows nothing that names a caller. The address that it listens on decides who can reach it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -31,7 +31,7 @@ export interface Admin {
 const STREAMS_DEFAULT = 1000;
 const STREAMS_MAX = 10_000;
 const CLOSE_MS_MAX = 1000;
-/** Scrapers, probes and a few open pages; more would only take file descriptors from calls. */
+/** Enough for scrapers, probes and a few open pages. More would take file descriptors from calls. */
 const CONNECTIONS_MAX = 128;
 
 interface Answer {

@@ -1,4 +1,7 @@
-/** What is over its bound: while there is any of it, the dashboard is not green. docs/prometheus/alerts.yml has the same bounds. */
+/**
+ * The figures that are over their bounds. While there is one, the dashboard is not green. docs/prometheus/alerts.yml
+ * has the same bounds.
+ */
 import type { LastMinute } from './history.js';
 
 export const BOUNDS = {
@@ -8,7 +11,7 @@ export const BOUNDS = {
   sendLatenessMs: 50,
   /** Share of the frames heard. */
   concealedShare: 0.01,
-  /** A minute, for each stream; and one of a server's is none too many. */
+  /** For each stream and minute. A single one in the whole server is never too many. */
   underrunsPerStream: 0.01,
 } as const;
 

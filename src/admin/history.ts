@@ -1,4 +1,4 @@
-/** What a server was like over the last hour, kept by the server itself, so that a page that has just been opened knows it. */
+/** The server's figures of the last hour. The server keeps them, so that a page that was just opened can show them. */
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { LATENESS_BIN_MS } from './lateness.js';
 import { type Figures, type LoopDelay, sumByIndex, sumByName } from './source.js';
@@ -80,7 +80,7 @@ class Track {
 
   add(reading: Reading, worstDelay: (sinceMs: number) => LoopDelay): void {
     const before = this.#before;
-    // Half a sample early is in time: timers wander.
+    // A timer may fire a little early. A sample that is up to half an interval early counts as in time.
     if (before && reading.nowMs - before.nowMs < this.intervalMs - RESOLUTIONS[0].intervalMs / 2) return;
     this.#before = reading;
     if (!before) return;
@@ -128,7 +128,7 @@ export class History {
     const names = Object.keys(now.counters);
     const grown = growth(since?.counters ?? {}, now.counters);
     return {
-      // Before there has been a minute, everything there is has happened since the start.
+      // In the first minute, everything that happened since the start counts.
       seconds: Math.min(MINUTE_MS / 1000, process.uptime()),
       counters: Object.fromEntries(names.map(name => [name, grown(name)])),
       lateP99Ms: quantileMs(latenessBetween(since?.lateness ?? [], now.lateness), 0.99),
@@ -144,7 +144,7 @@ export class History {
       // Before the server listens there is no reactor.
       if (snapshots.length > 0) this.#add(snapshots);
     } catch {
-      // The points are missing, which shows.
+      // The missing points are visible in the plots.
     } finally {
       this.#isSampling = false;
     }
@@ -200,7 +200,7 @@ function pointBetween(before: Reading, after: Reading, delay: LoopDelay): Histor
   };
 }
 
-/** A reactor that was replaced counts anew: what looks like less is nothing. */
+/** A reactor that was replaced counts from 0 again. A counter that went down is taken as unchanged. */
 function growth(before: Record<string, number>, after: Record<string, number>): (name: string) => number {
   return name => Math.max(0, (after[name] ?? 0) - (before[name] ?? 0));
 }

@@ -20,7 +20,7 @@ export interface MetricDefinition {
 }
 
 type Labels = Record<string, string | number>;
-/** A metric that is written anew for every scrape: what it held before is gone. */
+/** A metric whose values are set again for every scrape. Older values are dropped. */
 type Write = (value: number, labels?: Labels) => void;
 
 export class Metrics {
@@ -92,7 +92,7 @@ export class Metrics {
     this.#lateness.set(sumByIndex(snapshots.map(snapshot => snapshot.lateness)));
   }
 
-  /** A group whose last stream has ended stays at 0: Prometheus could not tell a series that is gone from 0 streams. */
+  /** A group stays at 0 when its last stream has ended. Prometheus cannot tell a missing series from 0 streams. */
   #fillStreams(snapshots: readonly ReactorSnapshot[]): void {
     for (const group of this.#groups.values()) group.streams = 0;
     for (const group of sumGroups(snapshots)) this.#groups.set(groupKey(group), group);
@@ -215,7 +215,7 @@ interface OpenFiles {
   max?: number;
 }
 
-/** As Linux tells it; nothing elsewhere. */
+/** Read from Linux. Other systems give nothing. */
 async function openFiles(): Promise<OpenFiles> {
   try {
     const [open, limits] = await Promise.all([

@@ -28,7 +28,7 @@ export function serverState(source: AdminSource): ServerState {
   return source.ready ? 'ready' : 'full';
 }
 
-/** A reactor whose event loop is blocked cannot answer; whoever asks is told so after this long. */
+/** A reactor whose event loop is blocked cannot answer. A snapshot fails after this time. */
 const SNAPSHOT_MS_MAX = 2000;
 /** Delays are remembered this long for a scraper, in ms and in number. */
 const DELAYS_MS_MAX = 300_000;
@@ -42,8 +42,8 @@ interface NotedDelay extends LoopDelay {
 }
 
 /**
- * Takes snapshots for several readers. Each snapshot starts a new window of the event loop's delay, so what one reader
- * takes the others would miss: the windows are kept, and every reader gets the worst since its own last look.
+ * Takes the snapshots for several readers. Each snapshot starts a new window of the event loop's delay. The windows
+ * are kept, so every reader gets the worst delay since its own last snapshot.
  */
 export class Figures {
   readonly #delays: NotedDelay[] = [];

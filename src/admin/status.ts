@@ -61,7 +61,7 @@ export interface StatusReport {
   }[];
 }
 
-/** `GET /api/streams`. Nothing in it names a caller or opens a door. */
+/** `GET /api/streams`. It names no caller and holds no secret. */
 export interface StreamsReport {
   /** Streams that run. */
   total: number;
@@ -132,7 +132,7 @@ export async function statusReport(figures: Figures, history: History): Promise<
 export async function streamsReport(figures: Figures, limit: number): Promise<StreamsReport> {
   const snapshots = await figures.take(limit);
   const streams = snapshots.flatMap(({ reactor, streams }) =>
-    // Field by field: what a stream's summary may come to hold later does not leave by this door unseen.
+    // Copied field by field, so that a field added to the summary later is not published by accident.
     streams.map(({ id, plugin, inbound, outbound, mode, ageMs, queuedMs, counters }) => ({
       id,
       reactor,

@@ -8,3 +8,10 @@ export function joinPcm(parts: readonly Int16Array[]): Int16Array {
   }
   return pcm;
 }
+
+/** The samples as L16, little-endian. A copy. */
+export function pcmBytes(pcm: Int16Array): Buffer {
+  const bytes = Buffer.alloc(pcm.length * 2);
+  for (let i = 0; i < pcm.length; i++) bytes.writeInt16LE(pcm[i]!, 2 * i);
+  return bytes;
+}

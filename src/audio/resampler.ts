@@ -1,8 +1,8 @@
 import { native } from '../native/addon.js';
 
 /**
- * Sound at another rate, piece by piece: the filter's delay is taken off its beginning, and it is as long as it was.
- * Rates as in SAMPLE_RATES, in Hz.
+ * Converts sound to another rate, piece by piece. The filter's delay is removed from the beginning, so the length
+ * stays the same. Rates as in SAMPLE_RATES, in Hz.
  */
 export class StreamResampler {
   readonly #resampler: InstanceType<typeof native.Resampler>;

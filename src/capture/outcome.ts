@@ -88,7 +88,7 @@ export function announcedFormat(text: string): Format | undefined {
 
 export const DEFAULT_FORMAT: Format = { encoding: 'PCMU' satisfies Encoding, sampleRate: 8000 };
 
-/** Audio that comes, held against audio that came before: where they part, however either was cut into messages. */
+/** Compares audio with earlier audio and finds the first difference, however either was cut into messages. */
 export class AudioComparison {
   /** First byte that differs; undefined while none does. */
   differsAtByte: number | undefined;
@@ -129,7 +129,7 @@ export class AudioComparison {
     this.#bytes += payload.length;
   }
 
-  /** All of it has come; gives where the two part, if they do. */
+  /** All audio has come. Gives the place of the first difference, if there is one. */
   finish(): number | undefined {
     if (this.differsAtByte === undefined && this.#piece < this.#wanted.length)
       this.differsAtByte = this.#bytes;

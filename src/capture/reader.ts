@@ -69,7 +69,7 @@ async function* readRecords(path: string, lines: AsyncGenerator<Line>): AsyncGen
       lastMs = record.atMs;
       yield record;
     } else if (!complete) {
-      // The process that wrote it was ended in the middle.
+      // The process that wrote the file was ended in the middle of a line.
       yield { atMs: lastMs, from: 'capture', note: 'truncated' };
     } else {
       throw bad(path, number, 'is no record: wanted { atMs, from: "telnyx" or "server", text }');

@@ -1,4 +1,7 @@
-/** Telnyx's side of a capture, sent again to a server, and what that server did beside what the captured one did. */
+/**
+ * Sends Telnyx's side of a capture to a server again, and compares what that server does with what the captured one
+ * did.
+ */
 import { type RawData, WebSocket } from 'ws';
 import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
@@ -46,7 +49,7 @@ export interface ReplayResult {
   failure?: string;
 }
 
-/** The server's last words may take this much longer than they took in the capture, in real ms. */
+/** The server's last messages may take this much longer than in the capture, in real ms. */
 const GRACE_MS = 1500;
 const HANDSHAKE_MS = 10_000;
 const CLOSE_MS = 2000;
@@ -240,7 +243,7 @@ class Replay {
     cancel();
   }
 
-  /** Telnyx has said everything: what is still to come of the server, and the end. */
+  /** Telnyx has sent everything. Waits for the server's last messages, then ends the connection. */
   async #listenOn(): Promise<void> {
     await this.#wait(this.before.tailMs / this.options.speed + GRACE_MS);
     if (this.#isOver) return;

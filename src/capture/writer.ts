@@ -1,4 +1,4 @@
-/** Captures of a server's streams: each into a file of its own, written behind the stream's back. */
+/** Captures of a server's streams. Each has a file of its own, and writing it never delays the stream. */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -12,7 +12,10 @@ const FLUSH_MS = 250;
 const FLUSH_BYTES = 64 * 1024;
 /** What may wait for the disk over all streams: 16 s of 100 calls in L16 at 16 kHz, both ways (43 kB/s a direction). */
 const QUEUE_BYTES_MAX = 128 * 1024 * 1024;
-/** A stream that has not started gets a file after this many messages, so that what goes wrong before is seen too. */
+/**
+ * A stream that has not started gets a file after this many messages, so that a failure before `start` is captured
+ * too.
+ */
 const UNNAMED_MESSAGES_MAX = 64;
 const NAME_CHARACTERS_MAX = 64;
 
@@ -81,7 +84,10 @@ export class CaptureDirectory {
   }
 }
 
-/** With its parents; `mkdirSync`'s own recursion never ends where a parent exists and nothing can be made in it (/proc). */
+/**
+ * Makes it with its parents. The recursion of `mkdirSync` never ends below a parent in which nothing can be made
+ * (/proc).
+ */
 function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   if (dirname(path) !== path) makeDirectory(dirname(path));
@@ -166,7 +172,8 @@ export class StreamCapture {
     }
     const line = `${JSON.stringify(record)}\n`;
     const bytes = Buffer.byteLength(line);
-    // Notes are few and short, and the last of them says how much is missing.
+    // Notes are written even when the buffer is full: they are few and short, and the last one tells how much is
+    // missing.
     if (record.from !== 'capture' && this.#directory.queuedBytes + bytes > this.#directory.queueBytesMax) {
       this.#drop(1);
       return;
@@ -204,7 +211,7 @@ export class StreamCapture {
     void this.#write();
   }
 
-  /** Writes until nothing waits; one at a time a stream. */
+  /** Writes until nothing waits. Each stream has one write at a time. */
   async #write(): Promise<void> {
     while (this.#lines.length > 0) {
       const text = this.#lines.join('');
@@ -260,7 +267,7 @@ export class StreamCapture {
   }
 }
 
-/** What a peer says may not choose the file: letters, digits, `-` and `_` only, and not too many. */
+/** A peer must not be able to choose the file. Only letters, digits, `-` and `_` are kept, and only so many. */
 function safeName(streamId: string | undefined): string {
   if (streamId === undefined) return 'no-start';
   return streamId.slice(0, NAME_CHARACTERS_MAX).replace(/[^A-Za-z0-9_-]/g, '_') || '_';

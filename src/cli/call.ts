@@ -140,7 +140,7 @@ export async function runCall(
         'with --mp3 the caller hears MP3 files: give a name that ends in .mp3',
       );
     }
-    // Before the call, so that a wrong path does not cost one.
+    // The files are opened before the call, so that a wrong path does not waste a call.
     if (options.out !== undefined) await writeOut(options.out, new Uint8Array());
     const call = simulator.call(url, callOptions);
     signal?.addEventListener('abort', () => call.hangup());
@@ -255,7 +255,7 @@ async function speech(simulator: Simulator, options: CallCommandOptions): Promis
     ...(sampleRate !== undefined && { sampleRate }),
     ...(ptimeMs !== undefined && { ptimeMs }),
   };
-  // A callee who says nothing is a track of silence.
+  // A callee who says nothing still has a track, of silence.
   const callee = options.bothTracks
     ? lasting(wav, wav.channels.length > 1 ? 1 : undefined, seconds)
     : undefined;

@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .option('--seed <n>', 'repeat the calls of an earlier demo', numberArgument(SEEDS))
     .option('--only <text>', 'only the calls whose name holds this, such as agent, G722 or 07')
     .addOption(
-      // For trying the judgement: a server that is wrong must be found wrong.
+      // For tests of the judgement, which must find a wrong server wrong.
       new Option('--plugin <name|file.ts>', 'run these plugins instead').hideHelp().argParser(append),
     )
     .action(async (flags: DemoFlags) => {
@@ -57,7 +57,7 @@ function makeDirectory(directory: string): void {
     const missing: string[] = [];
     for (let path = directory; !existsSync(path); path = dirname(path)) missing.unshift(path);
     for (const path of missing) mkdirSync(path);
-    // What stands there may be a file, or somebody else's.
+    // The path may be a file, or belong to another user.
     accessSync(`${directory}/.`, constants.W_OK);
   } catch (cause) {
     const { code = 'unknown' } = cause as NodeJS.ErrnoException;

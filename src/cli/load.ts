@@ -116,7 +116,7 @@ async function run(url: string, flags: LoadFlags): Promise<void> {
     ...(process.stderr.isTTY && { onProgress: showProgress }),
   };
   try {
-    // Before the run, so that a wrong path or a missing package does not cost one.
+    // Checked before the run, so that a wrong path or a missing package does not waste a run.
     if (flags.report !== undefined) {
       await loadCharts();
       await write(flags.report, '');

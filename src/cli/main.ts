@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=2
-/** The command `sidetone`: one file a command, here only the list of them and what an error looks like. */
+/** The command `sidetone`. Each subcommand has a file of its own; this one lists them and prints errors. */
 import { Command, CommanderError } from 'commander';
 import { SidetoneError } from '../errors.js';
 import { version } from '../version.js';
@@ -20,9 +20,9 @@ const program = new Command('sidetone')
   .showHelpAfterError('(add --help for the options)')
   .exitOverride();
 
-// A command is loaded when it is named: `sidetone check` needs no addon.
+// A command is loaded only when it is named, because `sidetone check`, for example, needs no addon.
 const named = process.argv[2];
-// What it means to a server, serve.ts says; it must not end the process before that is loaded either.
+// serve.ts handles SIGHUP. Before it is loaded, the signal must not end the process.
 if (named === 'serve') process.on('SIGHUP', () => {});
 const wanted = named !== undefined && COMMANDS.includes(named) ? [named] : COMMANDS;
 for (const name of wanted) {

@@ -88,7 +88,7 @@ function manifestOf(name: string, dependency: string | undefined): object {
     scripts: {
       start: 'sidetone serve --watch --plugin ./agent.ts',
       call: 'sidetone call ws://127.0.0.1:8080/ --linger 5 --out heard.wav',
-      // jiti is what the server loads TypeScript with, so the tests run what it runs, on Node.js 20 too.
+      // The server loads TypeScript with jiti. The tests do the same, so they run the same code, on Node.js 20 too.
       test: 'node --import jiti/register --test agent.test.ts',
       check: 'tsc',
     },

@@ -1,10 +1,12 @@
 /**
- * The options of `sidetone serve`: flags, environment and config file, all made of the table in option-table.ts.
- * The first that is set wins: flag, environment, config file, default. A group's options (`tls.cert`) are set one by one.
+ * The options of `sidetone serve`: flags, environment and config file, all made of the table in src/options/table.ts.
+ * The first that is set wins: flag, environment, config file, default. A group's options (`tls.cert`) are set one by
+ * one.
  */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { SidetoneError, shown } from '../errors.js';
+import { nearest } from '../nearest.js';
 import {
   environmentNames,
   flagName,
@@ -16,7 +18,6 @@ import {
   remedyOf,
   valueFacts,
 } from '../options/facts.js';
-import { nearest } from '../options/nearest.js';
 import { problemsOf, type ServerOptions, underNewNames } from '../options/options.js';
 import { environmentKey, type OptionsByName } from '../plugin/options.js';
 import { parseNumber } from './values.js';
@@ -28,7 +29,7 @@ const CONFIG_VARIABLE = 'SIDETONE_CONFIG';
 const TOKEN_FILE_FLAG = '--auth-token-file <file>';
 const TOKEN_FILE_VARIABLE = 'SIDETONE_AUTH_TOKEN_FILE';
 
-/** What else reads the environment under a name of ours: plugins, the addon's loader, tests and benches. */
+/** Other readers of variables with our prefix: plugins, the addon's loader, tests and benchmarks. */
 const OTHER_VARIABLES = [
   CONFIG_VARIABLE,
   TOKEN_FILE_VARIABLE,
@@ -80,7 +81,10 @@ export function addServeOptions(serve: Command): void {
   }
 }
 
-/** Both `--x` and `--no-x`, for a flag must be able to undo what the file says; help shows the one that changes something. */
+/**
+ * Both `--x` and `--no-x` exist, because a flag must be able to override the file. The help shows the one that
+ * changes the default.
+ */
 function addSwitch(serve: Command, leaf: Leaf, flag: string): void {
   const isOn = valueFacts(leaf.entry.type).default === true;
   serve.addOption(new Option(flag, helpText(leaf)).hideHelp(isOn));
@@ -200,7 +204,7 @@ function jsonObject(name: string, text: string): object {
   );
 }
 
-/** Its lines, without empty ones. Nothing of it stands in a message. */
+/** The lines of the file, without empty ones. No message shows any of them. */
 function tokenFile(path: string): string[] {
   const fail = (why: string): never => {
     const problem = `--auth-token-file: ${path}: ${why}: give a readable file with one token a line`;
@@ -267,7 +271,7 @@ function whereOf(error: Error, text: string): string {
   return ` (line ${before.length}, column ${before.at(-1)!.length + 1})`;
 }
 
-/** Variables that look like ours and are read by nobody, each with the name that was probably meant. */
+/** Variables that have our prefix and that nobody reads, each with the name that was probably meant. */
 export function unknownVariables(environment: Environment): { name: string; meant: string | undefined }[] {
   const known = [...LEAVES.flatMap(environmentNames), ...OTHER_VARIABLES];
   return Object.keys(environment)

@@ -17,9 +17,9 @@ export function register(program: Command): void {
 }
 
 async function run(flags: ServeFlagValues): Promise<void> {
-  // V8 would let its young generation grow to tens of megabytes on a few bytes of garbage a message: half as much again
-  // as all the streams take. Kept as it is, it is collected a few times a second more, which costs next to nothing. The
-  // flag in the first line of main.ts keeps it smaller from the start; this is for whoever runs that file with node.
+  // V8 would let its young generation grow to tens of megabytes, half as much again as all the streams take. At this
+  // size it is collected a few times a second more often, which costs almost nothing. The flag in the first line of
+  // main.ts does the same; this is for a start with `node`.
   setFlagsFromString('--semi-space-growth-factor=1');
   const hangups = catchHangups();
   const server = await createServer(readServeOptions(flags, process.env));
@@ -47,7 +47,7 @@ async function run(flags: ServeFlagValues): Promise<void> {
   hangups.take(() => void reload(server, flags));
 }
 
-/** SIGHUP would end the process. One that comes during the start is taken after it. */
+/** Without a handler SIGHUP would end the process. One that comes during the start is handled after it. */
 function catchHangups(): { take(action: () => void): void } {
   let came = false;
   let action = (): void => {
@@ -62,7 +62,10 @@ function catchHangups(): { take(action: () => void): void } {
   };
 }
 
-/** Reads tokens and certificates again. Nothing is dropped; what cannot be read leaves all as it was. */
+/**
+ * Reads tokens and certificates again. No connection is dropped. Where a file cannot be read, everything stays as it
+ * was.
+ */
 async function reload(server: Server, flags: ServeFlagValues): Promise<void> {
   if (server.draining) {
     server.log.info({ signal: 'SIGHUP' }, 'not read again: the server is draining');

@@ -62,7 +62,7 @@ function readToken(options: StartArguments): string | undefined {
   }
 }
 
-/** The body, with nothing in it that was not asked for, except the mode and legs that make a stream audible. */
+/** The body. It holds only what was asked for, and the mode and legs without which a stream is not heard. */
 function bodyOf(options: StartArguments): StreamingStartBody {
   const dialogflow = {
     ...(options.analyzeSentiment && { analyze_sentiment: true }),
@@ -135,7 +135,7 @@ async function run(callControlId: string, options: StartArguments): Promise<void
   }
 }
 
-/** Errors of the request and its options exit 2, those of Telnyx 1. What is no SidetoneError is a fault of this program. */
+/** Errors of the request and its options exit 2, those of Telnyx 1. Any other error is a fault of this program. */
 function fail(error: unknown, options: StartArguments): void {
   if (!(error instanceof SidetoneError)) throw error;
   const isUsage = !(error instanceof TelnyxError) && error.code !== 'SIDETONE_PACKAGE_MISSING';
@@ -186,7 +186,7 @@ export function register(program: Command): void {
         'sent on the upgrade; a file is safer: arguments are visible to others',
       )
         .env('SIDETONE_AUTH_TOKEN')
-        // A server may have several there, one a line; one of them is enough to be let in.
+        // A server may have several tokens in this file, one a line. Any one of them lets a stream in.
         .argParser((text: string) => text.trim().split('\n', 1)[0]!.trim()),
     )
     .option('--auth-token-file <file>', 'a file that holds the token')

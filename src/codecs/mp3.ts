@@ -145,8 +145,8 @@ function isContents(bytes: Uint8Array, at: number, frame: FrameHeader): boolean 
 
 /**
  * How long an MP3 file plays, in milliseconds: its whole frames, without tags and tables of contents. Bytes that are
- * no frame are passed over as a player does, until two frames of one kind follow each other (or one is the last).
- * 0 where there is no audio. Takes any bytes.
+ * no frame are skipped as a player does. The audio begins where two frames of one kind follow each other, or with the
+ * last frame of the file. 0 where there is no audio. Takes any bytes.
  */
 export function mp3DurationMs(bytes: Uint8Array): number {
   let durationMs = 0;

@@ -14,7 +14,7 @@ export interface Likeness {
 }
 
 const WINDOW_MS = 200;
-/** Pieces quieter than this (rms, -40 dBFS) say more of the codec than of the call. */
+/** Pieces quieter than this (rms, -40 dBFS) are left out: their likeness depends on the codec more than on the call. */
 const QUIET_RMS = 300;
 /** The coarse search looks at one sample in four, the sum of the four. */
 const COARSE = 4;
@@ -22,8 +22,8 @@ const COARSE = 4;
 const SEARCH_MS = 4000;
 
 /**
- * Compares `heard` with `reference` where it is most alike, at most `lagMsMax` later. Codecs of speech change the wave:
- * correlation tells whether it is the same sound at the same time, and each piece for itself tells whether any is missing.
+ * Compares `heard` with `reference` where it is most alike, at most `lagMsMax` later. Speech codecs change the wave.
+ * The correlation tells whether it is the same sound at the same time, and the pieces tell whether any is missing.
  */
 export function likeness(
   reference: Int16Array,
@@ -38,7 +38,7 @@ export function likeness(
   let worst = 1;
   let count = 0;
   let unlike = 0;
-  // What is not there at all is as unlike as can be, also behind the end of what was heard.
+  // A missing piece has the lowest likeness, also after the end of what was heard.
   for (let at = 0; at + windowSamples <= reference.length; at += windowSamples) {
     const there = Math.max(0, Math.min(windowSamples, heard.length - lag - at));
     const piece = correlate(reference, heard, at, at + lag, windowSamples, there);

@@ -10,9 +10,10 @@ import type { Encoding } from '../formats.js';
 import type { CallResult } from '../simulator/result.js';
 import { type Call, Simulator } from '../simulator/simulator.js';
 import type { Pcm } from '../simulator/speech.js';
-import { judge, type Verdict } from './judge.js';
+import { judge } from './judge.js';
 import { type Kind, type PlannedCall, planCalls, probeEncodings } from './plan.js';
 import { DemoServer, type DemoServerOptions } from './server.js';
+import type { Verdict } from './verdict.js';
 
 const asset = (name: string): string => fileURLToPath(new URL(`../../../assets/${name}`, import.meta.url));
 const example = (name: string): string =>
@@ -28,11 +29,11 @@ export const DEMO_PLUGINS = [
   example('agent.ts'),
 ];
 
-/** The calls begin one by one, a dozen a second: nobody starts sixty telephones at once. */
+/** The calls begin one by one, a dozen a second, as real calls do. */
 const CALL_INTERVAL_MS = 85;
-/** Finer than a frame, coarse enough to cost nothing. */
+/** Shorter than a frame, and long enough to cost almost nothing. */
 const STALL_RESOLUTION_MS = 5;
-/** Every call is over long before; one that is not has lost its server. */
+/** Every call is over long before this. A call that is not has lost its server. */
 const CALL_MS_MAX = 60_000;
 
 export interface DemoOptions {
@@ -192,7 +193,7 @@ export class Demo {
     const problems = server.errors.map(error => `the server: ${error}`);
     if (exitCode !== 0)
       problems.push(`the server ended with ${exitCode ?? 'a signal'} instead of exit code 0`);
-    // In virtual time nothing stands still.
+    // The process has no stalls in virtual time.
     const real = this.#means.clock === systemClock;
     const stallMs = real ? Math.max(0, this.#stall.max / 1e6 - STALL_RESOLUTION_MS) : 0;
     const calls: JudgedCall[] = [];
@@ -243,7 +244,7 @@ async function phrase(name: string): Promise<Pcm> {
   return { samples: channels[0]!, sampleRate };
 }
 
-/** The directory belongs to whoever named it: only what an earlier demo left is taken away. */
+/** The directory may hold other files. Only what an earlier demo wrote is removed. */
 async function prepare(directory: string): Promise<void> {
   for (const name of ['heard', 'recordings']) {
     const inner = join(directory, name);

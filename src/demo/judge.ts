@@ -6,13 +6,12 @@ import { SidetoneError } from '../errors.js';
 import { CODECS, type Encoding } from '../formats.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
-import { type Likeness, likeness, purity } from './compare.js';
+import { purity } from './compare.js';
 import type { PhraseSet, PlannedCall } from './plan.js';
 import type { Told } from './server.js';
 import {
   decoded,
   differenceMs,
-  type Exact,
   encoded,
   framesOf,
   isExact,
@@ -20,6 +19,7 @@ import {
   type Utterance,
   utterances,
 } from './sounds.js';
+import { byteForByte, compareSounds, expectWithin, ONCE, TWICE, type Verdict } from './verdict.js';
 
 export interface Evidence {
   phrases: PhraseSet;
@@ -31,42 +31,9 @@ export interface Evidence {
   stallMs: number;
 }
 
-export interface Verdict {
-  problems: string[];
-  /** By what the call was found right, in a few words: each figure with its bound. */
-  how: string;
-  /** Silence within what was heard, and how much of it would do; undefined where the call was not judged. */
-  gaps: { count: number; totalMs: number; allowedMs: number } | undefined;
-  /** Echo: from a message's first sample being sent to its arrival, in ms. */
-  delaysMs: number[];
-}
-
 /**
- * Least correlation that is taken, over the whole and for each 200 ms of speech. Measured of the two phrases, cut at
- * seven places (whole, worst 200 ms): once G722 0.999, 0.946; OPUS 0.960, 0.693; AMR-WB 0.947, 0.449; twice G722 0.998,
- * 0.940; OPUS 0.864, 0.555; AMR-WB 0.854, 0.331.
- */
-interface Alike {
-  whole: number;
-  piece: number;
-}
-type Lossy = Exclude<Encoding, Exact>;
-/** Coded once: by the server, for the caller. */
-const ONCE: Record<Lossy, Alike> = {
-  G722: { whole: 0.99, piece: 0.88 },
-  OPUS: { whole: 0.93, piece: 0.5 },
-  'AMR-WB': { whole: 0.91, piece: 0.25 },
-};
-/** Coded twice: an echo. */
-const TWICE: Record<Lossy, Alike> = {
-  G722: { whole: 0.98, piece: 0.85 },
-  OPUS: { whole: 0.83, piece: 0.35 },
-  'AMR-WB': { whole: 0.8, piece: 0.15 },
-};
-
-/**
- * Least share of a heard tone that is that tone. Measured of 300 to 3000 Hz, every 7: AMR-WB 0.930 (2666 Hz; half of the pitches
- * 0.995), OPUS 0.995, the others over 0.999.
+ * The least share of a heard sound that must be the tone. Measured at 300 to 3000 Hz, in steps of 7: AMR-WB 0.930 at
+ * the worst (2666 Hz) and 0.995 in the median, OPUS 0.995, the others over 0.999.
  */
 export const TONE_PURITY: Record<Encoding, number> = {
   PCMU: 0.995,
@@ -87,14 +54,14 @@ const OVERTAKEN_SPARE_MS = 20;
 /** A server that is this far ahead is not heard when it, or this machine, stands still. */
 const LEAD_MS = 150;
 const QUEUED_GAPS_MS = 5;
-/** Timers of Node.js drop fractions, of the delay and of the present: a key may come so much early, and be heeded at once. */
+/** Timers of Node.js drop the fractions of the delay and of the present time. So a key may come this much too early. */
 const TIMER_EARLY_MS = 2;
 /** From a key, or a voice, to silence: the way there and back, and the time to tell a voice from a click. */
 const KEY_TO_SILENCE_MS = 60;
 const VOICE_TO_SILENCE_MS = 500;
 /** From the end of the caller's words to the answer: a pause of 600 ms, less the silence that ends the phrase. */
 const ANSWER_MS = { min: 200, max: 1200 };
-/** What the server believes that the caller heard, against what the caller heard: the way's jitter. */
+/** How far the server's count of what was heard may be from what the caller heard: the network's jitter. */
 const LEDGER_MS = 20;
 const PAUSE_MS = 500;
 /** The caller says a whole phrase between two answers. */
@@ -136,7 +103,7 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
   if (error) problems.push(`${result.errorsSent} protocol errors, first ${error.code} ${error.detail}`);
   problems.push(...result.warnings);
   const allowed = gapsMsMax(call, stallMs);
-  // Only an agent has reason to be silent: anywhere else a long silence is a gap too.
+  // Only an agent has a reason to be silent. In any other call a long silence is a gap too.
   const { totalMs, count } = call.kind === 'agent' ? result.underruns : silences(result);
   verdict.gaps = { count, totalMs, allowedMs: allowed };
   if (totalMs > allowed) {
@@ -145,8 +112,8 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
 }
 
 /**
- * How much silence there may be inside what is heard. The server shares the machine with the callers: what holds these
- * holds it as well, each process on the way once.
+ * How much silence there may be inside what is heard. The server shares the machine with the callers. What stops
+ * their process stops the server as well, so each process on the way counts once.
  */
 function gapsMsMax({ kind, encoding, trouble }: PlannedCall, stallMs: number): number {
   const pooled = CODECS[encoding].runsIn === 'pool';
@@ -163,7 +130,7 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
   const payloads = result.heard.map(segment => segment.payload);
   const heardMs = result.heard.reduce((sum, segment) => sum + segment.durationMs, 0);
   const spokenMs = (call.said.samples.length * 1000) / call.said.sampleRate;
-  // A frame that was overtaken and that this machine then held is lost to a server that waits for no longer.
+  // A frame that was overtaken and then held up by this machine comes after reorderWaitMs, so it counts as lost.
   const { stallMs } = evidence;
   const tooLate = call.options.shuffle && stallMs > OVERTAKEN_SPARE_MS ? Math.ceil(stallMs / 20) : 0;
   const lost = result.frames.lost + tooLate;
@@ -171,7 +138,7 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
     verdict.problems.push(`only ${heardMs.toFixed(0)} of ${spokenMs.toFixed(0)} ms came back`);
   }
   if (result.frames.lost === 0) {
-    // What comes back of the other codecs is decoded and encoded anew, which has but one right result.
+    // The other codecs decode and encode the audio again, which has exactly one right result.
     const expected = isExact(call.encoding) ? frames : encoded(decoded(frames, result), result);
     const wrong = differenceMs(expected, payloads, result);
     if (wrong === undefined || tooLate === 0) {
@@ -185,15 +152,18 @@ function judgeEcho(call: PlannedCall, result: CallResult, evidence: Evidence, ve
     verdict.how += tooLate > 0 ? `, up to ${tooLate} held too long` : '';
     return;
   }
-  // A lost frame spoils the piece that it was in, and, where it was at the end of one, the next. Those lost before the
-  // first that came leave no gap: what was heard may be early.
+  // A lost frame spoils its piece of 200 ms and, at the end of one, also the next. Frames lost before the first one
+  // leave no gap, so what was heard may be early.
   const early = joinPcm([new Int16Array(call.said.sampleRate / 10), decoded(payloads, result)]);
   const { whole, piece } = TWICE[call.encoding];
   const wanted = { whole: whole - 0.15, piece, unlikeMax: 2 * lost, lagMsMax: 250 };
   compareSounds(call.said, early, verdict, wanted);
 }
 
-/** Every frame that was not lost comes back whole, but for the ones beside a lost one: they are blended into it. */
+/**
+ * Every frame that was not lost comes back whole. Only the neighbours of a lost frame may differ, because they are
+ * blended into its replacement.
+ */
 function compareFrames(frames: Uint8Array[], heard: Uint8Array, lost: number, verdict: Verdict): void {
   const frameBytes = frames[0]!.length;
   const count = Math.floor(heard.length / frameBytes);
@@ -301,7 +271,10 @@ function repeated({ samples, sampleRate }: Pcm, toHz: number, durationMs: number
   return { samples: joinPcm(new Array<Int16Array>(times).fill(once)), sampleRate: toHz };
 }
 
-/** An utterance against what should be its beginning; a later one finds the codec in a state that is not known. */
+/**
+ * Compares an utterance with the beginning of what it should be. For a later utterance the state of the codec is not
+ * known.
+ */
 function compareSpeech(
   expected: Pcm,
   part: Utterance,
@@ -317,7 +290,7 @@ function compareSpeech(
   }
   const { sampleRate } = expected;
   const heard = decoded(payloads, result).subarray(0, Math.floor((part.heardMs * sampleRate) / 1000));
-  // A codec's own delay swallows the end of a part that was cut off.
+  // The codec's delay removes the end of a part that was cut off.
   const certainly = Math.max(0, heard.length - Math.round(0.03 * sampleRate));
   const wanted = { samples: expected.samples.subarray(0, certainly), sampleRate };
   compareSounds(wanted, heard, verdict, { ...ONCE[encoding], unlikeMax: 0, lagMsMax: 30 });
@@ -397,49 +370,6 @@ function contains(
     else break;
   }
   return { same, inserted, first };
-}
-
-// ── Comparing ──
-
-function byteForByte(wrongMs: number | undefined, verdict: Verdict): void {
-  verdict.how = 'byte for byte';
-  if (wrongMs === undefined) return;
-  verdict.problems.push(`is not what it should be from ${wrongMs.toFixed(0)} ms on`);
-}
-
-function compareSounds(
-  expected: Pcm,
-  heard: Int16Array,
-  verdict: Verdict,
-  wanted: Alike & { unlikeMax: number; lagMsMax: number },
-): void {
-  const { samples, sampleRate } = expected;
-  const found: Likeness = likeness(samples, heard, sampleRate, {
-    lagMsMax: wanted.lagMsMax,
-    alike: wanted.piece,
-  });
-  const fewer = wanted.unlikeMax > 0 ? `, but for ${wanted.unlikeMax} pieces` : '';
-  verdict.how =
-    `correlation ${found.correlation.toFixed(3)} (at least ${wanted.whole.toFixed(2)}), ` +
-    `worst 200 ms ${found.worst.toFixed(2)} (at least ${wanted.piece}${fewer})`;
-  const { count, unlike } = found.windows;
-  if (found.correlation < wanted.whole)
-    verdict.problems.push(`correlation ${found.correlation.toFixed(3)}, ${wanted.whole} is wanted`);
-  if (unlike > wanted.unlikeMax)
-    verdict.problems.push(`${unlike} of ${count} pieces of 200 ms are not what they should be`);
-  if (found.gain < 0.7 || found.gain > 1.4) verdict.problems.push(`loudness times ${found.gain.toFixed(2)}`);
-}
-
-function expectWithin(
-  { problems }: Verdict,
-  what: string,
-  value: number,
-  { min, max }: { min: number; max: number },
-  samplesOf?: PlannedCall,
-): void {
-  const valueMs = samplesOf ? (value * 1000) / samplesOf.said.sampleRate : value;
-  if (valueMs >= min && valueMs <= max) return;
-  problems.push(`${what}: ${valueMs.toFixed(0)} ms, not ${min.toFixed(0)} to ${max.toFixed(0)}`);
 }
 
 function ms(samples: number, call: PlannedCall): string {

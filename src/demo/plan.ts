@@ -51,7 +51,7 @@ const VARIANTS: readonly { kind: Kind; trouble: string }[] = [
   { kind: 'agent', trouble: 'none' },
   { kind: 'agent', trouble: 'spoken into' },
 ];
-/** So that there are sixty calls, whatever works. */
+/** There are sixty calls, however many encodings work here. */
 const SLOTS = 6;
 
 const ECHO_SECONDS = 8;
@@ -76,7 +76,7 @@ export function probeEncodings(): { works: Encoding[]; missing: { encoding: Enco
   return { works, missing };
 }
 
-/** What a call can be told by before its speech is encoded, which is most of the work. */
+/** What tells one call from another before its speech is encoded. Encoding is most of the work. */
 export type CallLabel = Pick<PlannedCall, 'name' | 'kind' | 'encoding' | 'trouble'>;
 
 /** Sixty calls over the given encodings, or those of them that are `wanted`. The same seed gives the same calls. */

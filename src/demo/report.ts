@@ -8,10 +8,11 @@ import { latencies } from '../simulator/echo.js';
 import type { CallResult } from '../simulator/result.js';
 import { timelineChart } from './charts.js';
 import { type DemoOutcome, isRight, type JudgedCall } from './demo.js';
-import { LIVE_GAPS_MS, POOL_GAPS_MS, TROUBLE_GAPS_MS, type Verdict } from './judge.js';
+import { LIVE_GAPS_MS, POOL_GAPS_MS, TROUBLE_GAPS_MS } from './judge.js';
 import type { Kind } from './plan.js';
+import type { Verdict } from './verdict.js';
 
-/** Callers that stood still for longer make bounds that say little, in ms. */
+/** Where the callers stood still for longer than this, in ms, the bounds are too wide to tell much. */
 const STALL_MS_MAX = 100;
 
 /** Writes index.html; its path. */

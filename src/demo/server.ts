@@ -45,7 +45,7 @@ export class DemoServer {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, SIDETONE_RECORD_DIR: options.recordings },
     });
-    // However this process ends, it leaves no server behind.
+    // The server is ended with this process, however it ends.
     const kill = (): void => this.kill();
     process.once('exit', kill);
     const log = createWriteStream(options.logFile);
@@ -115,7 +115,7 @@ export class DemoServer {
     return code;
   }
 
-  /** For when the demo itself is being ended. */
+  /** Used when the demo itself is ended. */
   kill(): void {
     this.#child.kill('SIGKILL');
   }

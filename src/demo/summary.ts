@@ -4,7 +4,7 @@ import { type DemoOutcome, isRight } from './demo.js';
 import type { Kind } from './plan.js';
 
 const PROBLEMS_SHOWN = 20;
-/** A process that is held for longer than this shares its machine with too much else for calls. */
+/** A process that is stopped for longer than this runs on a machine that is too busy for calls. */
 const BUSY_MS = 100;
 
 /** How many calls of each kind and encoding were right, what the echo took, what the server needed. */

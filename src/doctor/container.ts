@@ -33,7 +33,7 @@ const MP3_SEARCHED_BYTES = 65_536;
 /** Three frames at least: G.711 may begin like one frame, but not like three in a row. */
 const MP3_MS_MIN = 72;
 
-/** However it was cut into messages. */
+/** The file is recognised however it was cut into messages. */
 function holdsMp3(payloads: readonly Uint8Array[]): boolean {
   const duration = mp3Duration(Buffer.concat(payloads.slice(0, 500)).subarray(0, MP3_SEARCHED_BYTES));
   return 'ms' in duration && duration.ms >= MP3_MS_MIN;

@@ -58,7 +58,7 @@ export type FindingId =
 export interface Finding {
   id: FindingId;
   severity: Severity;
-  /** `likely`: it rests on what speech usually is like; see docs/tools.md for how often that is wrong. */
+  /** `likely`: it is based on what speech usually is like. docs/tools.md says how often that is wrong. */
   confidence: 'sure' | 'likely';
   what: string;
   evidence: string;

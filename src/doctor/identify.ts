@@ -2,8 +2,9 @@
 
 import { createDecoder } from '../codecs/create.js';
 import { payloadDuration } from '../codecs/payload.js';
-import type { Encoding } from '../formats.js';
+import type { Encoding, Format } from '../formats.js';
 import { measureBlocks, quantile } from './signal.js';
+import type { Reading } from './sound.js';
 
 export interface Identity {
   encoding: Encoding | undefined;
@@ -34,8 +35,8 @@ const STEPS: Record<Law, readonly number[]> = {
 };
 
 /**
- * Any sound is the rarer the louder it is, step for step; bytes read under the wrong law have their segments out of
- * order. Gives by how many nats a byte the best falling density is worse than the density found: 0 where it falls.
+ * In any sound, loud steps are rarer than quiet ones. Bytes read under the wrong law break this order. Gives how much
+ * worse the best falling density is than the density found, in nats a byte: 0 where it falls.
  */
 function disorder(counts: Uint32Array, law: Law): number {
   const segments = new Float64Array(8);
@@ -125,7 +126,7 @@ const PARITY_DISTANCE = 0.15;
 const DISTINCT_MIN = 64;
 
 /**
- * 16-bit samples have two kinds of bytes in turn; one of them, the upper, says little more than the sign. Gives the order
+ * In 16-bit samples two kinds of bytes take turns, and the upper one holds little more than the sign. Gives the order
  * that follows, where the bytes at even and at odd places differ in that way. Pure tones in G.711 may differ too, but
  * have few values and not those.
  */
@@ -178,7 +179,8 @@ function judgeByteOrder(bytes: Uint8Array, sampleRate: number): OrderVerdict {
       ({ order, gainDb, db }) => `as ${order} ${gainDb.toFixed(1)} dB predictable at ${db.toFixed(0)} dBFS`,
     )
     .join('; ');
-  // Quiet sound in the wrong order is the same sound 256 times as loud, as predictable: the quiet reading is right.
+  // Quiet sound read in the wrong order is the same sound, 256 times as loud and as easy to predict. So the quiet
+  // reading is right.
   const quiet = [le, be].find((candidate, i) => candidate.db < -48 && [be, le][i]!.db > candidate.db + 30);
   if (quiet) return { order: quiet.order, confidence: 'likely', gainDb: quiet.gainDb, evidence };
   const [best, other] = le.gainDb >= be.gainDb ? [le, be] : [be, le];
@@ -208,7 +210,9 @@ function fitting(payloads: readonly Uint8Array[], encoding: Encoding, form: Iden
   return payloads.filter(payload => 'ms' in payloadDuration(payload, format)).length / payloads.length;
 }
 
-/** Nearly any bytes are some Opus packet; a stream's packets also begin alike and are not all of one length. */
+/**
+ * Almost any bytes can be read as an Opus packet. The packets of a real stream also begin alike and differ in length.
+ */
 function fitsOpus(payloads: readonly Uint8Array[]): boolean {
   if (fitting(payloads, 'OPUS', undefined) < 0.98) return false;
   const configurations = new Map<number, number>();
@@ -222,7 +226,7 @@ function fitsOpus(payloads: readonly Uint8Array[]): boolean {
 
 const FORMS = ['bandwidth-efficient', 'octet-aligned'] as const;
 
-/** A payload's table of contents gives its length to the bit; nothing else does by accident. */
+/** A payload's table of contents gives its exact length. Other bytes do not do so by accident. */
 function asAmrWb(payloads: readonly Uint8Array[]): Identity | undefined {
   for (const form of FORMS) {
     const share = fitting(payloads, 'AMR-WB', form);
@@ -296,11 +300,26 @@ export function identify(
   }
 }
 
-/** G.722 gives sound from any bytes; from its own it is predictable throughout. */
+/** G.722 decodes any bytes to sound. Only its own bytes give sound that can be predicted throughout. */
 function asG722(bytes: Uint8Array): Identity | undefined {
   const decoder = createDecoder('G722');
   const { gainDb } = predictability(decoder.decode(bytes), 320);
   decoder.close();
   if (gainDb < 4 * GAIN_DB_MIN) return undefined;
   return { encoding: 'G722', confidence: 'likely', evidence: `as G722 ${gainDb.toFixed(1)} dB predictable` };
+}
+
+/** How payloads that are said to be `declared` are read: as they are found, and as said where nothing is found. */
+export function readingOf(
+  payloads: readonly Uint8Array[],
+  declared: Format,
+  byteOrder: 'le' | 'be',
+): { reading: Reading; identity: Identity | undefined } {
+  const identity = identify(payloads, declared.encoding, declared.sampleRate, byteOrder);
+  const reading: Reading = {
+    ...declared,
+    byteOrder: identity?.byteOrder ?? byteOrder,
+    form: identity?.form ?? 'bandwidth-efficient',
+  };
+  return { reading, identity };
 }

@@ -1,11 +1,11 @@
-/** What Telnyx's audio is, against what it is said to be. */
+/** Compares Telnyx's audio with what `start` declares. */
 
 import { payloadDuration } from '../codecs/payload.js';
 import { CODECS, type Format } from '../formats.js';
 import type { Track } from '../telnyx/frames.js';
 import type { Evidence, InboundMedia } from './evidence.js';
 import { type Finding, percent, showFormat, type TrackFacts } from './findings.js';
-import { type Identity, identify } from './identify.js';
+import { type Identity, readingOf } from './identify.js';
 import { arrivalBytesPerSecond, checkOrder, type Order, orderOf, timestampsPerMs } from './order.js';
 import { stripRtp } from './rtp.js';
 import { quantile } from './signal.js';
@@ -42,7 +42,7 @@ export function checkTrack(
   if (identity === undefined || identity.encoding === declared.encoding) {
     checkPayloads(payloads, reading, track, add);
   }
-  // What is not what it is said to be needs one finding, not all that follows from it.
+  // A track that is not what it declares gets one finding. Those that follow from it are left out.
   const asDeclared =
     (identity?.encoding ?? declared.encoding) === declared.encoding &&
     actual.sampleRate === reading.sampleRate;
@@ -107,12 +107,7 @@ function checkIdentity(
   add: Add,
 ): { reading: Reading; identity: Identity | undefined } {
   const byteOrder = evidence.l16ByteOrder;
-  const identity = identify(payloads, declared.encoding, declared.sampleRate, byteOrder);
-  const reading: Reading = {
-    ...declared,
-    byteOrder: identity?.byteOrder ?? byteOrder,
-    form: identity?.form ?? 'bandwidth-efficient',
-  };
+  const { reading, identity } = readingOf(payloads, declared, byteOrder);
   if (!identity) return { reading, identity };
   const { confidence, evidence: shown } = identity;
   if (identity.encoding === undefined) {
@@ -170,7 +165,7 @@ const RATE_TOLERANCE = 0.02;
 const EDGES_MS = 200;
 const RATES = [8000, 16_000, 22_050, 24_000, 48_000];
 
-/** Sample rates by the clock of the wall; gives how the payloads really are to be read. */
+/** Compares the sample rate with the time that passed. Gives how the payloads must really be read. */
 function checkRate(
   order: Order,
   came: readonly InboundMedia[],
@@ -202,7 +197,7 @@ function checkRate(
     }
     return { ...reading, sampleRate: foundRate };
   }
-  // What is held up at either end of a short capture is no rate.
+  // Delays at the ends of a short capture would be taken for another rate.
   const tolerance = RATE_TOLERANCE + EDGES_MS / (came.at(-1)!.atMs - came[0]!.atMs);
   if (Math.abs(ratio - 1) > tolerance) {
     add({

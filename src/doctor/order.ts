@@ -33,7 +33,7 @@ export function chunkCounting(tracks: Evidence['tracks']): 'track' | 'stream' | 
   return shared > 0.1 * Math.min(inbound.length, outbound.length) ? 'track' : 'stream';
 }
 
-/** Counting further back tells nothing new. */
+/** Older numbers add nothing. */
 const PLACES_MAX = 500;
 
 /** `numbers`: of all media that are counted together. */
@@ -75,7 +75,8 @@ export function orderOf(evidence: Evidence, track: Track): Order {
     media,
     origin: media[0]?.chunk ?? 0,
     counting,
-    // Counted over the stream, nobody knows whose chunk it was: told once, for the caller.
+    // Where chunks are counted over the stream, the track of a missing chunk is unknown. It is reported once, for the
+    // caller's track.
     lost: counting === 'stream' && track === 'outbound' ? 0 : lostTogether,
     reordered,
     displacementMax,
@@ -85,10 +86,10 @@ export function orderOf(evidence: Evidence, track: Track): Order {
   };
 }
 
-/** What a server's reordering mends without a trace (`reorderWaitMs` 60 at 20 ms a frame). */
+/** As many places as a server's reordering hides (`reorderWaitMs` 60 at 20 ms a frame). */
 const MENDED_PLACES = 3;
 const STALL_MS = 250;
-/** Losses that nobody hears: one frame in two thousand. */
+/** One lost frame in two thousand is not heard. */
 const LOSS_NOTED = 0.0005;
 const LOSS_ERROR = 0.05;
 

@@ -1,11 +1,14 @@
-/** What the server sends: to the letter of the specification, and whether the caller hears it as it was meant. */
+/**
+ * Checks what the server sends: whether it keeps to the specification, and whether the caller hears it as it was
+ * meant.
+ */
 
 import { payloadDuration } from '../codecs/payload.js';
 import { CODECS, type Format } from '../formats.js';
 import { containerOf } from './container.js';
 import type { Evidence, ServerMessage } from './evidence.js';
 import { type AudioFacts, type Finding, showFormat } from './findings.js';
-import { type Identity, identify } from './identify.js';
+import { type Identity, readingOf } from './identify.js';
 import { showReading } from './inbound.js';
 import { stripRtp } from './rtp.js';
 import { quantile } from './signal.js';
@@ -71,7 +74,7 @@ export function checkServer(
   }
   const bare = rtp?.payloads ?? payloads;
   const { reading, identity } = checkIdentity(bare, expected, evidence, report);
-  // How long payloads of another encoding play is nothing to judge by.
+  // The length of payloads in another encoding tells nothing.
   if (!identity || identity.encoding === expected.encoding) {
     checkDurations(media, reading, rtp !== undefined, report);
     checkPacing(media, reading, rtp !== undefined, evidence, report);
@@ -153,12 +156,7 @@ function checkIdentity(
   report: Report,
 ): { reading: Reading; identity: Identity | undefined } {
   const byteOrder = evidence.l16ByteOrder;
-  const identity = identify(payloads, expected.encoding, expected.sampleRate, byteOrder);
-  const reading: Reading = {
-    ...expected,
-    byteOrder: identity?.byteOrder ?? byteOrder,
-    form: identity?.form ?? 'bandwidth-efficient',
-  };
+  const { reading, identity } = readingOf(payloads, expected, byteOrder);
   if (!identity) return { reading, identity };
   const { confidence, evidence: shown } = identity;
   const field = 'stream_bidirectional_codec';
@@ -280,7 +278,7 @@ const AHEAD_WARNED_MS = 30_000;
 /** Silence that is shorter is heard as a gap inside speech, longer as a pause. */
 const GAP_MS_MIN = 5;
 const GAP_MS_MAX = 400;
-/** The first few come of whatever was held up when the call began. */
+/** The first few gaps may come from delays at the beginning of the call. */
 const GAPS_MIN = 5;
 const GAPS_SHARE = 0.02;
 

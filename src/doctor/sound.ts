@@ -98,7 +98,7 @@ export function measureLevels({ pcm, sampleRate }: Sound): Levels {
 const SILENT_DBFS = -70;
 const NOISY_DBFS = -40;
 const STEADY_DB = 3;
-/** A tone is no noise under anything. */
+/** A steady tone is not background noise. */
 const SPEECH_ABOVE_DB = 6;
 const CLIPPED_SHARE = 0.001;
 const DC_SHARE = 0.02;
@@ -115,7 +115,7 @@ export function checkSound(sound: Sound, levels: Levels, track: Track): Finding[
   if (levels.speechDbfs < SILENT_DBFS) {
     add({
       id: 'silence',
-      // The other leg may well have nothing to say: it may be the server that is talked to.
+      // The other leg may be silent, because the caller talks to the server.
       severity: track === 'inbound' ? 'warning' : 'note',
       what: `${who} is silent`,
       evidence: `the loudest parts of ${seconds.toFixed(1)} s have ${levels.speechDbfs} dBFS`,

@@ -152,7 +152,7 @@ async function target(
       `Host: ${parsed.host}`,
       'Upgrade: websocket',
       'Connection: Upgrade',
-      // RFC 6455's own example: a nonce guards against caches, of which a load test has none.
+      // The example of RFC 6455. The nonce guards against caches, and a load test has none in between.
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
       'Sec-WebSocket-Version: 13',
       ...(token === undefined ? [] : [`${AUTH_TOKEN_HEADER}: ${token}`]),

@@ -4,7 +4,10 @@ import { createEncoder } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 
-/** Bytes of distinct fixed-rate payloads a run has: enough that they leave the processor's nearest caches, as calls do. */
+/**
+ * How many bytes of different fixed-rate payloads a run has. Like real calls, they do not fit into the processor's
+ * nearest caches.
+ */
 const POOL_BYTES = 256 * 1024;
 const SPEECH_SECONDS = 3;
 

@@ -110,7 +110,7 @@ function timelineChart({ timeline }: LoadResult, subtitle: string): Promise<stri
   });
 }
 
-/** Above everything else: whether the server carried the load, and whether the figures can be trusted. */
+/** The first thing on the page: whether the server carried the load, and whether the figures can be trusted. */
 export function verdictOf({ streams, problems, warnings }: LoadResult): {
   text: string;
   tone: 'good' | 'bad';
@@ -130,7 +130,7 @@ export async function htmlReport(result: LoadResult): Promise<string> {
   return page('Load on a Telnyx media server', result.url, [
     verdict(text, tone),
     provenance(new Date(result.startedAt)),
-    // The verdict has the first.
+    // The verdict shows the first problem already.
     ...[...result.problems, ...result.warnings].slice(1).map(paragraph),
     ...(await resultSections(result)),
   ]);

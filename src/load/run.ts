@@ -73,7 +73,7 @@ export interface RampOptions extends Omit<LoadOptions, 'streams'> {
 }
 
 export interface RampResult {
-  /** The largest load that was tried and held; 0: not even the smallest. */
+  /** The largest load that the server held. 0: it did not hold even the smallest. */
   streams: number;
   p99Ms: number;
   /** In the order in which they were made. */
@@ -81,7 +81,7 @@ export interface RampResult {
 }
 
 const RAMP_FIRST = 50;
-/** The search ends when the answer is known to this share of itself. */
+/** The search ends when the number is known to this share of it. */
 const RAMP_PRECISION = 0.05;
 /** Audio may fall behind by this share: a server that is slower than real time does not bear its load. */
 const RAMP_RATE_MIN = 0.995;
@@ -92,8 +92,9 @@ export function p99Of(result: LoadResult): number {
 }
 
 /**
- * Finds the largest number of streams that the server holds with p99 under `p99Ms`, no failed stream and audio in real time:
- * doubles from 50 until a step fails, then halves the interval until it is known to 5 %. Every step is a fresh run of `seconds`.
+ * Finds the largest number of streams that the server holds with p99 under `p99Ms`, no failed stream and audio in
+ * real time. It doubles from 50 until a step fails, then halves the interval until the number is known to 5 %. Every
+ * step is a fresh run of `seconds`.
  */
 export async function rampLoad(url: string, options: RampOptions): Promise<RampResult> {
   const { p99Ms, onStep, run = runLoad, ...rest } = options;

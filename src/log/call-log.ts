@@ -1,4 +1,4 @@
-/** What the log says of a call. docs/admin.md lists the fields. */
+/** The lines of the log about a call. docs/admin.md lists their fields. */
 import type { Format, OutboundMode } from '../formats.js';
 import type { Logger } from './log.js';
 
@@ -38,7 +38,7 @@ interface LoggedEvent {
   readonly streamId?: string | undefined;
 }
 
-/** What every line of a call holds, so that one search finds them all. */
+/** The fields that every line of a call has, so that one search finds all of them. */
 interface CallFields {
   stream: string;
   call: string;
@@ -76,7 +76,7 @@ export function logStart(log: Logger, call: LoggedCall): void {
   log.info({ ...callFields(call), plugin: call.plugin, ...codecs(call) }, 'stream started');
 }
 
-/** One line at a call's end, with its figures: while the engine still has them. */
+/** One line at a call's end, with its figures. It is written while the engine still has them. */
 export function logEnd(log: Logger, call: LoggedCall, reason: string): void {
   if (!log.isLevelEnabled('info')) return;
   const { counters, playedMs, interruptions, lengthMs } = call.figures();

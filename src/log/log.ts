@@ -4,8 +4,8 @@ import { type DestinationStream, pino } from 'pino';
 export type Logger = pino.Logger;
 
 /**
- * Nothing that identifies a caller or opens a door is ever logged: the paths below are cut out wherever an object
- * that has them is logged.
+ * Nothing that identifies a caller and no secret is ever logged. These paths are removed from every object that is
+ * logged.
  */
 const SECRETS = [
   'token',

@@ -27,6 +27,33 @@ export interface NativeInbound {
   gapFillMaxMs: number;
   /** False: silence stands in for what is lost. */
   conceals: boolean;
+  /** How to look for speech; undefined: not at all. */
+  voice: NativeVoice | undefined;
+  /** Whether to look for the tones of keys. */
+  keys: boolean;
+}
+
+export interface NativeVoice {
+  onsetMs: number;
+  hangoverMs: number;
+  threshold: number;
+  levelMinDb: number;
+}
+
+/** What a Listener tells, at the end of the frame that ends at `atMs`. */
+export type NativeHeard = { atMs: number } & (
+  | { kind: 'began'; startMs: number }
+  | { kind: 'ended'; endMs: number; durationMs: number }
+  | { kind: 'key'; key: string }
+);
+
+export interface NativeListener {
+  /** Hears what follows, cut into frames of `frameSamples`. `speech` has one probability a frame. */
+  hear(
+    pcm: Int16Array,
+    frameSamples: number,
+    concealed?: boolean,
+  ): { speech: Float32Array; events: NativeHeard[] };
 }
 
 export interface NativeStreamConfig {
@@ -169,6 +196,7 @@ interface NativeLayout {
   send: Readonly<Record<'stream' | 'bytes' | 'followed' | 'fields', number>>;
   sliceMs: Readonly<Record<'opus' | 'other', number>>;
   live: Readonly<Record<'notLive' | 'streamsBound', number>>;
+  senses: Readonly<Record<'began' | 'ended' | 'keys' | 'speech', number>>;
   encodings: Readonly<Record<Encoding, number>>;
 }
 
@@ -200,7 +228,14 @@ type InfoName =
   | 'skippedFrom'
   | 'skippedTo'
   // play, playHeard, tick: grows whenever a stream has something for takeSkipped
-  | 'skips';
+  | 'skips'
+  // receive, next, deliverPcm: what was heard in the frame, see SENSES; the rest is written where it is not 0
+  | 'senses'
+  | 'speech'
+  | 'speechStartMs'
+  | 'speechEndMs'
+  | 'speechMs'
+  | 'keys';
 
 export interface NativeAddon extends NativeLoad {
   layout: NativeLayout;
@@ -213,6 +248,10 @@ export interface NativeAddon extends NativeLoad {
   Resampler: new (fromHz: number, toHz: number) => NativeResampler;
   Concealer: new (sampleRate: number) => NativeConcealer;
   L16OrderFinder: new (sampleRate: number) => NativeL16OrderFinder;
+  Listener: new (
+    sampleRate: number,
+    listens: { voice?: NativeVoice | undefined; keys?: boolean },
+  ) => NativeListener;
   G722Encoder: new () => { encode(pcm: Int16Array): Uint8Array };
   G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
   /**
@@ -227,8 +266,8 @@ export interface NativeAddon extends NativeLoad {
   /** A function that writes monotonicMs() to `view[at]`. */
   createStamper(view: Float64Array, at: number): () => void;
   /**
-   * Makes this thread's event loop look at its sockets once in `waitMs`, as long as `view` (laid out as GATHER) says that
-   * it is worth it and that nobody would notice. Returns what ends it.
+   * Makes this thread's event loop look at its sockets only once in `waitMs`. It does so while `view` (laid out as
+   * GATHER) tells that it saves work and that no handler answers at once. Returns a function that ends it.
    */
   gather(view: Float64Array, waitMs: number): () => void;
   /**
@@ -238,11 +277,12 @@ export interface NativeAddon extends NativeLoad {
    */
   closeSocketsAtEnd(words: Int32Array, places: { ending: number; undealt: number; port: number }): void;
   /**
-   * Watches the main thread from a native thread: writes `lines.stuck` to stdout when the word `beat` has not changed for
-   * `stuckMs`, `lines.turns` when it does again, and ends the process with code 1 and `lines.deadline` when it has not ended
-   * by itself `drainMs` after SIGTERM or SIGINT or the word `draining`, or soon after the second signal or `closingNow`: 4 s
-   * later where the main thread is stuck, 10 s where it is not. `"TIME"` in a line becomes the time in ms since 1970.
-   * Call it once, after SIGTERM and SIGINT were listened to.
+   * Watches the main thread from a native thread. When the word `beat` has not changed for `stuckMs`, it writes `lines.stuck`
+   * to stdout, and `lines.turns` when the word changes again. SIGTERM, SIGINT or the word `draining` gives the process `drainMs`
+   * to end. A second signal or `closingNow` ends this time at once.
+   *
+   * After it, a process whose main thread is stuck has 4 s more, any other 10 s. Then it is ended with code 1 and `lines.deadline`.
+   * `"TIME"` in a line becomes the time in ms since 1970. Call it once, after SIGTERM and SIGINT were listened to.
    */
   watchProcess(
     words: Int32Array,
@@ -275,6 +315,7 @@ function standIn(problem: string, cause: unknown): NativeAddon {
     send: none,
     sliceMs: none,
     live: none,
+    senses: none,
     encodings: none,
   };
   const has: Partial<NativeAddon> = {
@@ -314,6 +355,8 @@ export const SLICE_MS = layout.sliceMs;
 export const NOT_LIVE = layout.live.notLive;
 /** In place of a bound of live audio: the stream's own, which is its plugin's or the server's. */
 export const STREAMS_BOUND = layout.live.streamsBound;
+/** The bits of `info[INFO.senses]`: speech began or ended, keys were pressed, there is a probability of speech. */
+export const SENSES = layout.senses;
 /** The addon's numbers of the encodings. */
 export const ENCODING_NUMBERS = layout.encodings;
 

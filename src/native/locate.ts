@@ -1,8 +1,8 @@
 /**
  * Where the addon is, and what to do where there is none that loads; scripts/install.mjs asks here too.
  *
- * The loader is pkg-prebuilds: it is made for cmake-js and Node-API, looks first for what was built here and then for a
- * prebuilt one by platform, processor and libc, and needs no platform packages that would have to be published together.
+ * The loader is pkg-prebuilds, which is made for cmake-js and Node-API. It looks first for an addon that was built
+ * here, then for a prebuilt one by platform, processor and libc. It needs no packages for each platform.
  * (node-gyp-build does the same and builds with node-gyp only.)
  */
 import { existsSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What the table of options says of each, in the form that messages, help and README want. */
+/** The facts of each option in the table, in the form that messages, help and README need. */
 import { z } from 'zod';
 import { type Fields, OPTION_TABLE, type OptionEntry } from './table.js';
 
@@ -69,7 +69,7 @@ export function limitsText({ entry }: Leaf, inFlag = false): string | undefined 
   return `${min / factor} to ${max / factor}${unit === undefined ? '' : ` ${unit}`}`;
 }
 
-/** What would have done: the end of every message about a wrong value. */
+/** The values that are allowed: the end of every message about a wrong value. */
 export function remedyOf(leaf: Leaf, source: 'value' | 'flag' | 'environment'): string {
   const { entry } = leaf;
   if (entry.remedy !== undefined) return entry.remedy;

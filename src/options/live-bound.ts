@@ -1,6 +1,6 @@
 /** Live audio: what a stream plays as it comes, such as an echo or a bridge, and how late it may be. */
 
-/** Shorter bounds leave nothing that could be shortened: 20 ms are one message, and Telnyx needs a few of them. */
+/** With a shorter bound nothing could be shortened: one message is 20 ms, and Telnyx needs a few of them ahead. */
 const BOUND_MIN_MS = 100;
 export const LIVE_BOUND_MAX_MS = 60_000;
 

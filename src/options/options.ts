@@ -1,8 +1,8 @@
-/** The options of a server: defaults filled in, wrong ones refused. The options themselves stand in option-table.ts. */
+/** The options of a server: defaults filled in, wrong ones refused. The options themselves are in table.ts. */
 import type { z } from 'zod';
 import { SidetoneError, shown } from '../errors.js';
+import { nearest } from '../nearest.js';
 import { flagName, LEAVES, type Leaf, remedyOf } from './facts.js';
-import { nearest } from './nearest.js';
 import { type Fields, OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './table.js';
 
 export { type ServerOptions, serverOptionsSchema } from './table.js';
@@ -70,7 +70,7 @@ const FORMER_NAMES: ReadonlyMap<string, string> = new Map(
   LEAVES.flatMap(({ name, entry }) => (entry.formerly === undefined ? [] : [[entry.formerly, name]])),
 );
 
-/** The options with every older name replaced by today's. What is no object comes back as it is. */
+/** The options with every older name replaced by today's. A value that is not an object comes back as it is. */
 export function underNewNames(options: unknown): unknown {
   if (typeof options !== 'object' || options === null) return options;
   const old = [...FORMER_NAMES.keys()].filter(name => Object.hasOwn(options, name));

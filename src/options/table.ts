@@ -26,7 +26,9 @@ export interface OptionFacts<Former extends string = never> {
   defaultText?: string;
   /** The flag may be repeated, and the environment holds several with this between them. */
   separator?: ',' | '\n';
-  /** Text of flag and environment to value; what is no text of the kind comes back as it is, and the type refuses it. */
+  /**
+   * Turns the text of a flag or variable into the value. Any other text comes back as it is, and the type refuses it.
+   */
   parse?: (text: string) => unknown;
   /** What to write, where the type does not tell. */
   remedy?: string;

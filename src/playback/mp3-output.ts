@@ -5,8 +5,7 @@
  *   playFile(bytes) ──────────────────────────────────────────────────────────────┴▶ sent in the order played
  *
  * A file is sent when a second has passed since the last one and the far end has less than the lead left to play, so
- * that it does not run dry and a clear has little to take back. Nothing is sent while the peer has not read what it
- * was sent before: files wait here instead of being dropped, and so do the marks and the clear behind them.
+ * that it does not run dry and a clear has little to take back. Nothing is sent while the peer has not read what it was sent before. Files wait here instead of being dropped, and so do the marks and the clear behind them.
  */
 import { joinPcm } from '../audio/pcm.js';
 import { mp3DurationMs } from '../codecs/mp3.js';

@@ -1,9 +1,10 @@
 /** `definePlugin`, and the checks of what plugins give. */
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
+import { nearest } from '../nearest.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
-import { likely } from '../telnyx/check/suggest.js';
 import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
+import { checkHearing } from './hearing.js';
 import { isSchema } from './options.js';
 import type { AcceptResult, Plugin, StreamHandler } from './plugin.js';
 
@@ -15,6 +16,8 @@ const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
   onMark: true,
   onError: true,
   onStop: true,
+  onSpeech: true,
+  onSilence: true,
 };
 const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   name: true,
@@ -52,7 +55,7 @@ const isEventName = (name: string): boolean => /^on[A-Z]/.test(name);
 function remedyFor(name: string, known: object, elsewhere: object, where: string): string {
   if (Object.hasOwn(elsewhere, name)) return where;
   const names = Object.keys(known);
-  const meant = likely(name, names);
+  const meant = nearest(name, names);
   return meant === undefined ? `use one of ${names.join(', ')}` : `did you mean ${meant}?`;
 }
 
@@ -96,7 +99,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
   const isOptionalObject = (value: unknown): boolean =>
     value === undefined ||
     (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value));
-  check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks }');
+  check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks, vad, dtmf }');
   check(isOptionalObject(outbound), 'outbound', outbound, 'give { mode, encoding, sampleRate }');
   const { sampleRate, tracks } = audio ?? {};
   const rates: readonly unknown[] = SAMPLE_RATES;
@@ -112,6 +115,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     tracks,
     'use inbound, outbound or both',
   );
+  checkHearing(audio ?? {}, where);
   const { mode, encoding, sampleRate: outboundRate } = outbound ?? {};
   check(
     mode === undefined || mode === 'rtp' || mode === 'mp3',

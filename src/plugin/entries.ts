@@ -1,6 +1,6 @@
 /** The entries of the option `plugins`: names, definitions, and modules with settings of their own. */
 import { SidetoneError, shown } from '../errors.js';
-import { nearest } from '../options/nearest.js';
+import { nearest } from '../nearest.js';
 
 export interface Entry {
   /** A name or a file; or a definition. */

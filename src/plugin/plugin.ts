@@ -9,6 +9,7 @@ import type { Track } from '../telnyx/frames.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import type { PluginMetrics } from './metrics.js';
 import type { OptionsSchema } from './options.js';
+import type { SpeechEnd, SpeechStart, VadOptions } from './speech.js';
 import type { AudioFrame, PlayedFrame, Stream, StreamRequest } from './stream.js';
 
 /** Why a stream ended. */
@@ -34,7 +35,7 @@ export type StopReason =
 
 /**
  * One stream's audio code. Every method is optional and may be async; a throw or rejection is this call's alone. Whether
- * there are `onAudio` and `onPlayed` is settled when `onStart` returns: without either, frames are put in order and counted,
+ * there are methods that need the audio is settled when `onStart` returns: without any, frames are put in order and counted,
  * and not decoded. A method named `on…` that is not one of these is refused, because it would never be called.
  */
 export interface StreamHandler {
@@ -52,6 +53,10 @@ export interface StreamHandler {
   onError?(error: Error): unknown;
   /** Runs exactly once, last. */
   onStop?(reason: StopReason): unknown;
+  /** Somebody has begun to speak; told before the frame that shows it is heard. Needs `audio: { vad }`. */
+  onSpeech?(start: SpeechStart): unknown;
+  /** And has been silent for `vad.hangoverMs`. At the stream's end onStop is told, and this is not. */
+  onSilence?(end: SpeechEnd): unknown;
 }
 
 export interface AudioOptions {
@@ -59,6 +64,13 @@ export interface AudioOptions {
   sampleRate?: number;
   /** Which tracks the handler hears. Default: inbound. */
   tracks?: Track | 'both';
+  /** Voice activity: `onSpeech`, `onSilence` and `frame.speech`, of each track that is heard. Default: not looked for. */
+  vad?: boolean | VadOptions;
+  /**
+   * Where `onDtmf` has its keys from: `events` are Telnyx's own; `inband` adds those that come as tones in the audio, each
+   * key once. Default: events.
+   */
+  dtmf?: 'events' | 'inband';
 }
 
 /** What `accept()` says of a stream that it lets in. */
@@ -120,9 +132,9 @@ export interface Plugin<Options = any, State = any, Context = any> {
   audio?: AudioOptions | undefined;
   outbound?: OutboundOptions | undefined;
   /**
-   * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Live are
-   * frames that are played (`stream.play(frame)`), and with this option also an `Int16Array` that is played inside
-   * `onAudio` and is no longer than the frame: what a handler makes of each frame.
+   * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Frames
+   * that are played (`stream.play(frame)`) are live. With this option an `Int16Array` is live too, where it is played
+   * inside `onAudio` and is no longer than the frame.
    */
   liveLatencyMaxMs?: number | undefined;
   /**
@@ -146,11 +158,12 @@ export interface Plugin<Options = any, State = any, Context = any> {
     // biome-ignore lint/suspicious/noConfusingVoidType: a plugin that only plays has no return statement
   ): StreamHandler | undefined | void;
   /**
-   * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever call it
-   * is: `event.callControlId` is a stream's `call.callControlId`. With one reactor in the thread of the streams. With
-   * several in the thread that has, or had last, a stream of the event's call, and in the main thread where none did
-   * (`call.initiated`, `streaming.failed`): there the plugin is another instance, without streams. May be async; a throw
-   * or rejection is logged and counted, and harms nothing else. Telnyx has had its reply by then.
+   * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever
+   * call it is: `event.callControlId` is a stream's `call.callControlId`. With one reactor it is told in the thread
+   * of the streams. With several, each reactor has its own instance, and the one whose reactor has or had the call's
+   * last stream is told. Where no reactor had one (`call.initiated`, `streaming.failed`), an instance without streams
+   * is told in the main thread. May be async; a throw or rejection is logged and counted, and harms nothing else.
+   * Telnyx has had its reply by then.
    */
   onWebhook?(event: WebhookEvent, context: PluginContext<Options, State>): unknown;
   /**

@@ -14,6 +14,8 @@ export interface AudioFrame {
   readonly timestampMs: number;
   /** Made up for audio that was lost. */
   readonly concealed: boolean;
+  /** That it is speech, 0 to 1. Always 0 where the plugin did not ask for `audio: { vad }`. */
+  readonly speech: number;
   /** The samples in memory of their own. */
   copy(): Int16Array;
 }
@@ -22,7 +24,7 @@ export interface AudioFrame {
  * Audio that the handler played, as the caller heard it: in order, after the codec, and only what a clear did not cut
  * off. Its `timestampMs` lies on the axis of the caller's frames, below 0 for what was heard before the first of them.
  */
-export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed'>;
+export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed' | 'speech'>;
 
 /** What `await playback` gives. */
 export interface PlaybackResult {

@@ -14,9 +14,9 @@ export interface RecordOptions {
 
 /** What may be missing from one channel while the other goes on: 320 kB a stream at 16 kHz, and only then. */
 const WINDOW_MS_MAX = 5000;
-/** The disk may lag by this much before the file gets silence: 15 s at 16 kHz. */
+/** More than this may not wait for the disk: the file then gets silence. It is 15 s at 16 kHz. */
 const QUEUE_BYTES_MAX = 1024 * 1024;
-/** Of what was played, all that began this long before the caller's newest frame has been told. */
+/** onPlayed has told of all audio that began this long before the caller's newest frame. */
 const PLAYED_LAG_MS = 100;
 /** Places nearer than this are one: a frame's time is rounded to a sample. */
 const JOIN_MS = 1;
@@ -117,7 +117,8 @@ class Recording {
     const writer = this.#writer!;
     const end = writer.length(channel);
     const at = Math.max(0, this.#samples(timestampMs + this.#offsetMs));
-    // Sound that goes on goes on: a place is rounded to a sample, and must not drop or double one.
+    // Sound that continues is put directly behind the last. Its place is rounded to a sample, which must not be
+    // dropped or doubled.
     writer.append(samples, channel, Math.abs(at - end) <= this.#samples(JOIN_MS) ? end : at);
   }
 

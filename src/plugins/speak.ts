@@ -26,7 +26,7 @@ const PHRASE = fileURLToPath(new URL('../../../assets/speech.wav', import.meta.u
 export function speak(options: SpeakOptions = {}): Plugin {
   const { file, pauseMs = 500 } = options;
   const atRate = new Map<number, Int16Array>();
-  // A wrong file must not wait for the first call to show.
+  // A wrong file is an error at the start and not at the first call.
   let original = file === undefined ? undefined : read(file);
 
   const phrase = (sampleRate: number): Int16Array => {
@@ -89,6 +89,6 @@ function read(file: string): { samples: Int16Array; sampleRate: number } {
   return { samples, sampleRate };
 }
 
-/** Which file is the server's business, never that of a stream_url. */
+/** The server chooses the file. A stream_url cannot. */
 const file = process.env.SIDETONE_SPEAK_FILE;
 export default speak(file ? { file } : {});

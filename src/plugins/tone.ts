@@ -10,8 +10,8 @@ const DBFS_MIN = -60;
 const DBFS_DEFAULT = -12;
 
 /**
- * Plays a sine for as long as the call lasts: 440 Hz at -12 dBFS (of the peak), or what the stream_url asks for with
- * `?hz=` (50 to 3400, whole) and `?dbfs=` (-60 to 0). Anything else is refused with 403.
+ * Plays a sine for as long as the call lasts: 440 Hz at -12 dBFS (of the peak). The stream_url may ask for others
+ * with `?hz=` (50 to 3400, whole) and `?dbfs=` (-60 to 0). Anything else is refused with 403.
  */
 export function tone(): Plugin {
   return definePlugin({

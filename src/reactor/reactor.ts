@@ -240,6 +240,8 @@ export class Reactor implements StreamHost {
         gapFillMaxMs: options.gapFillMaxMs,
         l16OrderAuto: options.l16ByteOrder === 'auto',
         conceals: options.concealment === 'on',
+        voice: open.voice,
+        keys: open.inbandKeys,
       },
       outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
     });

@@ -4,13 +4,13 @@ import { importPeer } from '../peer.js';
 
 const WIDTH = 860;
 const HEIGHT = 420;
-// Without quotes: ECharts writes it into an attribute as it is.
+// The name has no quotes, because ECharts writes it into an attribute as it is.
 const FONT = 'system-ui, -apple-system, Roboto, Arial, sans-serif';
 export const INK = '#1f2933';
 export const FAINT = '#616e7c';
 export const GRID = '#e4e7eb';
 
-/** Told apart by the colour-blind too (Okabe and Ito), and by their symbols. */
+/** Colours that the colour-blind can tell apart (Okabe and Ito). The symbols differ too. */
 export const COLOURS = ['#0072b2', '#d55e00', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#7b8794'];
 /** With more points than this, symbols would hide the line. */
 const SYMBOL_POINTS_MAX = 40;
@@ -68,7 +68,7 @@ export async function render(option: EChartsOption, height = HEIGHT): Promise<st
       textStyle: { fontFamily: FONT, color: INK, fontSize: 13 },
       ...option,
     });
-    // What a browser would do under the mouse means nothing in a file.
+    // The mouse does nothing in a file, so its effects are left out.
     return chart.renderToSVGString({ useViewBox: true }).replace(/<style.*?<\/style>/gs, '');
   } finally {
     chart.dispose();
@@ -150,7 +150,7 @@ export function lineChart({ title: text, subtitle, x, y, series, xLog }: LineCha
   } as EChartsOption);
 }
 
-/** Where the quantile axis has its labels: the share of values at or below, and how far along it stands. */
+/** The labels of the quantile axis: the share of values at or below, and the place on the axis. */
 const QUANTILES: [share: number, label: string][] = [
   [0, '0'],
   [0.5, '50 %'],

@@ -3,7 +3,7 @@ import { cpus, hostname, release, type } from 'node:os';
 import { version } from '../version.js';
 import { COLOURS, FAINT, GRID, INK } from './charts.js';
 
-/** In the dark, plots take these instead: their colours stand in attributes, which a style overrules. */
+/** Plots use these colours on a dark page. Their own colours are attributes, so a style can override them. */
 const DARK: Readonly<Record<string, string>> = {
   '#ffffff': '#181c22',
   [INK]: '#e8ebef',
@@ -26,7 +26,7 @@ export interface Cell {
   tone?: 'good' | 'bad';
   /** Relative to the page. */
   href?: string;
-  /** Text that may take several lines, where the cells of a row of figures take one. */
+  /** Text that may take several lines. Cells with figures take one. */
   isLong?: boolean;
 }
 
@@ -56,7 +56,7 @@ export function paragraph(text: string): string {
   return `<p>${escapeHtml(text)}</p>`;
 }
 
-/** What the whole page comes to: stands first. */
+/** The result of the whole page, shown first. */
 export function verdict(text: string, tone: 'good' | 'bad'): string {
   return `<p class="verdict ${tone}">${escapeHtml(text)}</p>`;
 }

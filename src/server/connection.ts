@@ -8,12 +8,12 @@
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
  */
 import type { StreamCapture } from '../capture/writer.js';
-import type { ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, type Format } from '../formats.js';
 import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
 import { checkHandler } from '../plugin/define.js';
+import { checkListens, voiceSettings } from '../plugin/hearing.js';
 import type { StreamPlugin } from '../plugin/instance.js';
 import type { AcceptResult, AudioOptions, StopReason } from '../plugin/plugin.js';
 import type { StreamRequest } from '../plugin/stream.js';
@@ -30,8 +30,11 @@ import {
   type Track,
 } from '../telnyx/frames.js';
 import { parseFrame } from '../telnyx/validate.js';
+import { ControlFrames } from './control-frames.js';
+import { EarlyMedia } from './early-media.js';
+import { CLOSE_CODES, END_COUNTERS, type WireFault } from './ends.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
-import type { KnownToken } from './tokens.js';
+import { CallTokens, type KnownToken } from './tokens.js';
 
 /** A WebSocket's user data: what each of its messages needs. */
 export interface SocketData {
@@ -63,40 +66,6 @@ export interface ConnectionSetup {
   onBadToken?: (() => void) | undefined;
 }
 
-/** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network … */
-const EARLY_MEDIA_MAX = 16;
-/** … in at most 64 KiB: 16 frames of L16 at 48 kHz are 43 KB. */
-const EARLY_BYTES_MAX = 65_536;
-/** Pings and pongs a second: five times the media messages of a call. One in some seconds keeps a connection alive. */
-const CONTROL_FRAMES_MAX = 250;
-
-const ANY_CALL: readonly string[] = [];
-
-/** The counters of ends that nobody intended. */
-export const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
-  disconnected: 'disconnected',
-  idle_timeout: 'idleTimeouts',
-  protocol_error: 'protocolErrors',
-  server_closed: 'closedByServer',
-  overloaded: 'poolFull',
-};
-
-/** Why the WebSocket layer closed a connection by itself. */
-export type WireFault = 'idle' | 'websocket_frame' | 'websocket_utf8' | 'websocket_too_big';
-
-export const CLOSE_CODES: Record<StopReason, number> = {
-  stop: 1000,
-  disconnected: 1000,
-  idle_timeout: 1000,
-  replaced: 1000,
-  closed: 1000,
-  handler_failed: 1011,
-  protocol_error: 1008,
-  server_closed: 1001,
-  // Try again later (RFC 6455's registry).
-  overloaded: 1013,
-};
-
 export class Connection implements ReactorLink {
   #data: SocketData = { slot: -1, connection: this };
   #socket: Socket | undefined;
@@ -105,12 +74,10 @@ export class Connection implements ReactorLink {
   #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
-  #early: ArrayBuffer[] | undefined; // media that came before `start`
-  #goodFor: readonly string[]; // calls that this connection's tokens are bound to
-  #earlyBytes = 0;
+  readonly #early = new EarlyMedia();
+  readonly #tokens: CallTokens;
   #malformed = 0;
-  #controls = 0; // pings and pongs since …
-  #controlsMs = 0;
+  readonly #controls = new ControlFrames();
   #congested = false;
   #endReason: StopReason | undefined;
 
@@ -119,7 +86,7 @@ export class Connection implements ReactorLink {
     private readonly setup: ConnectionSetup,
   ) {
     this.#messageMs = reactor.clock.now();
-    this.#goodFor = setup.boundCall === undefined ? ANY_CALL : [setup.boundCall];
+    this.#tokens = new CallTokens(setup.boundCall);
     this.#capture = reactor.capture?.begin();
     setup.plugin.opened();
   }
@@ -158,12 +125,7 @@ export class Connection implements ReactorLink {
 
   /** A ping or a pong. */
   control(): void {
-    const nowMs = this.reactor.clock.now();
-    if (nowMs - this.#controlsMs >= 1000) {
-      this.#controlsMs = nowMs;
-      this.#controls = 0;
-    }
-    if (++this.#controls > CONTROL_FRAMES_MAX)
+    if (!this.#controls.add(this.reactor.clock.now()))
       this.#violation('ping_flood', 'more than pings and pongs need');
   }
 
@@ -303,15 +265,8 @@ export class Connection implements ReactorLink {
     const token = frame.connected?.[AUTH_TOKEN_HEADER];
     if (token === undefined || !this.setup.knownToken) return;
     const known = this.setup.knownToken(token);
-    if (known?.callControlId !== undefined && !this.#goodFor.includes(known.callControlId)) {
-      this.#goodFor = [...this.#goodFor, known.callControlId];
-    }
-    if (!known || (this.#stream && !this.#isAllowed(this.#stream.callControlId))) this.#unauthorized();
-  }
-
-  /** Tokens of the upgrade and of `connected` must both be good for the call. */
-  #isAllowed(callControlId: string): boolean {
-    return this.#goodFor.every(call => call === callControlId);
+    if (known) this.#tokens.add(known);
+    if (!known || (this.#stream && !this.#tokens.allow(this.#stream.callControlId))) this.#unauthorized();
   }
 
   #unauthorized(): void {
@@ -325,7 +280,7 @@ export class Connection implements ReactorLink {
       this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
       return;
     }
-    if (!this.#isAllowed(frame.start.call_control_id)) {
+    if (!this.#tokens.allow(frame.start.call_control_id)) {
       this.#unauthorized();
       return;
     }
@@ -351,6 +306,8 @@ export class Connection implements ReactorLink {
       plugin: this.setup.plugin,
       liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
       livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
+      voice: voiceSettings(audio.vad),
+      inbandKeys: audio.dtmf === 'inband',
       socket: this.#capture ? undefined : this.#socket,
     });
     if (typeof opened === 'string') {
@@ -362,17 +319,17 @@ export class Connection implements ReactorLink {
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
     this.reactor.takeOver(frame.start.call_control_id, this);
-    this.#startHandler(opened);
-    const early = this.#early;
-    this.#early = undefined;
+    this.#startHandler(opened, audio);
     // A capture has seen them when they came.
-    for (const message of early ?? []) receive(this.reactor.path, this.#data, message, false);
+    for (const message of this.#early.take()) receive(this.reactor.path, this.#data, message, false);
   }
 
-  #startHandler(stream: CallStream): void {
+  #startHandler(stream: CallStream, audio: AudioOptions): void {
     try {
       const { plugin } = this.setup;
-      stream.attach(checkHandler(plugin, plugin.onStart(stream)));
+      const handler = checkHandler(plugin, plugin.onStart(stream));
+      checkListens(plugin, handler, audio);
+      stream.attach(handler);
     } catch (error) {
       stream.handlerFailed('onStart', error);
     }
@@ -396,12 +353,8 @@ export class Connection implements ReactorLink {
   #media(frame: MediaFrame, message: ArrayBuffer): void {
     if (this.#state === 'waiting') {
       this.reactor.count('earlyMedia');
-      this.#earlyBytes += message.byteLength;
-      this.#early ??= [];
-      if (this.#early.length < EARLY_MEDIA_MAX && this.#earlyBytes <= EARLY_BYTES_MAX) {
-        this.#early.push(message.slice(0));
-      } else {
-        this.#violation('early_media', `media: ${this.#earlyBytes} bytes came before start`);
+      if (!this.#early.add(message)) {
+        this.#violation('early_media', `media: ${this.#early.bytes} bytes came before start`);
       }
       return;
     }
@@ -435,7 +388,7 @@ export class Connection implements ReactorLink {
 
   #dtmf(frame: DtmfFrame): void {
     const at = frame.occurred_at === undefined ? new Date() : new Date(frame.occurred_at);
-    this.#stream?.tell('onDtmf', frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
+    this.#stream?.keyPressed(frame.dtmf.digit, Number.isNaN(at.getTime()) ? new Date() : at);
   }
 
   #error(frame: ErrorFrame): void {
@@ -461,7 +414,7 @@ export class Connection implements ReactorLink {
     this.#closeStream(reason);
     this.#state = 'closed';
     this.#capture?.closed(reason);
-    this.#early = undefined;
+    this.#early.take();
     this.reactor.forget(this);
     this.setup.plugin.closed();
   }

@@ -142,7 +142,8 @@ export class Reactors {
   }
 
   /**
-   * Of every thread but this one; one that is stuck does it when it turns again, and one that starts has the new ones.
+   * Loads the plugins of every other thread anew. A thread that is stuck does it when its event loop turns again, and
+   * one that starts has the new ones.
    * @throws what a reactor says that cannot load them
    */
   async reloadPlugins(): Promise<void> {

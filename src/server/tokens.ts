@@ -42,6 +42,28 @@ export class Tokens {
   }
 }
 
+/** The calls that the tokens of one connection are good for. Those of the upgrade and of `connected` must both allow a call. */
+export class CallTokens {
+  #boundTo: readonly string[];
+
+  /** @param boundCall the call that the upgrade's token is bound to; undefined: any */
+  constructor(boundCall: string | undefined) {
+    this.#boundTo = boundCall === undefined ? UNBOUND : [boundCall];
+  }
+
+  add({ callControlId }: KnownToken): void {
+    if (callControlId === undefined || this.#boundTo.includes(callControlId)) return;
+    this.#boundTo = [...this.#boundTo, callControlId];
+  }
+
+  allow(callControlId: string): boolean {
+    return this.#boundTo.every(call => call === callControlId);
+  }
+}
+
+/** Shared by the connections whose tokens are good for every call. */
+const UNBOUND: readonly string[] = [];
+
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }

@@ -1,6 +1,15 @@
 import type { Clock } from '../clock.js';
-import { TELNYX_ERRORS, type TelnyxErrorCode, type TelnyxFrame, type Track } from '../telnyx/frames.js';
+import type { TelnyxErrorCode, TelnyxFrame, Track } from '../telnyx/frames.js';
 import { EchoMatcher, latencies } from './echo.js';
+import {
+  connectedFrame,
+  dtmfFrame,
+  errorFrame,
+  markFrame,
+  mediaFrame,
+  startFrame,
+  stopFrame,
+} from './frames.js';
 import { FrameJudge, type Verdict } from './judge.js';
 import { Impairments } from './network.js';
 import {
@@ -119,12 +128,8 @@ export class SimulatedCall {
   opened(): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'connected';
-    const { authToken, startDelayMs } = this.options;
-    this.#send({
-      event: 'connected',
-      version: '1.0.0',
-      ...(authToken !== undefined && { connected: { 'x-telnyx-streaming-auth-token': authToken } }),
-    });
+    const { startDelayMs } = this.options;
+    this.#send(connectedFrame(this.options));
     // An application in the same process may close the connection from within `send`.
     if (this.#isOver()) return;
     if (startDelayMs > 0) this.#after(startDelayMs, () => this.#start());
@@ -177,14 +182,7 @@ export class SimulatedCall {
     checkDigit(digit);
     if (this.#state !== 'streaming') return;
     const occurred = new Date(this.#init.epochMs + this.#clock.now() - this.#createdAt);
-    const { streamId } = this.options;
-    this.#send({
-      event: 'dtmf',
-      stream_id: streamId,
-      occurred_at: occurred.toISOString(),
-      sequence_number: this.#nextSequence(),
-      dtmf: { digit },
-    });
+    this.#send(dtmfFrame(this.options, this.#nextSequence(), digit, occurred));
   }
 
   /** Ends the call now: as `ending` says after `start`, with a plain close before it. */
@@ -194,13 +192,7 @@ export class SimulatedCall {
     const abrupt = this.options.ending === 'abrupt';
     if (wasStreaming && !abrupt) {
       for (const media of this.#impairments.flush()) this.#sendMedia(media);
-      const { streamId, userId, callControlId } = this.options;
-      this.#send({
-        event: 'stop',
-        sequence_number: this.#nextSequence(),
-        stream_id: streamId,
-        stop: { user_id: userId, call_control_id: callControlId },
-      });
+      this.#send(stopFrame(this.options, this.#nextSequence()));
     }
     this.#finish(wasStreaming ? 'by the caller' : 'unanswered');
     if (abrupt) this.#transport.close();
@@ -214,22 +206,7 @@ export class SimulatedCall {
     this.#startedAt = this.#clock.now();
     const { options } = this;
     this.#playback = new PlaybackQueue(this.#clock, this.#startedAt, options, name => this.#returnMark(name));
-    this.#send({
-      event: 'start',
-      sequence_number: this.#nextSequence(),
-      stream_id: options.streamId,
-      start: {
-        user_id: options.userId,
-        call_control_id: options.callControlId,
-        call_session_id: options.callSessionId,
-        from: options.from,
-        to: options.to,
-        ...(options.tags && { tags: [...options.tags] }),
-        ...(options.clientState !== undefined && { client_state: options.clientState }),
-        ...(options.customParameters && { custom_parameters: { ...options.customParameters } }),
-        media_format: { encoding: options.encoding, sample_rate: options.sampleRate, channels: 1 },
-      },
-    });
+    this.#send(startFrame(options, this.#nextSequence()));
     if (this.#isOver()) return;
     for (const { atMs, digit } of options.dtmf) this.#after(atMs, () => this.dtmf(digit));
     if (Number.isFinite(options.durationMs)) this.#after(options.durationMs, () => this.hangup());
@@ -254,21 +231,12 @@ export class SimulatedCall {
   #sendFrame(track: Track, speech: Uint8Array | undefined): void {
     const payload = speech ?? this.options.idle;
     if (!payload || this.#state !== 'streaming') return;
-    const { streamId, chunkCounting, timestampOrigin } = this.options;
+    const { chunkCounting, timestampOrigin } = this.options;
     const counter: Track = chunkCounting === 'stream' ? 'inbound' : track;
     const sequence = this.#nextSequence();
+    const chunk = this.#chunks[counter]++;
     const timestamp = (timestampOrigin + Math.round(this.#tick * timestampStep(this.options))) % 2 ** 32;
-    const frame: TelnyxFrame = {
-      event: 'media',
-      sequence_number: sequence,
-      stream_id: streamId,
-      media: {
-        track,
-        chunk: String(this.#chunks[counter]++),
-        timestamp: String(timestamp),
-        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('base64'),
-      },
-    };
+    const frame = mediaFrame(this.options, sequence, { track, chunk, timestamp, payload });
     const leaving = this.#impairments.push({
       text: JSON.stringify(frame),
       sequence: Number(sequence),
@@ -293,12 +261,7 @@ export class SimulatedCall {
   #returnMark(name: string): void {
     if (this.#isOver()) return;
     this.#marks.returned++;
-    this.#send({
-      event: 'mark',
-      sequence_number: this.#nextSequence(),
-      stream_id: this.options.streamId,
-      mark: { name },
-    });
+    this.#send(markFrame(this.options, this.#nextSequence(), name));
   }
 
   // ── What comes in ──
@@ -333,10 +296,11 @@ export class SimulatedCall {
   }
 
   #sendError(code: TelnyxErrorCode, detail: string): void {
-    const title = TELNYX_ERRORS[code];
+    const frame = errorFrame(this.options, code, detail);
     this.#errorsSent++;
-    if (this.#errors.length < ERRORS_KEPT_MAX) this.#errors.push({ atMs: this.#nowMs, code, title, detail });
-    this.#send({ event: 'error', stream_id: this.options.streamId, payload: { code, title, detail } });
+    if (this.#errors.length < ERRORS_KEPT_MAX)
+      this.#errors.push({ atMs: this.#nowMs, code, title: frame.payload.title, detail });
+    this.#send(frame);
   }
 
   // ── Plumbing ──

@@ -41,7 +41,7 @@ export class EchoMatcher {
     return this.#sent.push({ payload, sentMs: undefined }) - 1;
   }
 
-  /** The frame has left. False for the second time, if it was duplicated. */
+  /** The frame has left. False where it has left before, because it was duplicated. */
   left(frame: number, nowMs: number): boolean {
     const sent = this.#sent[frame]!;
     if (sent.sentMs !== undefined) return false;

@@ -12,7 +12,7 @@ import { mp3Duration } from './mp3.js';
 /** RTP media: 20 ms to 30 s of audio a message. */
 const MEDIA_MS_MIN = 20;
 const MEDIA_MS_MAX = 30_000;
-/** MP3 media: one message a second, less what timers and the network may shift two messages against each other. */
+/** MP3 media: one message a second. Timers and the network may bring two messages nearer to each other by a little. */
 const MP3_INTERVAL_MS = 1000 - 50;
 
 export interface JudgeOptions {
@@ -22,7 +22,7 @@ export interface JudgeOptions {
   messageRateMax: number;
   /** Media messages that may come at once. */
   messageBurstMax: number;
-  /** What to do with keys that the specification does not know: its schema closes the frames, practice does not. */
+  /** What to do with keys that the specification does not know. Its schema forbids them, but applications send them. */
   extraKeys: 'warn' | 'refuse';
 }
 

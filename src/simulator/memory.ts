@@ -40,7 +40,7 @@ class Link {
     const now = this.clock.now();
     this.#lastAt = Math.max(this.#lastAt, now + latencyMs + this.random.float() * jitterMs);
     this.#queue.push(action);
-    // Timers only say that a message is due; which one follows from the queue, so rounding cannot swap two.
+    // A timer tells only that a message is due. The queue tells which one, so rounding cannot swap two messages.
     this.clock.after(this.#lastAt - now, () => this.#queue.shift()!());
   }
 }

@@ -16,9 +16,9 @@ interface Held<T> {
 }
 
 /**
- * What a network does to frames that are already numbered: loses, repeats and reorders them. A frame that enters as
- * number i leaves after i, i+1, … or i+shuffle-1 frames have entered, so no frame moves by more than `shuffle - 1`
- * places and at most `shuffle` frames (twice that with duplicates) are held. Depends on the generator alone.
+ * What a network does to frames that are already numbered: loses, repeats and reorders them. Frame i leaves after i,
+ * i+1, … or i+shuffle-1 frames have entered, so no frame moves by more than `shuffle - 1` places. At most `shuffle`
+ * frames are held, twice that with duplicates. What happens depends on the generator alone.
  */
 export class Impairments<T> {
   lost = 0;
@@ -34,7 +34,7 @@ export class Impairments<T> {
   /** Takes one frame; gives what leaves now, in the order in which it leaves. */
   push(frame: T): T[] {
     const slot = this.#slot++;
-    // Always the same number of draws a frame, so that changing one probability leaves the other decisions alone.
+    // Every frame takes the same number of draws. So a change of one probability does not change the other decisions.
     const isLost = this.random.float() < this.options.loss;
     const isDuplicated = this.random.float() < this.options.duplicate;
     const original = this.#hold(frame, slot);

@@ -142,7 +142,7 @@ function withoutUndefined(options: CallOptions): CallOptions {
 
 /** @throws SidetoneError SIDETONE_BAD_OPTION unless `ok` */
 export function check(field: string, value: unknown, ok: boolean, remedy: string): void {
-  // Called with whole calls' payloads: the value becomes text only when it is wrong.
+  // `value` may be all payloads of a call, so it becomes text only where it is wrong.
   if (ok) return;
   const text = typeof value === 'string' ? value : shown(value);
   throw new SidetoneError('SIDETONE_BAD_OPTION', `${field} is ${text}: give ${remedy}`);
@@ -158,7 +158,7 @@ export function checkSeed(seed: number | undefined): void {
   check('seed', seed, seed === undefined || Number.isSafeInteger(seed), 'a whole number');
 }
 
-/** Text that is the caller's secret or not is told by the field: a token does not stand in a message. */
+/** The field tells whether a text is secret: a message never shows a token. */
 function checkText(field: string, value: unknown): void {
   const isText = value === undefined || typeof value === 'string';
   check(field, field === 'authToken' ? `a ${typeof value}` : value, isText, 'a string');

@@ -26,12 +26,12 @@ interface PendingMark {
   dueMs: number;
 }
 
-/** Timers may fire, and sums of durations may differ, by less than this without meaning anything. */
+/** Times that differ by less than this are the same: timers are inexact, and sums of durations are rounded. */
 const EPSILON_MS = 1e-6;
 
 /**
- * The playback queue on Telnyx's side: plays what arrives in real time, behind what is already queued, returns each
- * mark when the audio before it has been played, and keeps what the caller heard. Bounded by `queueMsMax`.
+ * The playback queue on Telnyx's side. It plays audio in real time, in the order in which it came, and returns each
+ * mark when the audio before it has been played. It keeps what the caller heard, and `queueMsMax` bounds it.
  */
 export class PlaybackQueue {
   readonly #segments: HeardSegment[] = [];
@@ -46,7 +46,7 @@ export class PlaybackQueue {
 
   constructor(
     private readonly clock: Clock,
-    /** What the clock says when the stream's time is 0. */
+    /** The time of the clock at which the stream's time is 0. */
     private readonly startedAt: number,
     private readonly options: { queueMsMax: number; utteranceGapMs: number },
     private readonly returnMark: (name: string) => void,
@@ -140,7 +140,7 @@ export class PlaybackQueue {
   }
 
   #returnDueMarks(): void {
-    // The mark leaves the list first: returning it may bring the application's next frame before this goes on.
+    // The mark leaves the list before it is returned, because the application may answer at once with its next frame.
     while (this.#marks[0] && this.#marks[0].dueMs <= this.#nowMs + EPSILON_MS) {
       this.returnMark(this.#marks.shift()!.name);
     }

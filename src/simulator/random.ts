@@ -36,8 +36,8 @@ export class Random {
   }
 
   /**
-   * A generator of its own for one purpose. Drawing from it does not move any other, so what one part of a
-   * simulation draws cannot change what another part sees.
+   * A generator of its own for one purpose. Drawing from it does not change any other generator. So one part of a
+   * simulation cannot change what another part draws.
    */
   fork(purpose: string): Random {
     let hash = 0x811c9dc5 ^ this.seed;

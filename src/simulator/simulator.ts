@@ -22,7 +22,7 @@ export interface SimulatorOptions {
   clock?: Clock;
   /** Every call's seed follows from it and from the call's place in the order of calls. Default: random. */
   seed?: number;
-  /** For `speech` and `render`. Default: this package's own; another one's test its listener's ears. */
+  /** For `speech` and `render`. Default: this package's own. Codecs of another make test the listener independently. */
   codecs?: CodecFactory;
   /** Wall-clock time, in ms since 1970, at which the simulator is made. Default: now, or 0 with a `clock` given. */
   epochMs?: number;
@@ -37,7 +37,8 @@ export interface Call {
   /** Audio of the application that has not been played yet, in ms. */
   readonly queuedMs: number;
   /**
-   * Says these payloads, one every `ptimeMs`, behind all that the caller still has to say; see `Simulator.speech`.
+   * Says these payloads, one every `ptimeMs`, after everything that the caller still has to say. `Simulator.speech`
+   * makes them.
    * @throws SidetoneError SIDETONE_BAD_OPTION where the call has no `idle` payload to fill the time before with
    */
   say(payloads: readonly Uint8Array[]): void;

@@ -20,8 +20,8 @@ const SEND_QUEUE_BYTES_MAX = 16 * 1024 * 1024;
 const CLOSE_WAIT_MS = 2000;
 
 /**
- * Places a simulated call over a real WebSocket. `closed` resolves when the connection is gone, whatever became of
- * it; it never rejects: failures are in `call.result()`.
+ * Places a simulated call over a real WebSocket. `closed` resolves when the connection is gone and never rejects.
+ * Failures are in `call.result()`.
  */
 export function placeCall(
   url: string,

@@ -30,7 +30,10 @@ export interface SpeechFormat {
   ptimeMs: number;
 }
 
-/** Codecs with a memory still sound of what was said in the first frames of silence; a frame from after that does not. */
+/**
+ * A codec with a memory still gives sound in the first frames of silence. So the payload of silence is taken from a
+ * later frame.
+ */
 const SETTLE_FRAMES = 25;
 
 /** Encodes `pcm` into payloads of `ptimeMs` each, the last one filled up with silence; `idle` is one of silence. */

@@ -10,6 +10,7 @@ export class InboundFrame implements AudioFrame {
   #length: number; // of `samples`, which need not be looked at for it
   concealed = false;
   timestampMs = 0;
+  speech = 0;
   samples: Int16Array;
   readonly sampleRate: number;
   readonly track: Track;

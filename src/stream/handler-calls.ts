@@ -5,7 +5,14 @@ import type { LoggedStream } from '../log/call-log.js';
 import type { StreamHost } from '../media/host.js';
 import type { StreamHandler } from '../plugin/plugin.js';
 
-export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop';
+export type HandlerMethod =
+  | 'onDtmf'
+  | 'onMark'
+  | 'onError'
+  | 'onPlayed'
+  | 'onStop'
+  | 'onSpeech'
+  | 'onSilence';
 
 /** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
 export const HANDLER_SLOW_MS = 200;

@@ -40,8 +40,9 @@ import { InboundFrame } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
+import { type SensesSetup, StreamSenses } from './senses.js';
 
-export interface StreamSetup {
+export interface StreamSetup extends SensesSetup {
   host: StreamHost;
   link: StreamLink;
   slot: number;
@@ -120,6 +121,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   readonly context: unknown;
   readonly #owner: StreamOwner;
   #log: Logger | undefined; // made when somebody asks
+  readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -174,6 +176,10 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.context = setup.context;
     this.#owner = setup.plugin;
     this.#log = undefined;
+    const senses = setup.voice !== undefined || setup.inbandKeys;
+    this.#senses = senses
+      ? new StreamSenses(setup.host.path, setup, (method, ...values) => this.tell(method, ...values))
+      : undefined;
   }
 
   /** The call's identifiers and parameters. */
@@ -286,7 +292,8 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#onAudio = handler?.onAudio;
     if (!handler?.onPlayed) {
       this.#played = undefined;
-      if (!handler?.onAudio) this.#host.path.engine.native.deafen(this.#slot);
+      const hears = handler?.onAudio !== undefined || this.#senses?.serves(handler) === true;
+      if (!hears) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
     if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
@@ -329,6 +336,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
       }
       this.#played.heard(nowMs);
     }
+    if (info[INFO.senses] !== 0) this.#senses?.tell(frame);
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     try {
@@ -343,6 +351,12 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#host.path.stamp();
     const heldMs = info[INFO.nowMs]! - nowMs;
     if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
+  }
+
+  /** @internal Telnyx told of a key. */
+  keyPressed(digit: string, at: Date): void {
+    if (this.#senses) this.#senses.key(digit, at, 'event');
+    else this.tell('onDtmf', digit, at);
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */

@@ -1,10 +1,10 @@
 /**
  * Commands to a live call over Telnyx's REST API.
  *
- * The HTTP client is Telnyx's own SDK (`telnyx` on npm, MIT, released every few weeks): it types every field used here, so
- * a field that Telnyx renames fails to compile. It is an optional peer dependency of 37 MB, loaded when the first command is
- * sent, because its 440 modules take about 60 ms and 19 MB of memory that a server without commands need not pay. Its own
- * retries are off: they include 408, 409 and lost connections, and they sleep on a clock of their own.
+ * The HTTP client is Telnyx's own SDK (`telnyx` on npm, MIT, released every few weeks): it types every field used
+ * here, so a field that Telnyx renames fails to compile. It is an optional peer dependency of 37 MB. It is loaded
+ * when the first command is sent, because its 440 modules take about 60 ms and 19 MB of memory. Its own retries are
+ * off: they include 408, 409 and lost connections, and they sleep on a clock of their own.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';

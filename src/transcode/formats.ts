@@ -1,12 +1,12 @@
 /** The file formats of payloads. */
 
 /**
- * A packet file, for payloads that do not say their own length (OPUS, AMR-WB): for each payload its length in bytes and
- * the encoder's final range, both 32 bits big-endian, then the payload. It is what libopus's `opus_demo` reads and
- * writes; a final range of 0 says that it is not known.
+ * A packet file, for payloads that do not tell their own length (OPUS, AMR-WB). Each payload follows its length in
+ * bytes and the encoder's final range, both as 32 bits big-endian. It is what libopus's `opus_demo` reads and writes;
+ * a final range of 0 says that it is not known.
  */
 export const PACKET_HEADER_BYTES = 8;
-/** Longer than any payload of a media message; a header that says more is none. */
+/** More bytes than any payload of a media message has. A larger number is not a length. */
 export const PACKET_BYTES_MAX = 16_384;
 
 /** RFC 4867 section 5.1: what a single-channel AMR-WB file begins with. */

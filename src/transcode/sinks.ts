@@ -1,5 +1,6 @@
 /** Where `transcode` writes to: PCM becomes a file, frame by frame. */
 import { type FileHandle, open } from 'node:fs/promises';
+import { pcmBytes } from '../audio/pcm.js';
 import { HEADER_BYTES, wavHeader } from '../audio/wav.js';
 import { createEncoder } from '../codecs/create.js';
 import type { PayloadEncoder } from '../codecs/types.js';
@@ -59,7 +60,7 @@ class BlockWriter {
     this.#filled = 0;
   }
 
-  /** Over the beginning; a pipe cannot, and keeps what stands there. */
+  /** Writes over the beginning. A pipe cannot do this and keeps what was written first. */
   async rewrite(bytes: Uint8Array): Promise<void> {
     if ((await this.file.stat()).isFile()) await this.#guard(this.file.write(bytes, 0, bytes.length, 0));
   }
@@ -129,10 +130,8 @@ class WavSink implements Sink {
       this.#headerWritten = true;
       await this.writer.write(wavHeader(this.sampleRate, 1, 0xffff_ffff));
     }
-    const bytes = Buffer.alloc(pcm.length * 2);
-    for (let i = 0; i < pcm.length; i++) bytes.writeInt16LE(pcm[i]!, 2 * i);
     this.frames++;
-    await this.writer.write(bytes);
+    await this.writer.write(pcmBytes(pcm));
   }
 
   async finish(): Promise<void> {

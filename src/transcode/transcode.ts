@@ -67,7 +67,7 @@ async function pump(source: Source, sink: Sink): Promise<TranscodeResult> {
   };
 }
 
-/** Writing empties the file first: reading it then would give nothing. */
+/** The output is emptied first, so the input must be another file. */
 function mustDiffer(input: string, output: string): void {
   let same = false;
   try {

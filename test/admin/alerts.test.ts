@@ -1,4 +1,4 @@
-/** The alarm rules of docs/prometheus: they look at what the server tells, and fire when they should and only then. */
+/** The alarm rules of docs/prometheus. They use metrics that the server has, and fire only when they should. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -37,7 +37,7 @@ function promtool(): string | undefined {
   return spawnSync('promtool', ['--version']).error ? undefined : 'promtool';
 }
 
-/** The program, or a skip that is not overlooked; where the tests must be whole, a failure. */
+/** The path of the program. Without it the test is skipped with a note, or fails where no test may be skipped. */
 function needsPromtool(context: TestContext): string | undefined {
   const program = promtool();
   if (program !== undefined) return program;

@@ -71,7 +71,7 @@ for (const reactors of [1, 2]) {
   });
 }
 
-test('how old a stream is, and what is queued, is told in ms of the clock', async () => {
+test('the age and the queue of a stream are in ms of the clock', async () => {
   const virtual = new VirtualReactor({ leadMs: 200 });
   const { connection, receive } = virtual.connect(echo);
   receive(new WireCall().start());
@@ -123,7 +123,7 @@ test('an admin port in use: listen() says so and leaves the other port free', as
     await assert.rejects(server.listen(), { code: 'SIDETONE_PORT_IN_USE', message: /--admin-port/ });
     assert.equal(server.port, 0);
     await server.close();
-    // The other way round: the admin port does not stay open when the streams' port cannot be had.
+    // The reverse: the admin port is closed again when the streams' port is in use.
     const another = await createServer({ port, adminPort: 0, logLevel: 'silent' });
     await assert.rejects(another.listen(), { code: 'SIDETONE_PORT_IN_USE', message: /--port/ });
     assert.equal(another.adminPort, 0);

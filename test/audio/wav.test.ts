@@ -175,7 +175,7 @@ test('a file that cannot be made and a wrong option say so', () => {
   return writer.close();
 });
 
-test('a channel that is told to stay silent does not hold the other one back', async () => {
+test('a channel that is known to stay silent does not hold the other one back', async () => {
   const path = join(dir, 'silent.wav');
   const writer = new WavWriter(path, { sampleRate: 8000, channels: 2 });
   for (let i = 0; i < 100; i++) {
@@ -192,7 +192,7 @@ test('a channel that is told to stay silent does not hold the other one back', a
   assert.ok(channels[1]!.subarray(0, 79_920).every(sample => sample === 0));
 });
 
-test('a full disk is told when the file is closed', { skip: !existsSync('/dev/full') }, async () => {
+test('a full disk is an error when the file is closed', { skip: !existsSync('/dev/full') }, async () => {
   const writer = new WavWriter('/dev/full', { sampleRate: 8000, channels: 1 });
   for (let i = 0; i < 10; i++) writer.append(ramp(8000));
   await assert.rejects(writer.close(), /ENOSPC|EINVAL/);

@@ -96,7 +96,7 @@ async function against(
       terminate: () => end(1006),
     }) as unknown as ReplaySocket;
   };
-  // Time goes on only while the replay waits for it: reading its file takes none.
+  // The clock moves only while the replay waits, so reading the file takes no time.
   let waiting = 0;
   const replayClock: Clock = {
     now: () => clock.now(),
@@ -238,7 +238,7 @@ test('over real sockets: the token opens the door, every message arrives, every 
   assert.equal(refused.sent.messages, 0);
   assert.equal(refused.audio.same, false);
 
-  // The replay's clock stands still from its last message until the last echo is there, however late that is.
+  // The replay's clock stops after its last message until the last echo has come, however late that is.
   const clock = new VirtualClock();
   let [sent, received] = [0, 0];
   const connect: ReplayOptions['connect'] = (to, { token }) => {
@@ -294,7 +294,7 @@ test('the command: exit codes and JSON', async () => {
   assert.match(JSON.parse(nobody.stdout).failure, /ECONNREFUSED/);
 });
 
-test('comparison: the same bytes however they are cut; otherwise where the first difference is', () => {
+test('comparison: the same bytes in any cut, or the place of the first difference', () => {
   const cut = (bytes: Uint8Array, at: readonly number[]): Uint8Array[] => {
     const edges = [0, ...[...at].map(edge => edge % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
     return edges.slice(1).map((end, i) => bytes.subarray(edges[i], end));

@@ -206,7 +206,7 @@ test('redaction: tokens always, personal data unless asked for, anything else ch
   assert.equal(redact(odd, false), odd);
 });
 
-test('redaction: whatever a token is and wherever it stands, it does not get through', () => {
+test('redaction: no token gets through, in any form and at any place', () => {
   fc.assert(
     fc.property(
       fc
@@ -226,7 +226,7 @@ test('redaction: whatever a token is and wherever it stands, it does not get thr
   );
 });
 
-test('reading: what is no capture, another version, a broken line, and a file cut off', async () => {
+test('reading: a file that is not a capture, another version, a broken line, a file cut off', async () => {
   const header = '{"capture":"sidetone","version":1,"startedAt":"","redacted":[]}';
   const line = '{"atMs":1,"from":"telnyx","text":"x"}';
   const write = (name: string, text: string): string => {

@@ -60,7 +60,7 @@ async function place(options: CallCommandOptions, to: string, simulator?: Simula
   return { code, out, error };
 }
 
-/** A call over a real WebSocket: its server ends it, so that no length of it decides what is seen. */
+/** A call over a real WebSocket. The server ends it, so the result does not depend on its length. */
 function overSocket(options: CallCommandOptions, behaviour: Behaviour, to = url): Promise<Outcome> {
   behave = behaviour;
   return place(options, to);

@@ -9,7 +9,7 @@ import { root } from '../helpers/paths.js';
 const MAIN = join(root, 'dist/src/cli/main.js');
 const [shebang = ''] = readFileSync(MAIN, 'utf8').split('\n', 1);
 
-/** As the kernel does it: what stands behind the interpreter is one argument, then comes the script. */
+/** The kernel passes the text behind the interpreter as one argument, then the script. */
 function asScript(script: string, ...args: string[]) {
   const [, interpreter = '', argument = ''] = /^#!(\S+) (.*)$/.exec(shebang)!;
   return spawnSync(interpreter, [argument, script, ...args], { encoding: 'utf8' });

@@ -193,7 +193,7 @@ test('several tokens all count; none of them is ever shown', () => {
   );
 });
 
-test('a config file: what is no object, what is no JSON, a byte order mark, no file', () => {
+test('a config file: no object, no JSON, a byte order mark, no file', () => {
   for (const [content, message] of [
     ['[{"port": 1}]', /holds an array: write one object/],
     ['null', /holds null: write one object/],
@@ -217,7 +217,7 @@ test('a config file: what is no object, what is no JSON, a byte order mark, no f
   );
 });
 
-test('unknown names in a file are told one by one, with the name that was probably meant', () => {
+test('each unknown name in a file is reported, with the name that was probably meant', () => {
   const content = {
     prot: 1,
     maxStream: 5,
@@ -278,7 +278,7 @@ test('half of a pair is refused with the name of the other half', () => {
   });
 });
 
-test('variables that nobody reads are told, with the nearest name; what the code reads is known', () => {
+test('variables that nobody reads are reported with the nearest name; those that the code reads are known', () => {
   assert.deepEqual(
     unknownVariables({ SIDETONE_MAX_STREAM: '1', PATH: 'x', SIDETONE_PORT: '1', SIDETONE_REALTIME_X: '' }),
     [{ name: 'SIDETONE_MAX_STREAM', meant: 'SIDETONE_MAX_STREAMS' }],
@@ -298,7 +298,7 @@ test('variables that nobody reads are told, with the nearest name; what the code
   assert.deepEqual(unknownVariables(Object.fromEntries([...read].map(name => [name, '1']))), []);
 });
 
-test('the limits of every flag are told in its help', () => {
+test('the help of every flag shows its limits', () => {
   const command = new Command();
   addServeOptions(command);
   for (const leaf of LEAVES) {

@@ -33,7 +33,7 @@ async function status(port: number, token: string | null): Promise<number | unde
   return status;
 }
 
-test('wrong options are told in one line, with exit code 2', WAIT, async () => {
+test('wrong options give one line and exit code 2', WAIT, async () => {
   const config = join(directory, 'array.json');
   writeFileSync(config, '[]');
   const cases: [string[], Record<string, string>, RegExp][] = [
@@ -46,25 +46,29 @@ test('wrong options are told in one line, with exit code 2', WAIT, async () => {
     [['--pool', '65'], {}, /--pool: 65: give a whole number from 0 to 64/],
     [['--config', config], {}, /config file ".*array\.json": holds an array: write one object/],
     [
-      ['--tls-cert', pem('none.pem'), '--tls-key', pem('key.pem')],
+      ['--tls-cert', pem('none.pem'), '--tls-key', pem('one.key.pem')],
       {},
       /tls\.cert: .*none\.pem: there is no such file/,
     ],
-    [['--tls-cert', pem('cert.pem'), '--tls-key', root], {}, /tls\.key: .*: this is a directory \(EISDIR\)/],
     [
-      ['--tls-cert', pem('key.pem'), '--tls-key', pem('key.pem')],
+      ['--tls-cert', pem('one.cert.pem'), '--tls-key', root],
+      {},
+      /tls\.key: .*: this is a directory \(EISDIR\)/,
+    ],
+    [
+      ['--tls-cert', pem('one.key.pem'), '--tls-key', pem('one.key.pem')],
       {},
       /tls\.cert: .*key\.pem: no certificate in PEM/,
     ],
     [
-      ['--tls-cert', pem('cert.pem'), '--tls-key', pem('cert.pem')],
+      ['--tls-cert', pem('one.cert.pem'), '--tls-key', pem('one.cert.pem')],
       {},
       /tls\.key: .*cert\.pem: no private key in PEM/,
     ],
     [
-      ['--tls-cert', pem('cert.pem'), '--tls-key', pem('other-key.pem')],
+      ['--tls-cert', pem('one.cert.pem'), '--tls-key', pem('two.key.pem')],
       {},
-      /tls\.key: .*other-key\.pem: not the key of the certificate .*cert\.pem/,
+      /tls\.key: .*two\.key\.pem: not the key of the certificate .*cert\.pem/,
     ],
     [['--host', '203.0.113.1'], {}, /host: 203\.0\.113\.1: .*EADDRNOTAVAIL.*--host/],
   ];
@@ -103,7 +107,7 @@ test(
   'a certificate and its key serve; SIDETONE_ADMIN=true has an admin port; the listening line has its pid once',
   WAIT,
   async () => {
-    const tls = ['--tls-cert', pem('cert.pem'), '--tls-key', pem('key.pem')];
+    const tls = ['--tls-cert', pem('one.cert.pem'), '--tls-key', pem('one.key.pem')];
     const child = runCli(['serve', '--port', '0', ...tls], {
       environment: { SIDETONE_ADMIN: 'true', SIDETONE_MAX_STREAM: '5' },
     });

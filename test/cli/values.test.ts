@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { InvalidArgumentError } from 'commander';
 import { counted, numberArgument, parseNumber } from '../../src/cli/values.js';
 
-test('a number is decimal and finite, or it is none', () => {
+test('only a decimal, finite number is a number', () => {
   for (const [text, value] of [
     ['5', 5],
     ['-1.5', -1.5],

@@ -19,7 +19,7 @@ after(() => rmSync(directory, { recursive: true }));
 const simulator = new Simulator();
 const file = (name: string): string => join(directory, name);
 
-/** One event for one save: a file that is half written could be loaded on a slow machine. */
+/** Each save is one event. Otherwise a slow machine could load a file that is half written. */
 function save(name: string, text: string): void {
   writeFileSync(file('saving'), text);
   renameSync(file('saving'), file(name));
@@ -104,7 +104,7 @@ for (const reactors of [1, 2]) {
   });
 }
 
-test('saves in quick succession are one, what is no code is none, and the next waits for the one before', async () => {
+test('saves in quick succession are one reload, files that are not code cause none, and a reload waits for the last one', async () => {
   const clock = new VirtualClock();
   let tell!: (event: string, file: string | null) => void;
   let loads = 0;

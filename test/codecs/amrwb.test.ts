@@ -177,7 +177,7 @@ describe('AMR-WB streams', { skip: !haveLibraries }, () => {
     damaged.close();
   });
 
-  test("the peer's mode request is told", () => {
+  test("the peer's mode request is reported", () => {
     const decoder = new AmrWbPayloadDecoder();
     assert.equal(decoder.modeRequest, undefined);
     const [payload] = payloadsOf(new AmrWbPayloadEncoder());

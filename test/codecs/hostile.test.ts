@@ -1,7 +1,7 @@
 /**
- * Payloads that no encoder made, 3,000 an encoding, through createDecoder and through a server: audio or an error with
- * a code, and the next good payload is heard. SIDETONE_SEED repeats a run; `npm run test:sanitize:addon` runs this file
- * with the addon under AddressSanitizer and UndefinedBehaviorSanitizer.
+ * Payloads that no encoder made, 3,000 for each encoding, through createDecoder and through a server. Each gives
+ * audio or an error with a code, and the next good payload is heard. SIDETONE_SEED repeats a run; `npm run
+ * test:sanitize:addon` runs this file with the addon under AddressSanitizer and UndefinedBehaviorSanitizer.
  */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';

@@ -96,7 +96,7 @@ test('a server that is right: every caller heard what it should, and the report 
   assert.match(output, /every caller heard what it should/);
   assert.match(page, /5 of 5 calls right/);
   assert.match(page, /<svg/);
-  // Nothing is fetched from anywhere: the sounds that lie beside the page are all it points to.
+  // The page fetches nothing. It points only to the sounds beside it.
   const references = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(match => match[1]!);
   assert.ok(references.length >= 5);
   for (const reference of references) assert.ok(existsSync(join(directory, reference)), reference);
@@ -124,7 +124,8 @@ test('over real sockets: a report with its sounds, exit 0 or the reason, exit 1 
   assert.ok(existsSync(join(dir, 'real/heard/06-echo-L16.wav')));
   if (right.code === 0) assert.match(right.output, /every caller heard what it should/);
   else {
-    // A machine that is short of time makes gaps and delays, and nothing else: test/timing asks for exit 0.
+    // A machine that is short of time may make gaps and delays, and no other problem. test/timing asks for exit code
+    // 0.
     assert.equal(right.code, 1, right.output);
     const problems = [...right.output.matchAll(/06-echo-L16: (.*)/g)].map(match => match[1]!);
     assert.ok(problems.length > 0, right.output);

@@ -5,9 +5,10 @@ import { before, mock, test } from 'node:test';
 import { readWav } from '../../src/audio/wav.js';
 import { createDecoder, createEncoder } from '../../src/codecs/create.js';
 import { purity } from '../../src/demo/compare.js';
-import { judge, TONE_PURITY, type Verdict } from '../../src/demo/judge.js';
+import { judge, TONE_PURITY } from '../../src/demo/judge.js';
 import { type Kind, type PhraseSet, type PlannedCall, planCalls } from '../../src/demo/plan.js';
 import type { Told } from '../../src/demo/server.js';
+import type { Verdict } from '../../src/demo/verdict.js';
 import { ENCODINGS as ALL_ENCODINGS, CODECS, type Encoding } from '../../src/formats.js';
 import { type AudioFrame, definePlugin, type Plugin } from '../../src/index.js';
 import { loadPlugins } from '../../src/plugin/loader.js';
@@ -212,7 +213,7 @@ test('found wrong: an agent that claims to have been heard longer than it was', 
   assert.match(problems.join('; '), /told as heard, less what was heard: 50 ms, not -20 to 20/);
 });
 
-test('the plan: sixty calls over every encoding there is, the same from the same seed, with names of their own', () => {
+test('the plan: sixty calls over all encodings, the same for the same seed, with different names', () => {
   const plan = (encodings: readonly Encoding[], seed: number): PlannedCall[] =>
     planCalls(new VirtualServer(echo).simulator, phrases, encodings, seed);
   for (const encodings of [ENCODINGS, ['L16'] as const]) {
@@ -244,7 +245,7 @@ function heardTone(encoding: Encoding, hz: number, skipMs: number): number {
   return purity(Int16Array.from(heard), decoder.sampleRate, hz);
 }
 
-test('a tone that a codec bends is found right at every pitch, one with a piece left out is not', () => {
+test('a tone through a codec is judged right at every pitch, and wrong with a piece left out', () => {
   for (const encoding of ALL_ENCODINGS) {
     // The pitches that AMR-WB bends most are among them.
     for (const hz of [300, 440, 989, 1501, 2008, 2666, 2687, 2999]) {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DemoOutcome, JudgedCall } from '../../src/demo/demo.js';
-import type { Verdict } from '../../src/demo/judge.js';
 import { reportPage } from '../../src/demo/report.js';
+import type { Verdict } from '../../src/demo/verdict.js';
 
 const HOW = 'correlation 0.843 (at least 0.83), worst 200 ms 0.50 (at least 0.35)';
 

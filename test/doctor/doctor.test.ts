@@ -11,6 +11,7 @@ import type { FindingId, Severity } from '../../src/doctor/findings.js';
 import { ENCODINGS, type Encoding } from '../../src/formats.js';
 import type { CallOptions } from '../../src/simulator/options.js';
 import { Simulator } from '../../src/simulator/simulator.js';
+import { haveAmrWb } from '../helpers/amr-wb.js';
 import {
   captureDirectory,
   type MadeCall,
@@ -28,15 +29,7 @@ after(() => directory.remove());
 
 const speech = (await readWav(join(root, 'assets/speech.wav'))).channels[0]!;
 const simulator = new Simulator({ seed: 1 });
-const amrWb = (() => {
-  try {
-    createEncoder('AMR-WB').close();
-    return true;
-  } catch {
-    return false;
-  }
-})();
-const encodings = ENCODINGS.filter(encoding => amrWb || encoding !== 'AMR-WB');
+const encodings = ENCODINGS.filter(encoding => haveAmrWb || encoding !== 'AMR-WB');
 const announced = (encoding: Encoding): number =>
   ['OPUS', 'AMR-WB', 'L16'].includes(encoding) ? 16000 : 8000;
 
@@ -183,7 +176,7 @@ test('L16 at another rate than declared', async () => {
   }
 });
 
-test('AMR-WB packed octet-aligned', { skip: !amrWb }, async () => {
+test('AMR-WB packed octet-aligned', { skip: !haveAmrWb }, async () => {
   const encoder = createEncoder('AMR-WB', { form: 'octet-aligned' });
   const inbound = Array.from({ length: 100 }, (_, i) =>
     encoder.encode(speech.subarray(i * 320, (i + 1) * 320)),
@@ -395,7 +388,7 @@ test('the server: wrong messages, base64, empty, short, long and odd payloads, e
   }
 });
 
-test('the server: errors of Telnyx are told with their code', async () => {
+test("the server: Telnyx's errors are reported with their code", async () => {
   const { finding } = await found(
     'telnyx-error',
     speaks(() => media('####')),

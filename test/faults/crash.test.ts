@@ -1,4 +1,7 @@
-/** The process that dies of native code (row 56), under the smallest supervisor there is: a loop of the shell. */
+/**
+ * The process dies of a fault in native code (row 56). Its supervisor is the smallest possible one: a loop of the
+ * shell.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
@@ -79,7 +82,7 @@ test('fault 56: a crash in native code ends the process at once, its calls close
     assert.equal(await ended, 0);
     assert.match(output, /run 2 ended with 0/);
   } finally {
-    // The loop and what it has started, wherever they are; where all went well there is nobody left.
+    // The loop and every process that it has started. After a test that passed there is none.
     if (supervisor.exitCode === null) process.kill(-supervisor.pid!, 'SIGKILL');
   }
 });

@@ -17,8 +17,8 @@ after(() => RawSocket.destroyAll());
 const load = (child: ServeChild, count: number): Promise<Call[]> =>
   Promise.all(Array.from({ length: count }, () => longCall(`ws://127.0.0.1:${child.port}/echo`)));
 /**
- * Streams that are silent once the server has read all that they said. These alone are sure to see how they are closed:
- * where something unread is left to the server's end of a connection, its close breaks it off.
+ * Streams that are silent when the server has read all that they said. Only these surely see the close code: where
+ * the server's end has unread bytes, its close breaks the connection off.
  */
 async function quiet(child: ServeChild, encodings: readonly Encoding[]): Promise<RawSocket[]> {
   const opening = encodings.map(async encoding => {
@@ -147,7 +147,7 @@ test('fault 59: a drain is over when the last call has ended by itself', async (
 });
 
 describe('fault 61: with several reactors, in threads of their own', { concurrency: true }, () => {
-  /** Calls on every reactor, in every codec, with requests under way; each of them to end in its own way. */
+  /** Calls on every reactor and in every codec, with requests under way. Each of them ends in its own way. */
   async function busyChild(drainSeconds: number) {
     const child = await serveChild([
       '--reactors',

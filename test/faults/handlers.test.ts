@@ -1,4 +1,7 @@
-/** Handlers that fail in every way (row 51), in virtual time: what the other calls hear is judged byte by byte. */
+/**
+ * Handlers that fail in every way (row 51), in virtual time. The tests compare what the other calls hear byte by
+ * byte.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { definePlugin, type SidetoneError, type StopReason } from '../../src/index.js';

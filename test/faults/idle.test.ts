@@ -1,6 +1,6 @@
 /**
- * What uWebSockets.js ends by its own timers (rows 4, 40, 47 and 65): over real sockets, all at once, for it takes a
- * dozen seconds. The server's own idle timeout is in virtual time.
+ * What uWebSockets.js ends by its own timers (rows 4, 40, 47 and 65). The tests use real sockets and run at the same
+ * time, because it takes a dozen seconds. The server's own idle timeout is in virtual time.
  */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
@@ -114,7 +114,7 @@ test('faults 4, 40 and 65: only whole messages keep a connection, and it ends wi
     peer.receive(call.start());
     return { ...peer, call };
   };
-  // At the limit of what may wait for it, a peer is judged by what it says all the same.
+  // Also at the limit of bytes that wait for it, a peer is idle only where it sends nothing.
   const [talking, ponging, silent] = [open(), open(), open()];
   for (const { socket } of [talking, ponging, silent]) socket.status = 2;
   const waiting = virtual.connect(plugin);

@@ -26,7 +26,7 @@ const CALLS: Record<string, (stream: Stream) => unknown> = {
   stats: stream => stream.stats,
 };
 
-test('fault 42: whatever a handler does to a closed stream, in any callback, is an error of its own or nothing', async () => {
+test('fault 42: a call on a closed stream, in any callback, throws a documented error or does nothing', async () => {
   const outcomes: string[] = [];
   let left: (() => Promise<void>) | undefined;
   const tryAll = async (stream: Stream, where: string): Promise<void> => {

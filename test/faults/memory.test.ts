@@ -1,7 +1,7 @@
 /**
- * What many calls and long ones leave behind (rows 63 and 64): nothing. What is live is counted after a forced collection, for
- * the size of a process says more about when V8 collects than about leaks. `npm run test:soak` is the long form.
- * (Row 65 is in idle.test.ts.)
+ * Many calls and long calls leave nothing behind (rows 63 and 64). The tests count what is live after a forced
+ * collection, because the size of a process depends on when V8 collects. `npm run test:soak` is the long form. (Row
+ * 65 is in idle.test.ts.)
  */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
@@ -107,7 +107,7 @@ async function calls(port: number, count: number, encodings: readonly Encoding[]
   await Promise.all(Array.from({ length: 20 }, caller));
 }
 
-/** What is held beyond what may be: it must come to nothing, though the last jobs and timers may take their time. */
+/** What is held beyond what is allowed. It must become empty, but the last jobs and timers may take their time. */
 function held(now: Figures, before: Figures | undefined): string[] {
   const found: [string, number][] = [];
   if (now.live > 0) found.push(['connections', now.live]);

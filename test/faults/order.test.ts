@@ -451,7 +451,7 @@ test('fault 37: a wall clock that steps by an hour changes nothing', async () =>
         mock.timers.reset();
       }
     });
-    // What a clock that runs by the wall would do: take the frames for late, lost or from another time.
+    // A wall clock would make the frames look late, lost or from another time.
     for (const counter of ['framesConcealed', 'framesLost', 'framesLate', 'resyncs', 'idleTimeouts']) {
       assert.equal(grown[counter], undefined, counter);
     }

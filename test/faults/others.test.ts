@@ -1,4 +1,4 @@
-/** What other calls notice of a peer's faults: nothing, to the microsecond, where no time passes but the clock's. */
+/** Other calls notice nothing of a peer's faults. In virtual time this holds to the microsecond. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { definePlugin, Simulator } from '../../src/index.js';

@@ -279,7 +279,7 @@ const code = (action: () => unknown): string => {
   }
 };
 
-test('fault 53: what is no audio, or not at a rate that there is, is refused with a reason', async () => {
+test('fault 53: a value that is not audio, or has an unknown rate, is refused with a reason', async () => {
   await onStream({}, async stream => {
     const wrong: unknown[] = [
       undefined,
@@ -327,7 +327,7 @@ test('fault 53: what is no audio, or not at a rate that there is, is refused wit
   });
 });
 
-test('fault 53: a source that fails while nobody awaits its playback is reported to the handler', async () => {
+test('fault 53: a source that fails without anybody awaiting its playback is reported to the handler', async () => {
   const plugin = definePlugin({
     name: 'careless',
     onStart(stream) {
@@ -351,7 +351,7 @@ test('fault 53: a source that fails while nobody awaits its playback is reported
   });
 });
 
-test('fault 53: endless audio is read as there is room; more than fits is refused, and nothing of it queued', async () => {
+test('fault 53: endless audio is read while there is room; an array that does not fit is refused whole', async () => {
   let read = 0;
   let stopped = 0;
   const endless = async function* (): AsyncGenerator<Int16Array> {

@@ -64,7 +64,7 @@ test('fault 1: unmasked frames, reserved bits and opcodes end that connection', 
 });
 
 test('fault 1: one unmasked frame among good ones ends that connection, and nothing in it is obeyed', async () => {
-  // More than the longest message: whatever length is read out of what follows, it comes to its end.
+  // More bytes than the longest message has, so that the frame ends whatever length the server reads.
   const [first, ...later] = payloads(300) as [Uint8Array, ...Uint8Array[]];
   const neighbour = await startedCall(server);
   const hostile = [
@@ -213,7 +213,7 @@ test('fault 7: binary messages are counted and ignored', async () => {
   assert.equal(grown.binaryMessages, 5);
 });
 
-test('fault 8: media before start are held to a bound and heard after it; beyond the bound the stream closes', async () => {
+test('fault 8: media that come before start are heard after it; where they are too many the stream closes', async () => {
   const spoken = payloads(16);
   const grown = await beside(server, async () => {
     const socket = await RawSocket.open(server.port, { path: '/echo' });

@@ -182,7 +182,7 @@ for (const reactors of ['1', '2']) {
 
 test('fault 70: SIGHUP during the start and during the drain ends nothing', async () => {
   const starting = runCli(['serve', '--port', '0', '--no-admin', '--log-level', 'info', '--reactors', '2']);
-  // From the first line of the command on; before it there is only Node.js.
+  // The signal is caught from the first line of the command on. Before it only Node.js runs.
   const { pid } = starting.process;
   await eventually(() => hasHandler(pid!), 'the handler of SIGHUP', WAIT_MS);
   while (!starting.output().includes('"msg":"listening"')) {

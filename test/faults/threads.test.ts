@@ -85,7 +85,7 @@ for (const reactors of ['1', '2']) {
       assert.equal(thrown!.plugin, 'rogue');
       assert.match(JSON.stringify(thrown!.err), /thrown in a timer/);
       const rejected = strays().filter(({ where }) => where === 'unhandled rejection');
-      // What has no stack could be anybody's.
+      // An error without a stack could come from anywhere.
       assert.deepEqual(rejected.map(({ plugin, plugins }) => plugin ?? plugins).sort(), [
         'rogue',
         ['rogue', 'echo'],
@@ -100,7 +100,7 @@ for (const reactors of ['1', '2']) {
   });
 }
 
-/** 1006: nothing is left that could send a close frame. */
+/** The code is 1006, because nothing is left that could send a close frame. */
 const ENDS: [string, string, number, readonly string[]][] = [
   ['a plugin calls process.exit()', '4', 1001, []],
   ['its memory runs out', '5', 1006, ['--max-old-space-size=48']],

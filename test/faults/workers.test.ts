@@ -19,7 +19,7 @@ const TASK_MS_MAX = 5000;
 /** First sample (the payload's byte), second (how many frames that codec had seen), and whether it was concealed. */
 type Heard = [value: number, seen: number, concealed: boolean];
 
-/** Two OPUS calls, each with a worker of its own, on a clock that goes on when the test says so. */
+/** Two OPUS calls, each with a worker of its own, on a clock that the test moves. */
 async function withCalls(
   body: (calls: ReturnType<typeof makeCall>[], pool: CodecPool, clock: VirtualClock) => Promise<void>,
 ): Promise<void> {
@@ -134,7 +134,7 @@ for (const [row, name, byte] of [
   });
 }
 
-test('fault 57: a worker that does not come back from a native call is replaced, and what it writes later is heard by nobody', async () => {
+test('fault 57: a worker that does not return from a native call is replaced, and no call hears what it writes later', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'sidetone-fifo-'));
   const path = join(directory, 'pipe');
   execFileSync('mkfifo', [path]);

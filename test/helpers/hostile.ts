@@ -1,4 +1,4 @@
-/** Payloads that no encoder made: what a broken or ill-meaning peer could send. */
+/** Payloads that no encoder made, as a broken or malicious peer could send them. */
 
 import { createDecoder, createEncoder } from '../../src/codecs/create.js';
 import type { Encoding } from '../../src/formats.js';

@@ -4,7 +4,10 @@ import { connect, type Socket } from 'node:net';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** How long a test waits for what must come: no machine is too slow for it, and it costs nothing when it comes. */
+/**
+ * How long a test waits for something that must come. It is enough for any machine, and costs nothing when the thing
+ * comes.
+ */
 export const PATIENCE_MS = 60_000;
 
 export interface FrameOptions {

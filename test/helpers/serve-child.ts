@@ -21,7 +21,7 @@ export interface ServeChild {
   output(): string;
   /** SIGTERM, then the exit. */
   stop(): Promise<Exit>;
-  /** The end, whatever it takes. */
+  /** Ends the process: it is killed where it does not end by itself. */
   kill(): Promise<void>;
 }
 
@@ -60,7 +60,8 @@ export async function serveChild(
   const level = args.includes('--log-level') ? [] : ['--log-level', 'info'];
   const child = runCli(
     ['serve', '--port', '0', ...(options.admin ? [] : ['--no-admin']), ...level, ...args],
-    // What is heard must not depend on the machine: late live audio stays whole unless a test says otherwise.
+    // Late live audio is not shortened unless a test asks for it, because what is heard must not depend on the
+    // machine.
     { ...options, environment: { SIDETONE_LIVE_LATENCY_MAX: '0', ...options.environment } },
   );
   const ports = await listeningPorts(child).catch(error => {

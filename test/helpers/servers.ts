@@ -26,7 +26,7 @@ export async function startServer(
     port: 0,
     admin: false,
     logLevel: 'silent',
-    // What an echo sounds like must not depend on how fast the machine is.
+    // The sound of an echo must not depend on the speed of the machine.
     liveLatencyMaxMs: 0,
     plugins: ['echo', ...plugins],
     ...options,
@@ -36,8 +36,8 @@ export async function startServer(
 }
 
 /**
- * A port that was free a moment ago, for what must know its address before it listens. It is below those that the
- * kernel gives to whoever asks for any, so that none of them takes it meanwhile.
+ * A port that was free a moment ago, for a server that must know its address before it listens. It is below the ports
+ * that the kernel gives out by itself, so that no other socket gets it meanwhile.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -115,7 +115,7 @@ export async function longCall(address: string, options: CallOptions = {}): Prom
   return call;
 }
 
-/** Hangs up a long call once it has heard all that it has said by now, and holds it to its audio. */
+/** Hangs up a long call when it has heard everything that it has said by now. Then compares the audio. */
 export async function hangUp(call: Call): Promise<CallResult> {
   const saidMs = call.soFar().echo.sent * 20;
   try {
@@ -126,7 +126,8 @@ export async function hangUp(call: Call): Promise<CallResult> {
   const result = await call.result;
   assert.equal(result.ended, 'by the caller');
   assert.deepEqual(result.errors, []);
-  // Byte for byte and in order, nothing missing and nothing twice; what is on its way at the end does not come back.
+  // Compares byte for byte and in order: nothing may be missing or come twice. Frames that are under way at the end
+  // do not come back.
   const heard = Buffer.concat(result.heard.map(({ payload }) => payload));
   assert.ok(heard.length >= saidMs * 8, `${heard.length} bytes of ${saidMs * 8} were heard`);
   assert.ok(heard.equals(Buffer.concat(SPOKEN).subarray(0, heard.length)), 'what was heard is what was said');
@@ -144,13 +145,13 @@ export async function echoedCall(
   return hangUp(call);
 }
 
-/** Set by the timing tests alone: how late the other calls' echoes may be is a claim about the machine, too. */
+/** Only the timing tests set it, because the lateness of the other calls' echoes depends on the machine too. */
 const IS_TIMED = process.env.SIDETONE_TIMING === '1';
 
 /**
- * Runs `fault` beside a call that is echoed all the while, and holds that call to its audio: byte for byte what it
- * said, in order, nothing missing, without an error. Returns the counters that grew by the fault. `p99MaxMs` is how late
- * the echoes may be; only `npm run test:timing` judges it.
+ * Runs `fault` while another call is echoed. That call must hear what it said, byte for byte and in order, without an
+ * error. Returns the counters that grew by the fault. `p99MaxMs` is how late the echoes may be; only `npm run
+ * test:timing` judges it.
  */
 export async function beside(
   server: Server,

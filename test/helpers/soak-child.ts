@@ -52,7 +52,8 @@ function cHeapBytes(): number {
 }
 
 async function figures(): Promise<Figures> {
-  // What has just ended leaves its last promises and finalizers to the loop. (queryObjects collects several times.)
+  // Things that have just ended still have promises and finalizers in the event loop. (queryObjects collects several
+  // times.)
   await turn();
   collect();
   await turn();
@@ -95,7 +96,7 @@ function recordTimers(): () => string[] {
 const restingTimers = timers().length;
 
 process.on('message', async (message: 'busy' | 'figures' | 'close') => {
-  // Asked first and often, because the figures hold the thread for so long that no timer comes to its end.
+  // The timers are asked for first and often, because taking the figures blocks the thread and delays every timer.
   if (message === 'busy') {
     process.send!(server.connections + server.streams > 0 || timers().length > restingTimers);
   } else if (message === 'figures') process.send!(await figures());

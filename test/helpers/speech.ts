@@ -25,8 +25,8 @@ export function rms(pcm: Int16Array): number {
 }
 
 /**
- * How alike `said` and what was heard of it are, from 0 to 1: the greatest correlation, wherever in the first `lagMax`
- * samples of `heard` it begins.
+ * How alike `said` and `heard` are, from 0 to 1. It is the greatest correlation over all starts in the first `lagMax`
+ * samples of `heard`.
  */
 export function likeness(heard: Int16Array, said: Int16Array, lagMax: number): number {
   const at = (lag: number, stride: number): number => {

@@ -1,6 +1,7 @@
 /**
- * Telnyx as one: it tells a server of calls by signed webhooks, takes its commands over REST, and opens the streams that
- * they ask for, as simulated calls. What was asked for is what the stream is like: codec, rate, mode, token, parameters.
+ * Telnyx as one: it tells a server of calls by signed webhooks, takes its commands over REST, and opens the streams
+ * that they ask for, as simulated calls. A stream has the codec, rate, mode, token and parameters that the command
+ * asked for.
  */
 import { randomUUID } from 'node:crypto';
 import { type Call, Simulator } from '../../src/index.js';

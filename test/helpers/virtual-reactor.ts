@@ -35,8 +35,8 @@ export class VirtualReactor {
   }
 
   /**
-   * An open WebSocket. Like uWebSockets.js it throws on every call after its end, and what is received is detached
-   * once the message callback has returned.
+   * An open WebSocket. Like uWebSockets.js it throws on every call after its end. A received message is detached when
+   * the message callback has returned.
    */
   connect(plugin: Plugin) {
     const connection = new Connection(this.reactor, {

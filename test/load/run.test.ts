@@ -13,7 +13,7 @@ import { rampLoad, runLoad } from '../../src/load/run.js';
 import { eventually } from '../helpers/servers.js';
 import { type Answer, echo, startServer, type TestServer, type TestServerOptions } from './echo-server.js';
 
-/** Limits that no machine is too slow for: what a run finds does not depend on how long it takes. */
+/** Limits that every machine keeps: the result of a run does not depend on how long it takes. */
 const PATIENT = {
   streams: 2,
   seconds: 60,
@@ -145,7 +145,7 @@ describe('a load run', { concurrency: 3, skip: process.platform !== 'linux' }, (
     );
     assert.deepEqual(marks(server), ['m "1"', 'm "2"']);
     const [first] = server.control.filter(({ message }) => message.event === 'mark');
-    // Not before the audio is over, however late it may come.
+    // The mark must not come before the audio is over. It may come as late as it likes.
     assert.ok(first!.atMs - spokenAt[0]! >= 299, `played after ${first!.atMs - spokenAt[0]!} ms`);
     assert.equal(result.control.marksReturned, 2);
     assert.equal(result.control.clears, 1);
@@ -255,7 +255,7 @@ describe('the search for the largest load', () => {
     }
   });
 
-  it('goes no further than it is told, and never over what one thread may hold', async () => {
+  it('stops at the limit that is given, and at what one thread may hold', async () => {
     assert.deepEqual(await search(9999, failures[0]!, 120), { found: 120, tried: [50, 100, 120] });
     const { found, tried } = await search(9999, failures[0]!);
     assert.equal(found, 5000);

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { pcmBytes } from '../../src/audio/pcm.js';
 import { dsp, words } from '../helpers/dsp.js';
 import { haveVectors, vector } from '../helpers/paths.js';
 
@@ -29,13 +30,6 @@ const fifteenBit = (data: Int16Array): Int16Array => data.map(word => word >> 1)
 /** Code words are the high byte. */
 const codes = (data: Int16Array): Uint8Array => Uint8Array.from(data, word => (word >> 8) & 255);
 
-function bytesOf(pcm: Int16Array): Buffer {
-  const bytes = Buffer.alloc(pcm.length * 2);
-  pcm.forEach((sample, i) => {
-    bytes.writeInt16LE(sample, 2 * i);
-  });
-  return bytes;
-}
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 test('full codec set: encoding gives the code words', { skip: !haveVectors }, () => {
@@ -84,7 +78,7 @@ test('checksums of another implementation, full-scale audio among them', { skip:
       .filter(match => match !== null)
       .map(match => [match[2], match[1]]),
   );
-  const decoded = (payload: Uint8Array): string => sha256(bytesOf(new dsp.G722Decoder().decode(payload)));
+  const decoded = (payload: Uint8Array): string => sha256(pcmBytes(new dsp.G722Decoder().decode(payload)));
   assert.equal(decoded(sippy('test.g722')), listed.get('test.raw.16k.out'));
   assert.equal(decoded(sippy('fullscale.g722')), listed.get('fullscale.raw.out'));
   const pcm = words(sippy('pcminb.dat').swap16());
@@ -104,8 +98,8 @@ function ffmpeg(input: Uint8Array, from: string[], to: string[]): Buffer {
 }
 
 /**
- * Noise, square waves and constants, up to half scale: above it the mirror filter overshoots at edges, where the
- * recommendation limits its output to 15 bits and ffmpeg does not.
+ * Noise, square waves and constants, up to half scale. Above it the mirror filter overshoots at edges: the
+ * recommendation limits its output to 15 bits there, ffmpeg does not.
  */
 function wild(samples: number, seed: number): Int16Array {
   let state = seed | 1;
@@ -136,11 +130,14 @@ test('ffmpeg gives the same bytes and samples on random signals', { skip: !ffmpe
   for (const seed of [1, 2, 3]) {
     const pcm = wild(200_000, seed);
     const payload = new dsp.G722Encoder().encode(pcm);
-    const theirs = ffmpeg(bytesOf(pcm), RAW, ['-f', 'g722']);
+    const theirs = ffmpeg(pcmBytes(pcm), RAW, ['-f', 'g722']);
     assert.equal(theirs.length, payload.length);
     assert.ok(theirs.equals(payload), `encoding differs, seed ${seed}`);
     const heard = ffmpeg(payload, ['-f', 'g722'], ['-f', 's16le']);
-    assert.ok(heard.equals(bytesOf(new dsp.G722Decoder().decode(payload))), `decoding differs, seed ${seed}`);
+    assert.ok(
+      heard.equals(pcmBytes(new dsp.G722Decoder().decode(payload))),
+      `decoding differs, seed ${seed}`,
+    );
   }
 });
 
@@ -148,7 +145,7 @@ test('ffmpeg decodes random payloads to the same samples', { skip: !ffmpegRuns }
   const noise = wild(100_000, 9);
   const payload = Uint8Array.from(noise, (sample, i) => sample ^ (noise[(i * 7) % noise.length] as number));
   const heard = ffmpeg(payload, ['-f', 'g722'], ['-f', 's16le']);
-  assert.ok(heard.equals(bytesOf(new dsp.G722Decoder().decode(payload))));
+  assert.ok(heard.equals(pcmBytes(new dsp.G722Decoder().decode(payload))));
 });
 
 test('any payload is audio, any cut of it gives the same', () => {

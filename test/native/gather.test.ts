@@ -1,4 +1,7 @@
-/** The event loop gathers messages. When it does is tested in native/test/gather_plan.cpp, by how much in test/timing. */
+/**
+ * The event loop gathers messages. native/test/gather_plan.cpp tests when it does so, and test/timing tests how much
+ * it saves.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

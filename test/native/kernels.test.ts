@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { words } from '../helpers/dsp.js';
 import { fastest, kernels } from '../helpers/kernels.js';
 import { mediaMessage, mutated, referenceScan, strictBase64 } from '../helpers/media-messages.js';
 import { haveVectors, vector } from '../helpers/paths.js';
@@ -81,13 +82,10 @@ for (const law of ['ulaw', 'alaw'] as const) {
   for (const [name, kernel] of Object.entries(kernels[law])) {
     describe(`${law}, ${name}`, () => {
       test('is the ITU reference on all 65,536 samples and all 256 codes', { skip: !haveVectors }, () => {
-        const words = (file: string): Int16Array => {
-          const { buffer, byteOffset, byteLength } = readFileSync(vector(`g711/${file}`));
-          return new Int16Array(buffer.slice(byteOffset, byteOffset + byteLength));
-        };
+        const wordsOf = (file: string): Int16Array => words(readFileSync(vector(`g711/${file}`)));
         const letter = law === 'ulaw' ? 'u' : 'a';
-        const source = words('sweep.src');
-        const codes = Uint8Array.from(words(`sweep-r.${letter}`), word => word & 0xff);
+        const source = wordsOf('sweep.src');
+        const codes = Uint8Array.from(wordsOf(`sweep-r.${letter}`), word => word & 0xff);
         assert.equal(new Set(source).size, 65536);
         assert.equal(new Set(codes).size, 256);
 
@@ -96,7 +94,7 @@ for (const law of ['ulaw', 'alaw'] as const) {
         assert.deepEqual(coded, codes);
         const pcm = new Int16Array(source.length);
         assert.equal(kernel.decode(codes, pcm), codes.length);
-        assert.deepEqual(pcm, words(`sweep-r.${letter}-${letter}`));
+        assert.deepEqual(pcm, wordsOf(`sweep-r.${letter}-${letter}`));
       });
 
       test('gives the same for a block as for its samples one by one, and writes nothing else', () => {

@@ -99,7 +99,7 @@ test('transition: half amplitude at the lower Nyquist frequency, and what folds 
   assert.ok(gainDb < -5 && gainDb > -6.02, `${gainDb} dB at 3980 Hz`);
 });
 
-test('however the input is cut, the output is the same', () => {
+test('the output is the same in every cut of the input', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...pairs),

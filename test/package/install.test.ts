@@ -86,7 +86,7 @@ describe('the package, installed', {
   test('the files of its production dependencies and its own are less than 40 MB', async () => {
     assert.ok(!readdirSync(join(home, 'node_modules')).includes('echarts'));
     assert.ok(!readdirSync(join(home, 'node_modules')).includes('telnyx'));
-    // The files themselves: how much more their blocks take is the file system's affair.
+    // Counts the bytes of the files. The size of their blocks depends on the file system.
     const { stdout } = await run('du', ['-sm', '--apparent-size', 'node_modules'], { cwd: home });
     const megabytes = Number.parseInt(stdout, 10);
     assert.ok(megabytes < 40, `${megabytes} MB`);

@@ -1,4 +1,4 @@
-/** The ledger of live audio that was shortened, held against what the simulated caller heard, in virtual time. */
+/** Compares the ledger of shortened live audio with what the simulated caller heard, in virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ const SECONDS = 14;
 const FROM_HZ = 300;
 const HZ_A_SECOND = 200;
 
-/** A tone whose pitch says where it stands: pitch is kept when it is shortened. */
+/** A tone whose pitch tells the place in it. Shortening keeps the pitch. */
 function rising(rate: number): Int16Array {
   return Int16Array.from({ length: SECONDS * rate }, (_, i) => {
     const t = i / rate;

@@ -353,7 +353,7 @@ describe('MP3 mode', () => {
     await server.close();
   });
 
-  test('playFile refuses what is not MP3, and streams in RTP mode', async () => {
+  test('playFile refuses bytes that are not MP3, and streams in RTP mode', async () => {
     const { server, stream } = start();
     const refused = (bytes: unknown, message: RegExp) =>
       assert.throws(() => stream.playFile(bytes as Uint8Array), { code: 'SIDETONE_BAD_ARGUMENT', message });
@@ -439,7 +439,7 @@ test('over real sockets: files and speech, in order, and the server closes while
     },
   });
   await withServer([plugin], { maxBackpressureBytes: 4096 }, async server => {
-    // Not a simulated Telnyx, which would judge by its own clock how far apart the files came.
+    // This is not a simulated Telnyx, because that would judge the distance of the files by its own clock.
     const { socket, call } = await startedCall(server, { path: '/files?mode=mp3' });
     const returned = new Set<string>();
     await eventually(() => {

@@ -187,7 +187,7 @@ test('calls with one id, or one that looks like a path, get files of their own i
   await server.close();
 });
 
-test('a directory that cannot be written costs the recording, is told once, and the call goes on', async () => {
+test('a directory that cannot be written costs the recording and one report, and the call goes on', async () => {
   const file = join(directory, 'file');
   writeFileSync(file, '');
   const server = new VirtualServer(record(echo, { directory: join(file, 'no') }));

@@ -89,7 +89,7 @@ describe('admission to the codec pool', () => {
     });
   });
 
-  test('has another headroom where it is told so, or none', async () => {
+  test('takes another headroom, or none', async () => {
     await withPool({ workerUrl: timed, loadMax: 0.5 }, async pool => {
       await pool.warm([OPUS]);
       assert.equal(admitted(pool).length, 25);
@@ -102,7 +102,7 @@ describe('admission to the codec pool', () => {
     }
   });
 
-  test('goes by a guess until something is measured, and is told apart by settings', async () => {
+  test('uses a guess until a cost is measured, and has a cost for each of the settings', async () => {
     await withPool({ workerUrl: timed }, async pool => {
       const us =
         guessUs('encode', 'OPUS', { sampleRate: 16000 }) + guessUs('decode', 'OPUS', { sampleRate: 16000 });
@@ -142,7 +142,7 @@ describe('admission to the codec pool', () => {
     });
   });
 
-  test('a moment in which the machine stood still does not count for ever', () => {
+  test('a stall of the machine does not count for ever', () => {
     const costs = new Costs();
     const cost = costs.classOf('encode', 'OPUS', { sampleRate: 16000 });
     const guess = cost.us;

@@ -17,7 +17,7 @@ function fault(byte: number): void {
     for (;;) kept.push(new Array(10_000).fill(kept.length));
   }
   if (byte === FAULT.hang) {
-    // As a codec in native code would: terminate() is what ends it.
+    // It blocks as a codec in native code would. Only terminate() ends it.
     for (;;) performance.now();
   }
 }

@@ -86,7 +86,7 @@ describe('a call that the codec pool cannot carry', () => {
       await eventually(() => running.soFar().frames.mediaReceived > 0, 'the first audio', 60_000);
       const sockets: RawSocket[] = [];
       try {
-        // However fast the machine is: until some are refused.
+        // Opens calls until some are refused, however fast the machine is.
         for (let full = 0; full < 5; full = (await counts(server)).poolFull!) {
           assert.ok(sockets.length < 2000);
           for (let i = 0; i < 20; i++) {

@@ -10,7 +10,7 @@ import { FAULT } from './faults.js';
 
 const faulty = new URL('./faulty-worker.js', import.meta.url);
 
-/** Of a thread that does real work, in a test that waits for it: no machine is so slow. */
+/** The longest time that a test waits for a thread with real work. It is enough for any machine. */
 const PATIENT_MS = 600_000;
 
 /**
@@ -87,7 +87,7 @@ describe('codec pool', () => {
     encoder.close();
     decoder.close();
 
-    // A batch ends with the jobs that are there, not with a time.
+    // A batch ends when no more jobs are there. Time does not end it.
     await withPool({ threads: 2, batchMs: 1000 }, async pool => {
       assert.equal(pool.stats.workers, 0, 'no thread before there is a stream');
       const streams = Array.from({ length: 20 }, () => {
@@ -310,7 +310,7 @@ describe('a worker that fails', () => {
   });
 
   test('real workers end, pool after pool, and the process lives', async () => {
-    // @evan/opus as it is ends the whole process here: its library is unloaded with the last thread.
+    // A bare @evan/opus ends the whole process here, because its library is unloaded with the last thread.
     const script = `
       import { CodecPool } from ${JSON.stringify(new URL('../../src/pool/pool.js', import.meta.url).href)};
       for (let round = 0; round < 5; round++) {
@@ -335,7 +335,7 @@ describe('bounds and lifetimes', () => {
     await withPool({ workerUrl: faulty, streamJobsMax: 100, ringSlots: 1024 }, async pool => {
       const sinks = Array.from({ length: 20 }, () => new Sink());
       const encoders = sinks.map(sink => pool.openEncoder('OPUS', {}, sink));
-      // In one turn of the event loop no result comes in; a job takes two slots.
+      // No result comes in within one turn of the event loop. A job takes two slots.
       const taken = encoders.map(encoder => {
         let count = 0;
         while (encoder.encode(frame(1))) count++;
@@ -411,7 +411,7 @@ describe('bounds and lifetimes', () => {
     });
   });
 
-  test('a sink that throws is told of and harms no other', async () => {
+  test('a sink that throws is reported and harms no other', async () => {
     await withPool({ workerUrl: faulty }, async (pool, errors) => {
       const good = new Sink();
       const bad = pool.openDecoder(

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { RECORD_BYTES_MAX, RingReader, RingWriter, ringBuffer, SLOT_BYTES } from '../../src/pool/ring.js';
 
 describe('ring', () => {
-  test('whatever is written comes out, in order, or is refused because it is full', () => {
+  test('every record comes out in order, or is refused because the ring is full', () => {
     const step = fc.oneof(
       { weight: 3, arbitrary: fc.record({ bytes: fc.integer({ min: 0, max: 3000 }), reserve: fc.nat(20) }) },
       {

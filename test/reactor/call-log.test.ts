@@ -1,4 +1,4 @@
-/** What the log says of a call: on a reactor in virtual time, whose lines the test reads. */
+/** The lines of the log about a call. The test reads them from a reactor in virtual time. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -215,7 +215,7 @@ test('in MP3 mode the end says so, with the bytes of the files and what was hear
   await reactor.close();
 });
 
-test('a stream that cannot be opened, and a plugin that fails at a webhook, are told with the ids of the call', async () => {
+test('a stream that cannot be opened and a plugin that fails at a webhook are logged with the ids of the call', async () => {
   const lines: Line[] = [];
   const log = createLog('info', { write: text => lines.push(JSON.parse(text)) });
   const reactor = new VirtualReactor({}, undefined, log);

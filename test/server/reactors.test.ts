@@ -12,7 +12,7 @@ test('reactors without calls go on refusing new ones while the calls of another 
     const call = await longCall(`ws://127.0.0.1:${child.port}/echo`);
     child.process.kill('SIGTERM');
     await eventually(() => child.output().includes('"msg":"draining"'), 'the drain');
-    // Connections are dealt in turn: each reactor gets some, also when all others have nothing to do any more.
+    // Connections are dealt in turn, so each reactor gets some, even when the others are idle.
     for (let i = 0; i < 12; i++) {
       const socket = await RawSocket.open(child.port, { path: '/echo' });
       assert.equal(socket.status, 503);

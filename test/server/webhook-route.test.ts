@@ -81,7 +81,7 @@ function makeRoute(judgement: WebhookJudge = judge): WebhookRoute {
 }
 
 describe('WebhookRoute', () => {
-  it('gives the two headers and the bytes as they came, however they were cut', () => {
+  it('gives the two headers and the bytes as they came, in any cut', () => {
     const headers = { 'telnyx-timestamp': '17', 'telnyx-signature-ed25519': 'AA==', cookie: 'x' };
     const request = new Request(makeRoute(), headers).send('{"a"').send('').send(': "ö"}', true);
     const { cookie: _, ...wanted } = headers;
@@ -123,7 +123,7 @@ describe('WebhookRoute', () => {
     assert.deepEqual(counted, ['webhooksUnfinished']);
   });
 
-  it('answers 503 when nobody judges in time, or the judge fails', async () => {
+  it('answers 503 when the judge is too slow or fails', async () => {
     const patient = new Request(makeRoute(() => new Promise(() => {}))).send('x', true);
     clock.advance(4999);
     assert.equal(patient.status, '');

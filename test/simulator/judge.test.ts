@@ -152,7 +152,7 @@ test('AMR-WB: the table of contents tells the length (RFC 4867, sections 4.3 and
   refused(aligned, bytes(reserved), 100004, 'invalid_media', /type 10 is reserved/);
 });
 
-test('MP3 mode: one file a second, and raw audio is told from MP3', () => {
+test('MP3 mode: one file a second is taken, and raw audio is refused', () => {
   // MPEG 1 layer III, 128 kbit/s, 44.1 kHz: 417 bytes and 26.1 ms a frame.
   const file = Buffer.alloc(417 * 4);
   for (let i = 0; i < 4; i++) file.set([0xff, 0xfb, 0x90, 0x00], i * 417);

@@ -108,7 +108,7 @@ test('over a real socket: binary frames draw 100003, a close by the server ends 
   });
 });
 
-test('a refused upgrade, a refused connection and a bad address are told apart', async () => {
+test('a refused upgrade, a refused connection and a bad address have different failures', async () => {
   const http = createServer();
   http.on('upgrade', (_request, socket) =>
     socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n'),

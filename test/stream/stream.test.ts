@@ -1,4 +1,4 @@
-/** What a handler's stream says was heard, held against what the simulated caller heard, in virtual time. */
+/** Compares what a handler's stream reports as heard with what the simulated caller heard, in virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -78,7 +78,7 @@ test('a playback settles when its audio has been heard, with all of it played', 
   assert.deepEqual(await settled(result), { playedMs: 500, interrupted: false });
 });
 
-test('playbacks that nobody awaits send no mark and settle all the same', async () => {
+test('playbacks that nobody awaits send no mark, and settle too', async () => {
   const { stream, call, advance } = await running();
   const first = stream.play(tone(100));
   await advance(1000);
@@ -253,7 +253,7 @@ test('clear stops a source, and tells it', async () => {
   assert.equal(stream.queuedMs, 0);
 });
 
-test('a source that fails, or gives what is no audio, rejects its playback and no other', async () => {
+test('a source that fails, or gives no audio, rejects its own playback only', async () => {
   const { stream, advance } = await running();
   async function* failing(): AsyncGenerator<Int16Array> {
     yield tone(100);
@@ -339,7 +339,7 @@ test('a stream that has ended plays nothing, throws nothing into the timers of a
   ]);
   assert.deepEqual([read, stopped], [0, 1]);
   assert.equal(server.reactor.counters().playsAfterEnd, 5);
-  // What a program gets wrong it is told whenever it does: none of it is counted as a race with the end.
+  // A programmer's fault always throws, also after the end. It is not counted as a race with the end.
   assert.throws(() => stream.play('x' as never), { code: 'SIDETONE_BAD_ARGUMENT' });
   assert.throws(() => stream.play(tone(20), { sampleRate: 8001 as never }), {
     code: 'SIDETONE_BAD_ARGUMENT',

@@ -53,7 +53,7 @@ async function scene(test: TestContext, options: ServerOptions = {}, path = '/')
     caller,
   });
   const server = await createServer({
-    // What is heard must not depend on the machine: late live audio stays whole.
+    // Late live audio is not shortened, because what is heard must not depend on the machine.
     liveLatencyMaxMs: 0,
     port,
     admin: false,
@@ -201,7 +201,7 @@ describe('what is no webhook of Telnyx', together, () => {
       assert.deepEqual([...twice, await status(replayed, headers)], [200, 409, 409]);
       const again = signer.headers(replayed, nowMs - 1000);
       assert.equal(await status(replayed, again), 200, 'the same event, delivered again');
-      // Signed, so genuine, and nothing that can be read: counted, and not sent again.
+      // The webhook is signed, so it is genuine, but it cannot be read. It is counted and must not be sent again.
       const noEvent = Buffer.from('[7]');
       assert.equal(await status(noEvent, signer.headers(noEvent, nowMs)), 200);
       const large = Buffer.alloc(262_145, 32);
@@ -383,7 +383,8 @@ describe('reactors', together, () => {
     const calls: Call[] = [];
     for (let i = 1; i <= 14; i++) {
       calls.push(await telnyx.ring());
-      // Four connections a call by then, the stream's always the third: dealt one by one, one thread would get all.
+      // By then each call had four connections, and the stream's was always the third. Dealt one by one, all streams
+      // would go to one thread.
       const started = (): number =>
         telnyx.deliveries.filter(({ event }) => event === 'streaming.started').length;
       await eventually(() => started() === i, 'the beginning of a stream');

@@ -293,7 +293,7 @@ describe('startStreaming', () => {
     await failure(startStreaming(CALL, BODY, options));
   });
 
-  it('says when nobody answers, and does not send again', async () => {
+  it('reports that nobody answers, and does not send again', async () => {
     const gone = await startRestDouble(KEY);
     await gone.close();
     const error = await failure(startStreaming(CALL, BODY, { ...options, apiBase: gone.base }));

@@ -419,7 +419,7 @@ describe('parseFrame: what is refused', () => {
 });
 
 describe('parseFrame: hostile text', () => {
-  it('an unknown event is told apart, and cut', () => {
+  it('an unknown event has a kind of its own, and its name is cut', () => {
     assert.deepEqual(parseFrame('{"event":"pause"}'), { kind: 'unknown', event: 'pause' });
     assert.deepEqual(parseFrame('{"event":"constructor"}'), { kind: 'unknown', event: 'constructor' });
     assert.deepEqual(parseFrame('{"event":"__proto__"}'), { kind: 'unknown', event: '__proto__' });
@@ -571,7 +571,7 @@ describe('commands', () => {
     );
   });
 
-  it('mark refuses what is no name', () => {
+  it('mark refuses a wrong name', () => {
     for (const name of ['', 'x'.repeat(MARK_NAME_MAX + 1), 7, null, undefined, {}]) {
       assert.throws(() => markText(name as string), { code: 'SIDETONE_BAD_ARGUMENT', message: /mark name/ });
     }

@@ -181,7 +181,7 @@ describe('webhooks', () => {
     }
   });
 
-  it('refuses a replay as long as its signature counts, however it is written', async () => {
+  it('refuses a replay as long as its signature counts, in every spelling', async () => {
     let now = NOW;
     const { handler, events } = make({ now: () => now });
     const body = initiated();
@@ -359,7 +359,7 @@ describe('webhooks', () => {
     assert.equal(last.callControlId, CALL);
   });
 
-  it('passes on whatever is genuine, and never answers it with a 4xx', async () => {
+  it('passes on every genuine webhook, and never answers it with a 4xx', async () => {
     const { handler, events } = make();
     const passed: [string, string][] = [
       ['{}', 'unknown'],

@@ -138,7 +138,7 @@ test('examples/agent.ts answers after the pause, and falls silent when the calle
   assert.deepEqual((await call.hangup()).errors, []);
 });
 
-test('marks, parameters and the end are told; a handler with private fields and one frozen work', async () => {
+test('marks, parameters and the end are reported; handlers with private fields and frozen ones work', async () => {
   class Handler implements StreamHandler {
     readonly #marks: string[] = [];
     get marks(): string[] {

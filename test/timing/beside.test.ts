@@ -1,6 +1,6 @@
 /**
- * How late a call hears its echo beside each fault: the p99 bounds that `beside` judges only here, in one process a file
- * of faults. They are claims about a machine that does nothing else.
+ * How late a call hears its echo beside each fault. `beside` judges the p99 bounds only here, with one process for
+ * each file of faults. The bounds hold on a machine that does nothing else.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

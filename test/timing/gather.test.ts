@@ -1,4 +1,7 @@
-/** The event loop gathers messages: fewer turns for as many of them, and none of it where somebody would notice. */
+/**
+ * The event loop gathers messages. It needs fewer turns for as many messages, and does not gather where a caller
+ * could hear it.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';

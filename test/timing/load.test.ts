@@ -1,4 +1,4 @@
-/** The load generator's own punctuality, and what it finds of a server's: on a machine at rest. */
+/** How punctual the load generator is, and how punctual it finds a server, on a machine at rest. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { rampLoad, runLoad } from '../../src/load/run.js';

@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { joinPcm, pcmBytes } from '../../src/audio/pcm.js';
 import { parseWav, readWav, wavBytes } from '../../src/audio/wav.js';
 import { createDecoder, createEncoder, resample } from '../../src/codecs/create.js';
 import { PACKET_BYTES_MAX } from '../../src/transcode/formats.js';
 import { transcode } from '../../src/transcode/transcode.js';
+import { haveAmrWb } from '../helpers/amr-wb.js';
 import { words } from '../helpers/dsp.js';
 import { haveVectors, root, vector } from '../helpers/paths.js';
 import { propertyRuns } from '../helpers/runs.js';
@@ -33,11 +35,6 @@ async function mono(file: string): Promise<{ samples: Int16Array; sampleRate: nu
   const { channels, sampleRate } = await readWav(file);
   return { samples: channels[0]!, sampleRate };
 }
-const pcmBytes = (pcm: Int16Array): Buffer => {
-  const bytes = Buffer.alloc(pcm.length * 2);
-  for (let i = 0; i < pcm.length; i++) bytes.writeInt16LE(pcm[i]!, 2 * i);
-  return bytes;
-};
 function packets(...payloads: Uint8Array[]): Buffer {
   return Buffer.concat(
     payloads.flatMap(payload => {
@@ -78,19 +75,9 @@ test('G722: the full codec of G.191, from a WAV file and to one', { skip: !haveV
   assert.deepEqual(samples, words(readFileSync(vector('g722/itu-t/outsp1.bin'))));
 });
 
-const amrWb = (() => {
-  try {
-    createDecoder('AMR-WB').close();
-    createEncoder('AMR-WB').close();
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
 for (const mode of ['0', '1', '3', '4', '6', '7', '8', 'd']) {
   test(`AMR-WB: m${mode}.awb is the reference decoder's output`, {
-    skip: !haveVectors || !amrWb,
+    skip: !haveVectors || !haveAmrWb,
   }, async () => {
     const output = path('out.wav');
     await transcode(vector(`amrwb/ts26173/mime/m${mode}.awb`), output);
@@ -106,7 +93,7 @@ for (const mode of ['0', '1', '3', '4', '6', '7', '8', 'd']) {
 
 for (const mode of [3, 4, 6, 7]) {
   test(`AMR-WB: a WAV file to mode ${mode} is the reference coder's file`, {
-    skip: !haveVectors || !amrWb,
+    skip: !haveVectors || !haveAmrWb,
   }, async () => {
     const output = path('out.awb');
     const input = wav(words(readFileSync(vector('amrwb/ts26173/tst.inp'))), 16000);
@@ -132,14 +119,14 @@ test('OPUS: a packet file of opus_demo, packet by packet as the decoder gives it
   decoder.close();
   const { samples, sampleRate } = await mono(output);
   assert.equal(sampleRate, 48000);
-  assert.deepEqual(pcmBytes(samples), Buffer.concat(wanted.map(pcmBytes)));
+  assert.deepEqual(samples, joinPcm(wanted));
   assert.equal(result.payloads, wanted.length);
   assert.equal(result.refused, 0);
 });
 
 test('OPUS and AMR-WB: there and back, whole frames, recognisably the same sound', async () => {
   const speech = speechLike(16000, 1.01);
-  for (const [encoding, dbMin] of [['OPUS', -3], ...(amrWb ? [['AMR-WB', -3] as const] : [])] as const) {
+  for (const [encoding, dbMin] of [['OPUS', -3], ...(haveAmrWb ? [['AMR-WB', -3] as const] : [])] as const) {
     const encoded = path('speech.packets');
     const output = path('out.wav');
     const there = await transcode(wav(speech, 16000), encoded, { to: encoding });
@@ -241,7 +228,7 @@ test('damaged files: code, place and remedy; nothing is left of the output', asy
     ],
     ['short.packets', Buffer.alloc(5), { from: 'OPUS' }, 'SIDETONE_BAD_PAYLOAD', /inside a packet header/],
     ['huge.packets', huge, { from: 'OPUS' }, 'SIDETONE_BAD_PAYLOAD', /is it a packet file/],
-    ...(amrWb
+    ...(haveAmrWb
       ? ([
           ['reserved.awb', awb(0x5c), {}, 'SIDETONE_BAD_PAYLOAD', /at byte 9: frame type 11 is reserved/],
           ['cut.awb', awb(0x04, 1, 2), {}, 'SIDETONE_BAD_PAYLOAD', /inside a frame of 17 bytes/],

@@ -1,6 +1,6 @@
 /**
- * G.711 µ-law the way a good JavaScript sample does it: a table of 256 for decoding, a table of 65,536 for encoding, both
- * made once (ITU-T G.711, decoding by the formula, encoding by the nearest decision value).
+ * G.711 µ-law as a good JavaScript sample does it: a table of 256 for decoding and one of 65,536 for encoding, both
+ * made once. They follow ITU-T G.711: decoding by the formula, encoding by the nearest decision value.
  */
 const BIAS = 0x84;
 const CLIP = 32635;

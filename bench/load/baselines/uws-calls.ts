@@ -1,6 +1,6 @@
 /**
- * A call on uWebSockets.js with the same JSON.parse, Buffer and tables as the usual sample: what uws-sample and uws-chunks
- * share; they differ in how much audio goes out at a time.
+ * A call on uWebSockets.js with the same JSON.parse, Buffer and tables as the usual sample. uws-sample and uws-chunks
+ * share it, and differ in how much audio they send at a time.
  */
 import type { UWebSockets } from '../../../src/native/uws.js';
 import { decodeUlaw, encodeUlaw, phrase } from './g711.js';

@@ -1,6 +1,6 @@
 /**
- * What speech costs before anything is done about it: every message is received and thrown away unread, and every call is sent
- * the same ready bytes ten times a second, 100 ms of PCMU silence each. No server on uWebSockets.js and Node.js can take less.
+ * The cost of receiving and sending alone. Every message is received and not read, and every call is sent the same
+ * ready bytes ten times a second: 100 ms of PCMU silence. No server on uWebSockets.js and Node.js can take less.
  */
 import type { UWebSockets } from '../../../src/native/uws.js';
 import { readOptions } from './options.js';
@@ -36,7 +36,7 @@ serve<Call>(readOptions().port, {
 const beganMs = performance.now();
 let turn = 0;
 setInterval(() => {
-  // By the clock, not by the timer: a late turn is caught up with.
+  // Follows the clock and not the timer, so late turns are made up for.
   while (beganMs + (turn * CHUNK_MS) / MOMENTS <= performance.now()) {
     for (const ws of moments[turn % MOMENTS]!) ws.send(chunk, false);
     turn++;

@@ -28,8 +28,8 @@ void storeCodes(uint8_t* payload, __m256i codes) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(payload), packed);
 }
 
-// The number of bits of each word (0 … 255), less `one`, and 0 for the word 0: the upper nibble's answer is
-// larger than the lower one's wherever it is not 0. The words' upper bytes are 0 and look up 0.
+// The number of bits of each word (0 … 255), less `one`, and 0 for the word 0. Where the upper nibble is not
+// 0, its answer is the larger one. The words' upper bytes are 0 and look up 0.
 //   nibble      0   1       2–3     4–7     8–15
 //   as lower    0   1−one   2−one   3−one   4−one
 //   as upper    0   5−one   6−one   7−one   8−one

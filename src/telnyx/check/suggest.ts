@@ -1,7 +1,5 @@
 /** Guesses what was meant by a name or value that is not in a list. */
-import leven from 'leven';
-
-const squeezed = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
+import { nearest, squeezed } from '../../nearest.js';
 
 /** Other names for Telnyx's values, from other APIs and from habit; squeezed. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
@@ -33,15 +31,6 @@ export function sameSpelling(value: string, list: readonly string[]): string | u
 /** The entry of `list` that `value` probably means, if any. */
 export function likely(value: string, list: readonly string[]): string | undefined {
   const wanted = squeezed(value);
-  if (wanted === '') return undefined;
   const known = Object.hasOwn(OTHER_NAMES, wanted) ? OTHER_NAMES[wanted] : undefined;
-  if (known !== undefined && list.includes(known)) return known;
-  return (
-    sameSpelling(value, list) ??
-    list.find(entry => leven(squeezed(entry), wanted) <= Math.min(DISTANCE_MAX, wanted.length / 3)) ??
-    list.find(entry => wanted.length > 2 && squeezed(entry).endsWith(wanted))
-  );
+  return known !== undefined && list.includes(known) ? known : nearest(value, list);
 }
-
-/** Farther names are no suggestion. */
-const DISTANCE_MAX = 3;
