@@ -226,7 +226,8 @@ export class DoubleSession {
     const decoder = createDecoder(this.#input, this.#input === 'L16' ? { sampleRate: 24000 } : {});
     this.#decode = bytes => decoder.decode(bytes);
     this.settings = session;
-    if (double.sessions.indexOf(this) >= (double.options.mute ?? 0)) this.emit('session.updated', { session });
+    if (double.sessions.indexOf(this) >= (double.options.mute ?? 0))
+      this.emit('session.updated', { session });
   }
 
   #create(item: Json): void {
@@ -238,7 +239,8 @@ export class DoubleSession {
       return;
     }
     if (item.type === 'function_call_output') {
-      if (!this.#calls.delete(String(item.call_id))) this.#refuse(`Tool call ID '${item.call_id}' not found.`);
+      if (!this.#calls.delete(String(item.call_id)))
+        this.#refuse(`Tool call ID '${item.call_id}' not found.`);
       if (typeof item.output !== 'string') this.#refuse('item.output is no string');
     }
     this.emit('conversation.item.added', { item: { id: this.id('item'), ...item } });
@@ -327,7 +329,10 @@ export class DoubleSession {
       const send = (): void => {
         const piece = audio.subarray(at, at + bytes);
         item.audioMs += piece.length / this.#outputBytesPerMs;
-        const words = transcript.slice((transcript.length * at) / audio.length, (transcript.length * (at + bytes)) / audio.length);
+        const words = transcript.slice(
+          (transcript.length * at) / audio.length,
+          (transcript.length * (at + bytes)) / audio.length,
+        );
         this.emit('response.output_audio_transcript.delta', { ...place, delta: words });
         this.emit('response.output_audio.delta', { ...place, delta: piece.toString('base64') });
       };
@@ -357,18 +362,22 @@ export class DoubleSession {
     const { id } = this.#active!;
     this.#active = undefined;
     const details = { type: 'cancelled', reason };
-    this.emit('response.done', { response: { id, status: 'cancelled', status_details: details, output: [] } });
+    this.emit('response.done', {
+      response: { id, status: 'cancelled', status_details: details, output: [] },
+    });
   }
 
   #append(audio: unknown): void {
     const bytes = Buffer.from(String(audio), 'base64');
     if (!this.settings) this.faults.push('audio came before the settings of the session');
-    if (bytes.length === 0 || bytes.toString('base64') !== audio) this.#refuse("Invalid 'audio'.", 'invalid_value', 'audio');
+    if (bytes.length === 0 || bytes.toString('base64') !== audio)
+      this.#refuse("Invalid 'audio'.", 'invalid_value', 'audio');
     this.audio.push(bytes);
     if (this.double.options.hears === false) return;
     const pcm = this.#decode(bytes);
     const step = this.#input === 'L16' ? 480 : 160;
-    for (let at = 0; at < pcm.length; at += step) this.#listen(pcm.subarray(at, at + step), (20 * Math.min(step, pcm.length - at)) / step);
+    for (let at = 0; at < pcm.length; at += step)
+      this.#listen(pcm.subarray(at, at + step), (20 * Math.min(step, pcm.length - at)) / step);
   }
 
   /** Server VAD: the time is that of the audio. */
@@ -393,7 +402,10 @@ export class DoubleSession {
   speechStopped(): void {
     this.#speech = false;
     const item = { id: this.id('item'), type: 'message', role: 'user' };
-    this.emit('input_audio_buffer.speech_stopped', { audio_end_ms: Math.round(this.#heardMs), item_id: item.id });
+    this.emit('input_audio_buffer.speech_stopped', {
+      audio_end_ms: Math.round(this.#heardMs),
+      item_id: item.id,
+    });
     this.emit('input_audio_buffer.committed', { previous_item_id: null, item_id: item.id });
     this.emit('conversation.item.added', { item });
     const transcript = `caller's words ${this.turns}`;

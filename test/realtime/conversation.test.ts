@@ -48,7 +48,8 @@ test('the first words of the caller are not lost while the service is slow to co
 
 test('an interruption: silence, the item cut where the caller stopped hearing it, late deltas dropped', async () => {
   const audio = answerAudio(6);
-  const answer = (turn: number) => (turn === 0 ? { audio, transcript: 'x'.repeat(600), holdAfter: 20 } : { audio: answerAudio(0.4) });
+  const answer = (turn: number) =>
+    turn === 0 ? { audio, transcript: 'x'.repeat(600), holdAfter: 20 } : { audio: answerAudio(0.4) };
   await talk({ double: { answer } }, async ({ call, session, say }) => {
     say();
     await eventually(() => call.soFar().heardMs >= 500, 'the beginning of the answer');
@@ -61,9 +62,15 @@ test('an interruption: silence, the item cut where the caller stopped hearing it
     assert.ok(endMs > 0 && endMs < 4000, `cut at ${endMs} ms of the ${item.audioMs} that have come`);
     // What still comes of the cut item is not heard.
     const place = { response_id: 'resp_0_3', item_id: cut!.item_id, output_index: 0, content_index: 0 };
-    session.emit('response.output_audio.delta', { ...place, delta: Buffer.alloc(16_000, 0x20).toString('base64') });
+    session.emit('response.output_audio.delta', {
+      ...place,
+      delta: Buffer.alloc(16_000, 0x20).toString('base64'),
+    });
     await eventually(() => session.turns === 2, 'the second turn');
-    await eventually(() => call.queuedMs === 0 && call.soFar().heard.at(-1)!.clearedAfterMs === undefined, 'the second answer');
+    await eventually(
+      () => call.queuedMs === 0 && call.soFar().heard.at(-1)!.clearedAfterMs === undefined,
+      'the second answer',
+    );
     assert.ok(!heardBytes(call).includes(Buffer.alloc(160, 0x20)), 'a late delta was heard');
   });
 });
@@ -72,7 +79,10 @@ test('words while nothing is heard cut nothing', async () => {
   await talk({ double: { answer: () => ({ audio: answerAudio(0.2) }) } }, async ({ call, session, say }) => {
     for (let turn = 1; turn <= 2; turn++) {
       say();
-      await eventually(() => session.turns === turn && call.soFar().heardMs >= 200 * turn && call.queuedMs === 0, `turn ${turn}`);
+      await eventually(
+        () => session.turns === turn && call.soFar().heardMs >= 200 * turn && call.queuedMs === 0,
+        `turn ${turn}`,
+      );
     }
     assert.equal(call.soFar().frames.clearsReceived, 0);
     assert.deepEqual(session.of('conversation.item.truncate'), []);
@@ -122,9 +132,12 @@ test('a greeting is asked for before the caller speaks', async () => {
 
 test('an answer longer than the queue is heard whole', async () => {
   const audio = answerAudio(3);
-  await talk({ server: { queueMaxMs: 500 }, double: { answer: () => ({ audio }) } }, async ({ call, session }) => {
-    session.respond();
-    await eventually(() => call.soFar().heardMs >= 3000, 'all of it');
-    assert.ok(heardBytes(call).equals(audio));
-  });
+  await talk(
+    { server: { queueMaxMs: 500 }, double: { answer: () => ({ audio }) } },
+    async ({ call, session }) => {
+      session.respond();
+      await eventually(() => call.soFar().heardMs >= 3000, 'all of it');
+      assert.ok(heardBytes(call).equals(audio));
+    },
+  );
 });

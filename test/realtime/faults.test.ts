@@ -39,7 +39,9 @@ describe('faults', { concurrency: 4 }, () => {
   test('a service that is lost in the middle of an answer: what it sent is heard, and what was heard is told', async () => {
     const audio = answerAudio(2);
     const answer = (_turn: number, session: DoubleSession) =>
-      session.double.sessions[0] === session ? { audio, transcript: 'abcdefghij', holdAfter: 5 } : { audio: answerAudio(0.2) };
+      session.double.sessions[0] === session
+        ? { audio, transcript: 'abcdefghij', holdAfter: 5 }
+        : { audio: answerAudio(0.2) };
     await talk({ double: { answer } }, async ({ call, double, session }) => {
       session.respond();
       await eventually(() => call.soFar().heardMs >= 100, 'the beginning');
@@ -53,13 +55,16 @@ describe('faults', { concurrency: 4 }, () => {
   test('a wrong key: no second try, a fallback is heard, and the call ends', async () => {
     const fallback = { samples: new Int16Array(4000).fill(5000), sampleRate: 8000 };
     const plugin = { key: 'wrong', fallback };
-    await talk({ plugin, double: { authorization: 'Bearer right' }, withoutSession: true }, async ({ call, double }) => {
-      const result = await call.result;
-      assert.equal(result.ended, 'by the application');
-      assert.equal(result.heardMs, 500);
-      assert.equal(double.upgrades.length, 1);
-      assert.equal(double.upgrades[0]!.headers.authorization, 'Bearer wrong');
-    });
+    await talk(
+      { plugin, double: { authorization: 'Bearer right' }, withoutSession: true },
+      async ({ call, double }) => {
+        const result = await call.result;
+        assert.equal(result.ended, 'by the application');
+        assert.equal(result.heardMs, 500);
+        assert.equal(double.upgrades.length, 1);
+        assert.equal(double.upgrades[0]!.headers.authorization, 'Bearer wrong');
+      },
+    );
   });
 
   test('a service that is never there: every try, then the fallback', async () => {
@@ -73,12 +78,15 @@ describe('faults', { concurrency: 4 }, () => {
   });
 
   test('settings that are refused end the call with the fallback', async () => {
-    await talk({ double: { refusesSettings: true }, withoutSession: true, mayFault: true }, async ({ call, double }) => {
-      const result = await call.result;
-      assert.equal(result.ended, 'by the application');
-      assert.ok(result.heardMs > 0);
-      assert.equal(double.upgrades.length, 1);
-    });
+    await talk(
+      { double: { refusesSettings: true }, withoutSession: true, mayFault: true },
+      async ({ call, double }) => {
+        const result = await call.result;
+        assert.equal(result.ended, 'by the application');
+        assert.ok(result.heardMs > 0);
+        assert.equal(double.upgrades.length, 1);
+      },
+    );
   });
 
   test('a service that does not begin the session is given up, and another one asked for', async () => {
@@ -106,9 +114,12 @@ describe('faults', { concurrency: 4 }, () => {
   });
 
   test('an answer that fails at a limit of the service is asked for again', async () => {
-    const answer = (turn: number) => (turn === 0 ? { fails: 'rate_limit_exceeded' } : { audio: answerAudio(0.2) });
+    const answer = (turn: number) =>
+      turn === 0 ? { fails: 'rate_limit_exceeded' } : { audio: answerAudio(0.2) };
     await talk({ double: { answer } }, async ({ call, session, say }) => {
-      session.emit('rate_limits.updated', { rate_limits: [{ name: 'tokens', limit: 10, remaining: 0, reset_seconds: 1 }] });
+      session.emit('rate_limits.updated', {
+        rate_limits: [{ name: 'tokens', limit: 10, remaining: 0, reset_seconds: 1 }],
+      });
       say();
       await eventually(() => call.soFar().heardMs >= 200, 'the answer');
       assert.equal(session.of('response.create').length, 1);
@@ -117,25 +128,45 @@ describe('faults', { concurrency: 4 }, () => {
 
   test('answers that fail again and again end the call', async () => {
     const plugin = { waitingToneMs: 0 };
-    await talk({ plugin, double: { answer: () => ({ fails: 'server_error' }) } }, async ({ call, session }) => {
-      session.respond();
-      const result = await call.result;
-      assert.equal(result.ended, 'by the application');
-      assert.equal(session.turns, 4);
-    });
+    await talk(
+      { plugin, double: { answer: () => ({ fails: 'server_error' }) } },
+      async ({ call, session }) => {
+        session.respond();
+        const result = await call.result;
+        assert.equal(result.ended, 'by the application');
+        assert.equal(session.turns, 4);
+      },
+    );
   });
 
   test('messages that make no sense harm nothing', async () => {
-    await talk({ double: { answer: () => ({ audio: answerAudio(0.2) }) } }, async ({ call, session, say }) => {
-      for (const text of ['', 'no JSON', '[]', 'null', '{}', '{"type":1}', '{"type":"no.such.event"}', '{"type":"error"}']) {
-        session.socket.send(text);
-      }
-      for (const type of ['response.done', 'response.created', 'response.output_item.added', 'response.output_audio.delta']) {
-        session.emit(type);
-      }
-      session.socket.send(Buffer.from([0xff, 0xfe, 0]));
-      say();
-      await eventually(() => call.soFar().heardMs >= 200, 'the answer');
-    });
+    await talk(
+      { double: { answer: () => ({ audio: answerAudio(0.2) }) } },
+      async ({ call, session, say }) => {
+        for (const text of [
+          '',
+          'no JSON',
+          '[]',
+          'null',
+          '{}',
+          '{"type":1}',
+          '{"type":"no.such.event"}',
+          '{"type":"error"}',
+        ]) {
+          session.socket.send(text);
+        }
+        for (const type of [
+          'response.done',
+          'response.created',
+          'response.output_item.added',
+          'response.output_audio.delta',
+        ]) {
+          session.emit(type);
+        }
+        session.socket.send(Buffer.from([0xff, 0xfe, 0]));
+        say();
+        await eventually(() => call.soFar().heardMs >= 200, 'the answer');
+      },
+    );
   });
 });

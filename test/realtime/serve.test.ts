@@ -32,13 +32,24 @@ for (const reactors of [1, 2]) {
     try {
       const simulator = new Simulator({ seed: 3 });
       const spoken = words(0.6);
-      const options = { ...spoken, inbound: [], durationMs: Number.POSITIVE_INFINITY, handshakeTimeoutMs: 30_000 };
+      const options = {
+        ...spoken,
+        inbound: [],
+        durationMs: Number.POSITIVE_INFINITY,
+        handshakeTimeoutMs: 30_000,
+      };
       const calls = [0, 1, 2, 3].map(() => simulator.call(`ws://127.0.0.1:${child.port}/`, options));
-      await eventually(() => double.sessions.filter(({ settings }) => settings).length === 4, 'four sessions');
+      await eventually(
+        () => double.sessions.filter(({ settings }) => settings).length === 4,
+        'four sessions',
+      );
       for (const call of calls) call.say(spoken.inbound);
       await eventually(() => calls.every(call => call.soFar().heardMs >= 200), 'four answers');
       for (const call of calls) call.say(spoken.inbound);
-      await eventually(() => calls.every(call => call.soFar().frames.clearsReceived === 1), 'four interruptions');
+      await eventually(
+        () => calls.every(call => call.soFar().frames.clearsReceived === 1),
+        'four interruptions',
+      );
       for (const call of calls) call.hangup();
       await Promise.all(calls.map(({ result }) => result));
       assert.deepEqual(double.faults, []);

@@ -70,7 +70,10 @@ describe('tools', { concurrency: 4 }, () => {
         .of('conversation.item.create')
         .map(({ item }) => JSON.parse((item as { output: string }).output).error as string);
       assert.equal(outputs.length, 3);
-      assert.ok(outputs.includes('out of order') && outputs.includes('there is no tool nobody'), outputs.join());
+      assert.ok(
+        outputs.includes('out of order') && outputs.includes('there is no tool nobody'),
+        outputs.join(),
+      );
     });
   });
 
@@ -136,31 +139,41 @@ describe('tools', { concurrency: 4 }, () => {
       const answer = (_turn: number, _session: unknown, instructions?: string) => ({
         audio: answerAudio(instructions ? 0.4 : 0.1),
       });
-      await talk({ plugin: { ...plugin, goodbye: 'Goodbye.' }, double: { answer } }, async ({ call, session }) => {
-        const result = await call.result;
-        assert.equal(result.ended, 'by the application');
-        assert.equal(result.heardMs, 400);
-        const [asked] = session.of('response.create');
-        assert.deepEqual(asked!.response, { instructions: 'Goodbye.' });
-      });
+      await talk(
+        { plugin: { ...plugin, goodbye: 'Goodbye.' }, double: { answer } },
+        async ({ call, session }) => {
+          const result = await call.result;
+          assert.equal(result.ended, 'by the application');
+          assert.equal(result.heardMs, 400);
+          const [asked] = session.of('response.create');
+          assert.deepEqual(asked!.response, { instructions: 'Goodbye.' });
+        },
+      );
     });
   }
 
   test('limits of tokens and of cost', async () => {
     const prices = { textIn: 4, audioIn: 32, cachedIn: 0.4, textOut: 16, audioOut: 64 };
     for (const plugin of [{ tokensMax: 300 }, { costMax: 0.01, prices }]) {
-      await talk({ plugin, double: { answer: () => ({ audio: answerAudio(0.1) }) } }, async ({ call, session }) => {
-        session.respond();
-        const { ended } = await call.result;
-        assert.equal(ended, 'by the application');
-        assert.equal(session.of('response.create').length, 1, 'a goodbye is asked for');
-      });
+      await talk(
+        { plugin, double: { answer: () => ({ audio: answerAudio(0.1) }) } },
+        async ({ call, session }) => {
+          session.respond();
+          const { ended } = await call.result;
+          assert.equal(ended, 'by the application');
+          assert.equal(session.of('response.create').length, 1, 'a goodbye is asked for');
+        },
+      );
     }
   });
 });
 
 test('a stream that cannot hang its call up closes', async () => {
-  const control = { hangup: () => Promise.reject(new Error('no key')), transfer: async () => {}, sendDtmf: async () => {} };
+  const control = {
+    hangup: () => Promise.reject(new Error('no key')),
+    transfer: async () => {},
+    sendDtmf: async () => {},
+  };
   await talk({ control, double: { answer: () => call('hang_up', {}) } }, async ({ call, session }) => {
     session.respond();
     assert.equal((await call.result).ended, 'by the application');
@@ -187,4 +200,3 @@ test('options that make no sense are refused with their names', async () => {
   assert.match(await refusal({ url, tools: [tool] }), /^tools: two tools are named hang_up/);
   assert.match(await refusal({ url, tools: [{ name: 'a b' }] }), /^tools.0: give \{ name/);
 });
-

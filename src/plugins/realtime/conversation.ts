@@ -88,7 +88,11 @@ export class Conversation implements StreamHandler {
     this.#uplink = new Uplink(stream, this.#link, settings.appendMs);
     const output = wireFormat(stream.outbound.encoding);
     this.#speaker = new Speaker(stream, bytesPlayer(stream), bytesPerMs(output));
-    this.#answers = new Answers(clock, text => this.#link.send(text), () => this.#link.ready);
+    this.#answers = new Answers(
+      clock,
+      text => this.#link.send(text),
+      () => this.#link.ready,
+    );
     this.#ending = new Ending({ stream, settings, clock, answers: this.#answers, speaker: this.#speaker });
     const conversation = this;
     this.#tools = new ToolCalls(stream, settings, clock, {
@@ -132,8 +136,17 @@ export class Conversation implements StreamHandler {
     const why = this.#ending.why ?? 'caller';
     this.#meters.ends.inc(1, { why });
     const { logWords } = this.#settings;
-    const fields = { why, reason, ...this.#meter.fields(), audioDroppedMs: droppedMs, deltasDropped: this.#deltasDropped };
-    this.#stream.log.info(logWords ? { ...fields, words: this.#history.turns } : fields, 'conversation ended');
+    const fields = {
+      why,
+      reason,
+      ...this.#meter.fields(),
+      audioDroppedMs: droppedMs,
+      deltasDropped: this.#deltasDropped,
+    };
+    this.#stream.log.info(
+      logWords ? { ...fields, words: this.#history.turns } : fields,
+      'conversation ended',
+    );
   }
 
   /** The model falls silent, and is told how much of it was heard. `sinceMs`: how long the caller has spoken by now. */
@@ -297,7 +310,8 @@ export class Conversation implements StreamHandler {
       case 'response.done':
         if (response?.usage) this.#meter.used(response.usage);
         for (const { type, call_id: callId, name, arguments: text } of response?.output ?? []) {
-          if (type === 'function_call' && response?.status !== 'cancelled') this.#tools.call(callId, name, text);
+          if (type === 'function_call' && response?.status !== 'cancelled')
+            this.#tools.call(callId, name, text);
         }
         if (response?.status === 'failed') this.#failed(response.status_details?.error ?? {});
         if (response) this.#answers.done(response);

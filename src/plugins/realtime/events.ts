@@ -83,7 +83,8 @@ const NEWER_NAMES: Readonly<Record<string, string>> = {
 /** The audio of a delta stands behind its other fields, which are short. */
 const HEAD_BYTES_MAX = 512;
 const DELTA_BYTES_MIN = 200;
-const HEAD = /^\{\s*"type"\s*:\s*"response\.(?:output_)?audio\.delta"((?:\s*,\s*"[a-z_]+"\s*:\s*(?:"[\w.:-]*"|\d+|null))*)\s*,\s*"delta"\s*:\s*"/;
+const HEAD =
+  /^\{\s*"type"\s*:\s*"response\.(?:output_)?audio\.delta"((?:\s*,\s*"[a-z_]+"\s*:\s*(?:"[\w.:-]*"|\d+|null))*)\s*,\s*"delta"\s*:\s*"/;
 const TAIL = /^"((?:\s*,\s*"[a-z_]+"\s*:\s*(?:"[\w.:-]*"|\d+|null))*)\s*\}\s*$/;
 const ITEM_ID = /"item_id"\s*:\s*"([\w.:-]+)"/;
 const RESPONSE_ID = /"response_id"\s*:\s*"([\w.:-]+)"/;
@@ -105,7 +106,11 @@ export function scanDelta(message: Buffer): AudioDelta | undefined {
   const fields = head[1]! + tail[1]!;
   const itemId = ITEM_ID.exec(fields)?.[1];
   if (itemId === undefined) return undefined;
-  return { itemId, responseId: RESPONSE_ID.exec(fields)?.[1] ?? '', base64: message.toString('latin1', from, to) };
+  return {
+    itemId,
+    responseId: RESPONSE_ID.exec(fields)?.[1] ?? '',
+    base64: message.toString('latin1', from, to),
+  };
 }
 
 /** Any message as an event, under its newer name; undefined for what is none. */
@@ -186,7 +191,11 @@ export function sessionUpdate(settings: SessionSettings, protocol: 'ga' | 'beta'
 }
 
 /** A message of the conversation, of the caller or of the model. */
-export function messageItem(role: 'user' | 'assistant' | 'system', text: string, protocol: 'ga' | 'beta'): string {
+export function messageItem(
+  role: 'user' | 'assistant' | 'system',
+  text: string,
+  protocol: 'ga' | 'beta',
+): string {
   const output = protocol === 'ga' ? 'output_text' : 'text';
   const content = [{ type: role === 'assistant' ? output : 'input_text', text }];
   return JSON.stringify({ type: 'conversation.item.create', item: { type: 'message', role, content } });
@@ -218,7 +227,12 @@ export function responseCancel(): string {
 
 /** The caller has heard `audioEndMs` of an item's audio and no more. */
 export function itemTruncate(itemId: string, audioEndMs: number): string {
-  const event = { type: 'conversation.item.truncate', item_id: itemId, content_index: 0, audio_end_ms: audioEndMs };
+  const event = {
+    type: 'conversation.item.truncate',
+    item_id: itemId,
+    content_index: 0,
+    audio_end_ms: audioEndMs,
+  };
   return JSON.stringify(event);
 }
 

@@ -23,7 +23,10 @@ export function createMeters(metrics: PluginMetrics) {
     losses: metrics.counter('service_losses', 'Sessions that were lost, or could not be had.'),
     refusals: metrics.counter('service_errors', 'Errors and failed answers that the service told.'),
     tokens: metrics.counter('tokens', 'Tokens that the service has counted.'),
-    audioDroppedMs: metrics.counter('audio_dropped_ms', 'Audio of both directions that found no room, in ms.'),
+    audioDroppedMs: metrics.counter(
+      'audio_dropped_ms',
+      'Audio of both directions that found no room, in ms.',
+    ),
     ends: metrics.counter('ends', 'Conversations that have ended, by why.', { labels: ['why'] }),
   };
 }

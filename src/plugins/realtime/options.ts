@@ -136,7 +136,9 @@ const tool = z.custom<RealtimeTool>(value => {
 }, 'give { name, description, parameters, run } with a name of 1 to 64 letters, digits, _ and -');
 
 const FIELDS = z.strictObject({
-  url: z.string('give the address of the service, or set SIDETONE_REALTIME_URL').regex(/^wss?:\/\/\S+$/, 'give a ws: or wss: address'),
+  url: z
+    .string('give the address of the service, or set SIDETONE_REALTIME_URL')
+    .regex(/^wss?:\/\/\S+$/, 'give a ws: or wss: address'),
   key: text.optional(),
   keyFile: text.optional(),
   model: text.optional(),
@@ -153,7 +155,9 @@ const FIELDS = z.strictObject({
   hangUp: z.boolean().default(true),
   transferTo: z.record(z.string(), text).default({}),
   sendKeys: z.boolean().default(false),
-  toolWord: z.string().default('Say in at most five words, in the language of the call, that you are looking it up.'),
+  toolWord: z
+    .string()
+    .default('Say in at most five words, in the language of the call, that you are looking it up.'),
   toolPatienceMs: ms(0, DAY_MS, 1000),
   keyPauseMs: ms(0, 60_000, 1500),
   silenceMaxMs: ms(0, DAY_MS, 60_000),
@@ -161,7 +165,13 @@ const FIELDS = z.strictObject({
   tokensMax: z.number().int().min(0).default(0),
   costMax: z.number().min(0).default(0),
   prices: z
-    .strictObject({ textIn: token, audioIn: token, cachedIn: token.optional(), textOut: token, audioOut: token })
+    .strictObject({
+      textIn: token,
+      audioIn: token,
+      cachedIn: token.optional(),
+      textOut: token,
+      audioOut: token,
+    })
     .optional(),
   goodbye: text.default('The call has to end now. Say so and say goodbye, in one sentence.'),
   connectTimeoutMs: ms(100, 60_000, 5000),

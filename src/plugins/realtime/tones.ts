@@ -18,7 +18,9 @@ export function beeps(count: number): Tone {
     for (let i = 0; i < beepSamples; i++) {
       // Without a click at either end.
       const level = Math.min(1, i / 80, (beepSamples - i) / 80);
-      samples[2 * beep * beepSamples + i] = Math.round(level * PEAK * Math.sin((2 * Math.PI * HZ * i) / RATE));
+      samples[2 * beep * beepSamples + i] = Math.round(
+        level * PEAK * Math.sin((2 * Math.PI * HZ * i) / RATE),
+      );
     }
   }
   return { samples, sampleRate: RATE };

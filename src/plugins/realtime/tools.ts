@@ -158,7 +158,10 @@ export async function runTool(
     const given: unknown = argumentsText === '' ? {} : JSON.parse(argumentsText);
     if (typeof given !== 'object' || given === null) throw new Error('the arguments are no JSON object');
     const result: unknown = await tool.run(given, context);
-    return { output: typeof result === 'string' ? result : (JSON.stringify(result) ?? 'done'), failed: false };
+    return {
+      output: typeof result === 'string' ? result : (JSON.stringify(result) ?? 'done'),
+      failed: false,
+    };
   } catch (error) {
     context.stream.log.warn({ tool: name, err: error }, 'realtime: a tool failed');
     const why = error instanceof Error ? error.message : String(error);

@@ -29,7 +29,10 @@ export class Uplink {
     let from = 0;
     while (from < bytes.length) {
       const count = Math.min(bytes.length - from, this.#chunk.length - this.#filled);
-      this.#chunk.set(from === 0 && count === bytes.length ? bytes : bytes.subarray(from, from + count), this.#filled);
+      this.#chunk.set(
+        from === 0 && count === bytes.length ? bytes : bytes.subarray(from, from + count),
+        this.#filled,
+      );
       this.#filled += count;
       from += count;
       if (this.#filled < this.#chunk.length) return;
