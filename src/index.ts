@@ -39,6 +39,7 @@ export type { SpeechEnd, SpeechStart, VadOptions } from './plugin/speech.js';
 export type {
   AudioFrame,
   CallInfo,
+  ClearOptions,
   MarkResult,
   PlayableAudio,
   Playback,

@@ -100,6 +100,38 @@ napi_value PlayHeard(napi_env env, napi_callback_info callback) {
   return played(call, call.handle->engine->playHeard(call.stream, call.nowMs()));
 }
 
+napi_value PlayEncoded(napi_env env, napi_callback_info callback) {
+  Call<3> call(env, callback);
+  if (!call.open) return call.result(-1);
+  const auto payload = call.bytes(1);
+  return played(call, call.handle->engine->playEncoded(call.stream, payload.data, payload.count, call.nowMs(),
+                                                       call.boolean(2)) >= 0);
+}
+
+napi_value Resume(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (!call.open) return call.result(0);
+  call.handle->engine->resume(call.stream, call.nowMs(), call.boolean(1));
+  return played(call, true);
+}
+
+napi_value FadeSamples(napi_env env, napi_callback_info callback) {
+  Call<2> call(env, callback);
+  if (!call.open) return call.result(0);
+  return call.result(call.handle->engine->fadeSamples(call.stream, call.nowMs(), call.number(1)));
+}
+
+/** 1 with the place of the payload of the frame that is being heard in `info`, or 0. */
+napi_value HeardPayload(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  size_t bytes = 0;
+  const uint8_t* payload = call.open ? call.handle->engine->heardPayload(call.stream, bytes) : nullptr;
+  if (!payload) return call.result(0);
+  call.handle->info[kPayloadOffset] = static_cast<double>(payload - call.handle->payload);
+  call.handle->info[kPayloadBytes] = static_cast<double>(bytes);
+  return call.result(1);
+}
+
 napi_value Tick(napi_env env, napi_callback_info callback) {
   FastArguments<1> call(env, callback);
   auto& handle = *call.self<Handle>();
@@ -189,7 +221,12 @@ void noteSequence(Engine& engine, const Call<2>& call) {
 void deafen(Engine& engine, const Call<1>& call) { engine.deafen(call.stream); }
 void follow(Engine& engine, const Call<2>& call) { engine.follow(call.stream, call.boolean(1)); }
 void followBelow(Engine& engine, const Call<2>& call) { engine.followBelow(call.stream, call.number(1)); }
-void clear(Engine& engine, const Call<1>& call) { engine.clear(call.stream, call.nowMs()); }
+void clear(Engine& engine, const Call<2>& call) { engine.clear(call.stream, call.nowMs(), call.number(1)); }
+void pause(Engine& engine, const Call<1>& call) {
+  engine.pause(call.stream, call.nowMs());
+  call.handle->info[kSkips] = engine.skips();
+}
+void forget(Engine& engine, const Call<1>& call) { engine.forget(call.stream, call.nowMs()); }
 void cutAt(Engine& engine, const Call<2>& call) { engine.cutAt(call.stream, call.number(1)); }
 
 constexpr EngineCall kCalls[] = {
@@ -199,6 +236,7 @@ constexpr EngineCall kCalls[] = {
     {"deliverPcm", DeliverPcm},
     {"play", Play},
     {"playHeard", PlayHeard},
+    {"playEncoded", PlayEncoded},
     {"tick", Tick},
     {"takePcm", TakePcm},
     {"enqueuePacket", EnqueuePacket},
@@ -209,7 +247,12 @@ constexpr EngineCall kCalls[] = {
     {"deafen", Do<1, deafen>},
     {"follow", Do<2, follow>},
     {"followBelow", Do<2, followBelow>},
-    {"clear", Do<1, clear>},
+    {"clear", Do<2, clear>},
+    {"pause", Do<1, pause>},
+    {"forget", Do<1, forget>},
+    {"resume", Resume},
+    {"fadeSamples", FadeSamples},
+    {"heardPayload", HeardPayload},
     {"cutAt", Do<2, cutAt>},
     {"position", Do<1, position>},
 };

@@ -48,6 +48,15 @@ void define(Napi::Object object, const char* name, Function function) {
   object.Set(name, Napi::Function::New(object.Env(), function, name));
 }
 
+/** The bytes of base64 text, or undefined for what is none. */
+Napi::Value DecodeBase64(const Napi::CallbackInfo& info) {
+  const std::string text = info[0].As<Napi::String>().Utf8Value();
+  auto room = Napi::ArrayBuffer::New(info.Env(), base64DecodedCapacity(text.size()));
+  const size_t bytes = base64Decode(text.data(), text.size(), static_cast<uint8_t*>(room.Data()));
+  if (bytes == kBase64Invalid) return info.Env().Undefined();
+  return Napi::Uint8Array::New(info.Env(), bytes, room, 0);
+}
+
 Napi::Object base64Object(Napi::Env env, const Base64Kernel& kernel) {
   Napi::Object object = Napi::Object::New(env);
   define(object, "encode", [encode = kernel.encode](const Napi::CallbackInfo& info) {
@@ -151,6 +160,7 @@ void exportKernels(Napi::Env env, Napi::Object exports) {
   define(kernels, "scanMedia", scanMediaText);
   define(kernels, "ulawFromMedia", ulawFromMedia);
   define(kernels, "writeMedia", writeMediaText);
+  exports.Set("decodeBase64", Napi::Function::New(env, DecodeBase64, "decodeBase64"));
   exports.Set("kernels", kernels);
 }
 

@@ -247,9 +247,28 @@ void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
   scheduleSend(stream);
 }
 
-void Engine::clear(int stream, double nowMs) {
-  at(stream).outbound.clear(nowMs);
+double Engine::playEncoded(int stream, const uint8_t* payload, size_t bytes, double nowMs, bool sendNow) {
+  Stream& playing = at(stream);
+  const double accepted = playing.outbound.enqueueEncoded(payload, bytes, nowMs);
+  finishPlay(playing, nowMs, sendNow);
+  return accepted;
+}
+
+void Engine::clear(int stream, double nowMs, double fadeMs) {
+  at(stream).outbound.clear(nowMs, fadeMs);
   scheduleSend(at(stream));
+}
+
+void Engine::pause(int stream, double nowMs) {
+  Stream& pausing = at(stream);
+  pausing.outbound.pause(nowMs);
+  if (pausing.outbound.hasSkipped()) skips_++;
+  scheduleSend(pausing);
+}
+
+void Engine::resume(int stream, double nowMs, bool sendNow) {
+  at(stream).outbound.resume(nowMs);
+  finishPlay(at(stream), nowMs, sendNow);
 }
 
 /** True: everything of this stream that is due is in the slab; false: the slab is full. */

@@ -133,7 +133,25 @@ class Engine {
    * @returns false when the queue is full
    */
   bool playHeard(int stream, double nowMs);
-  void clear(int stream, double nowMs);
+  /** Plays what is encoded already: see Outbound::enqueueEncoded(); the rest as play() does. */
+  double playEncoded(int stream, const uint8_t* payload, size_t bytes, double nowMs, bool sendNow);
+  /** See Outbound: what fades is due at once, and resume() sends it. */
+  void clear(int stream, double nowMs, double fadeMs = 0);
+  double fadeSamples(int stream, double nowMs, double fadeMs) {
+    return at(stream).outbound.fadeSamples(nowMs, fadeMs);
+  }
+  void pause(int stream, double nowMs);
+  /** What is queued goes on. With `sendNow`, messages that are due are in the slab, as after play(). */
+  void resume(int stream, double nowMs, bool sendNow);
+  /** Gives back the memory of what has been heard. */
+  void forget(int stream, double nowMs) { at(stream).outbound.forget(nowMs); }
+  /** The payload of the frame that was delivered last, as long as it lies where it did; null for one made up.
+   */
+  const uint8_t* heardPayload(int stream, size_t& bytes) const {
+    if (heard_.stream != stream) return nullptr;
+    bytes = delivery_.bytes;
+    return delivery_.payload;
+  }
   /** The next range of positions of live audio that was left out. False: there is none. */
   bool takeSkipped(int stream, SkippedRange& range) { return at(stream).outbound.takeSkipped(range); }
   /** Grows whenever a message is sent of a stream for which takeSkipped() has something. */

@@ -28,6 +28,29 @@ bool BlockQueue::append(const uint8_t* data, size_t count) {
   return true;
 }
 
+bool BlockQueue::prepend(const uint8_t* data, size_t count) {
+  if (!head_) return append(data, count);
+  const size_t blocksNeeded =
+      count <= headOffset_ ? 0 : (count - headOffset_ + Block::kDataBytes - 1) / Block::kDataBytes;
+  if (blocksNeeded > 0 && pool_->blocksLeft() < blocksNeeded) return false;
+
+  while (count > 0) {
+    if (headOffset_ == 0) {
+      Block* block = pool_->take();
+      if (!block) return false;  // cannot happen: blocksLeft() was enough
+      block->next = head_;
+      head_ = block;
+      headOffset_ = Block::kDataBytes;
+    }
+    const size_t part = std::min(count, headOffset_);
+    headOffset_ -= part;
+    count -= part;
+    bytes_ += part;
+    std::memcpy(head_->data + headOffset_, data + count, part);
+  }
+  return true;
+}
+
 void BlockQueue::read(uint8_t* out, size_t count) {
   peek(0, out, count);
   drop(count);

@@ -19,6 +19,9 @@ class BlockQueue {
   /** Appends all of it, or nothing and false when the pool has not enough blocks. */
   bool append(const uint8_t* data, size_t count);
 
+  /** Puts all of it before what is there, or nothing and false when the pool has not enough blocks. */
+  bool prepend(const uint8_t* data, size_t count);
+
   /** Moves the first `count` bytes to `out`; `count` must not exceed bytes(). */
   void read(uint8_t* out, size_t count);
 

@@ -35,6 +35,25 @@ class LiveRuns {
     tailBoundMs_ = boundMs;
   }
 
+  /** What was sent up to `end` stands before the rest of the queue again, and is not live. */
+  void prepend(double end, bool queueIsEmpty) {
+    if (queueIsEmpty) clear();
+    if (headBoundMs() == 0) return;
+    if (queueIsEmpty) {
+      tailBoundMs_ = 0;
+      return;
+    }
+    // Where there are too many parts, the first of the rest counts as not live too, and stays whole.
+    if (count_ == runs_->size()) {
+      runs_->front().boundMs = 0;
+      return;
+    }
+    std::copy_backward(runs_->begin(), runs_->begin() + static_cast<long>(count_),
+                       runs_->begin() + static_cast<long>(count_ + 1));
+    (*runs_)[0] = {end, 0};
+    count_++;
+  }
+
   /** The bound of what stands first in the queue, 0 where it is not live. */
   double headBoundMs() const { return count_ > 0 ? runs_->front().boundMs : tailBoundMs_; }
   /** Where that part ends; `accepted` is where the queue ends. */

@@ -27,7 +27,8 @@ Outbound::Outbound(BlockPool& pool, const OutboundConfig& config)
       pooled_(runsInPool(config.encoding)),
       queue_(pool),
       playout_(sampleHz_),
-      pool_(&pool) {
+      pool_(&pool),
+      kept_(pool) {
   if (pooled_) {
     packets_ = std::make_unique<BlockQueue>(pool);
     spans_ = std::make_unique<BlockQueue>(pool);
@@ -137,8 +138,8 @@ void Outbound::encode(const int16_t* pcm, size_t samples, const uint8_t* echoed,
 size_t Outbound::passThrough(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed,
                              double nowMs, const Live& live, uint8_t* payload) {
   const bool isWhole = samples >= minSamples_ && samples < 2 * minSamples_;
-  if (bytesPerSample_ != 1 || fromHz != sampleHz_ || !isWhole) return 0;
-  if (queue_.bytes() > 0 || cutCount_ > 0) return 0;
+  if (bytesPerSample_ != 1 || fromHz != sampleHz_ || !isWhole || paused_) return 0;
+  if (queue_.bytes() > 0 || cutCount_ > 0 || keeps_) return 0;
   if (nowMs < playout_.dryAtMs() - leadMs(live.latencyMaxMs) - kTickSlackMs) return 0;
   if (nowMs - playout_.dryAtMs() >= kGapMinMs) {
     noteGap(live, static_cast<double>(samples) / samplesPerMs_, nowMs);
@@ -164,12 +165,14 @@ size_t Outbound::take(double nowMs, uint8_t* payload) {
   const size_t padding = paddingFor(samples);
   const size_t bytes = samples * bytesPerSample_;
   queue_.read(payload, bytes);
+  const double stoodFor = head_.take(samples);
+  keep(payload, samples, sent_, stoodFor, nowMs);
   const uint8_t silence = config_.encoding == Encoding::Pcmu   ? 0xFF
                           : config_.encoding == Encoding::Pcma ? 0xD5
                                                                : 0;
   std::memset(payload + bytes, silence, padding * bytesPerSample_);
   if (config_.encoding == Encoding::L16) l16Reorder(payload, samples, config_.l16Order);
-  sent(samples, head_.take(samples), padding, bytes + padding * bytesPerSample_, nowMs);
+  sent(samples, stoodFor, padding, bytes + padding * bytesPerSample_, nowMs);
   return bytes + padding * bytesPerSample_;
 }
 
@@ -179,8 +182,10 @@ size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
   size_t padding = paddingFor(samples);
   padding += (samples + padding) % 2;
   queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
+  const double stoodFor = head_.take(samples);
+  keep(reinterpret_cast<const uint8_t*>(pcm), samples, sent_, stoodFor, nowMs);
   std::fill(pcm + samples, pcm + samples + padding, int16_t{0});
-  sent(samples, head_.take(samples), padding, (samples + padding) / 2, nowMs);
+  sent(samples, stoodFor, padding, (samples + padding) / 2, nowMs);
   return samples + padding;
 }
 
@@ -212,6 +217,7 @@ size_t Outbound::paddingFor(size_t samples) const {
 }
 
 double Outbound::dueMs() const {
+  if (paused_) return kNever;
   if (pooled_) {
     return packets_->bytes() > 0 ? leadDueMs() : kNever;
   }
@@ -228,7 +234,7 @@ double Outbound::tailDueMs() const {
 
 size_t Outbound::dueSamples(double nowMs) {
   auto queued = static_cast<size_t>(queuedSamples());
-  if (queued == 0) return 0;
+  if (queued == 0 || paused_) return 0;
   if (queued < minSamples_) {
     if (nowMs < tailDueMs()) return 0;
     flushResampler();
@@ -261,7 +267,7 @@ void Outbound::flushResampler() {
 }
 
 double Outbound::pcmDueMs() const {
-  const double queued = pooled_ ? queuedSamples() : 0;
+  const double queued = pooled_ && !paused_ ? queuedSamples() : 0;
   if (queued == 0) return kNever;
   if (queued < static_cast<double>(minSamples_)) return tailDueMs();
   // Audio is encoded so far ahead that a packet is there when it is due, and no further. What a clear() drops
@@ -281,8 +287,10 @@ size_t Outbound::takePcm(double nowMs, int16_t* pcm) {
   const size_t samples = std::min(static_cast<size_t>(queuedSamples()), minSamples_);
   const Span span{static_cast<uint32_t>(head_.stoodFor(samples)), static_cast<uint32_t>(samples)};
   if (samples == 0 || !spans_->append(reinterpret_cast<const uint8_t*>(&span), sizeof span)) return 0;
+  const double position = headPosition();
   head_.take(samples);
   queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
+  keep(reinterpret_cast<const uint8_t*>(pcm), samples, position, span.stoodFor, nowMs);
   std::fill(pcm + samples, pcm + minSamples_, int16_t{0});
   if (samples < minSamples_) counters_.padded++;
   encoding_ += static_cast<double>(minSamples_);
@@ -349,22 +357,6 @@ void Outbound::sent(size_t samples, double stoodFor, size_t padding, size_t byte
   counters_.payloadBytes += bytes;
   if (padding > 0 && !pooled_) counters_.padded++;
   chunkMs_ = queuedSamples() > 0 ? std::min(chunkMs_ * 2, chunkMaxMs()) : kMessageMinMs;
-}
-
-void Outbound::clear(double nowMs) {
-  queue_.clear();
-  cutCount_ = 0;
-  if (packets_) packets_->clear();
-  if (spans_) spans_->clear();
-  head_.set(0, 0);
-  runs_.clear();
-  lastWasLive_ = false;
-  encoding_ = 0;
-  staleWithEncoder_ = withEncoder_;
-  playout_.clear(nowMs);
-  sent_ = accepted_;
-  chunkMs_ = kMessageMinMs;
-  if (resampler_) resampler_->reset();
 }
 
 }  // namespace sidetone

@@ -74,6 +74,9 @@ class Outbound {
   double enqueue(const int16_t* pcm, size_t samples, int fromHz, const uint8_t* echoed, double nowMs,
                  const Live& live = {});
 
+  /** Queues `bytes` that are encoded already. Returns as enqueue() does. Not for the pool's encodings. */
+  double enqueueEncoded(const uint8_t* payload, size_t bytes, double nowMs);
+
   /**
    * Encodes live audio that keeps up straight into `payload`. This holds where nothing is queued, the
    * encoding needs no memory of what went before, and all of `pcm` makes one message that is due now. Returns
@@ -120,8 +123,27 @@ class Outbound {
   /** Byte order of L16 from the next message on: what is queued goes out in it too. */
   void setL16Order(ByteOrder order) { config_.l16Order = order; }
 
-  /** Drops what is queued; the far end drops what it has not played. */
-  void clear(double nowMs);
+  /**
+   * Drops what is queued; the far end drops what it has not played. What would have been heard during the
+   * next `fadeMs` is queued again, fading out, as far as fadeSamples() says. Ends a pause.
+   */
+  void clear(double nowMs, double fadeMs = 0);
+  /** How much of what is being heard clear() can fade out, in samples: none where nothing that is kept is
+   * heard. */
+  double fadeSamples(double nowMs, double fadeMs) const;
+
+  /**
+   * The far end drops what it has not played, which is queued again before the rest; nothing is due any more.
+   * What was not kept (see keep()) is left out, which takeSkipped() tells. Again: nothing happens.
+   */
+  void pause(double nowMs);
+  /** Gives back the memory of what was kept and has been heard. */
+  void forget(double nowMs) {
+    if (keeps_) dropHeard(playout_.playedPosition(nowMs));
+  }
+  /** What is queued goes on. */
+  void resume(double nowMs);
+  bool paused() const { return paused_; }
 
   /** Whether takeSkipped() has something. */
   bool hasSkipped() const { return !skipped_.empty(); }
@@ -178,11 +200,17 @@ class Outbound {
   void catchUp(size_t samplesWanted, double nowMs);
   void skip(size_t samples);
   void shortenHead(size_t samplesWanted, size_t cutMax, double speed, size_t live);
-  void peekPcm(size_t offset, size_t samples, int16_t* pcm) const;
+  void peekPcm(size_t offset, size_t samples, int16_t* pcm) const { peekPcm(queue_, offset, samples, pcm); }
+  void peekPcm(const BlockQueue& queue, size_t offset, size_t samples, int16_t* pcm) const;
   void overwritePcm(size_t offset, size_t samples, const int16_t* pcm);
   size_t untilCut(size_t samples) const;
   size_t paddingFor(size_t samples) const;
   void sent(size_t samples, double stoodFor, size_t padding, size_t bytes, double nowMs);
+  void keep(const uint8_t* queued, size_t samples, double position, double stoodFor, double nowMs);
+  void dropHeard(double position);
+  double heardPosition(double nowMs) const;
+  double keptSamples() const { return static_cast<double>(kept_.bytes() / bytesPerSample_); }
+  double keptFrom() const { return keptEnd_ - keptSamples(); }
 
   // What every message touches, up to …
   OutboundConfig config_;
@@ -192,6 +220,8 @@ class Outbound {
   size_t minSamples_;  // samples of the shortest message
   size_t bytesPerSample_;
   bool pooled_;
+  bool paused_ = false;
+  bool keeps_ = false;  // something is kept
   size_t cutCount_ = 0;
   std::unique_ptr<Resampler> resampler_;
   std::unique_ptr<G722Encoder> g722_;
@@ -214,7 +244,11 @@ class Outbound {
   uint32_t staleWithEncoder_ = 0;        // pool: of those, the ones from before a clear()
   std::unique_ptr<BlockQueue> packets_;  // pool: | bytes (2) | packet | …
   std::unique_ptr<BlockQueue> spans_;  // pool: a Span for each frame with the encoder or waiting as a packet
-  double notLiveUntilMs_ = 0;          // the far end will have played everything that is not live
+  BlockQueue
+      kept_;  // what went to the far end, or to the encoder, and may not have been heard, as it was queued
+  double keptEnd_ = 0;         // the position behind it
+  double notLiveEnd_ = 0;      // and behind what of it is not live
+  double notLiveUntilMs_ = 0;  // the far end will have played everything that is not live
   CatchUp catchUp_;
   LiveRuns::Store liveRuns_{};
   SkippedRanges::Store skippedRanges_{};

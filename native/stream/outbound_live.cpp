@@ -82,15 +82,15 @@ void Outbound::shortenHead(size_t samplesWanted, size_t cutMax, double speed, si
 }
 
 /** `samples` of the queue as PCM, of an encoding that waits encoded too. */
-void Outbound::peekPcm(size_t offset, size_t samples, int16_t* pcm) const {
+void Outbound::peekPcm(const BlockQueue& queue, size_t offset, size_t samples, int16_t* pcm) const {
   if (bytesPerSample_ == 2) {
-    queue_.peek(offset * 2, reinterpret_cast<uint8_t*>(pcm), samples * 2);
+    queue.peek(offset * 2, reinterpret_cast<uint8_t*>(pcm), samples * 2);
     return;
   }
   std::array<uint8_t, kPieceSamples> codes;
   for (size_t at = 0; at < samples; at += kPieceSamples) {
     const size_t piece = std::min(kPieceSamples, samples - at);
-    queue_.peek(offset + at, codes.data(), piece);
+    queue.peek(offset + at, codes.data(), piece);
     if (config_.encoding == Encoding::Pcma)
       alawDecode(codes.data(), piece, pcm + at);
     else

@@ -62,12 +62,16 @@ class Playout {
   }
 
   /** The far end dropped what it had not played. */
-  void clear(double nowMs) {
-    before_ = playedPosition(nowMs);
+  void clear(double nowMs) { clear(nowMs, playedPosition(nowMs)); }
+  /** The same, with the position up to which it had played. */
+  void clear(double nowMs, double played) {
+    before_ = played;
     count_ = 0;
     shortened_ = 0;
     dryAtMs_ = nowMs;
   }
+  /** It has had nothing to play until now, and that is no fault. */
+  void rest(double nowMs) { dryAtMs_ = std::max(dryAtMs_, nowMs); }
 
  private:
   // A run ends at padding or where the far end ran dry. Runs that have been heard are forgotten; the rest lie

@@ -95,8 +95,8 @@ export class Engine {
   }
 
   /**
-   * The payload that the pool must decode, as the last receive() or next() left it. Views of the usual lengths are
-   * kept: packets of a variable-rate codec come in a few hundred.
+   * The payload that the pool must decode, as the last receive() or next() left it, or that heardPayload() found. Views
+   * of the usual lengths are kept: packets of a variable-rate codec come in a few hundred.
    */
   pooledPayload(): Uint8Array {
     const offset = this.info[INFO.payloadOffset]!;
@@ -104,6 +104,14 @@ export class Engine {
     if (offset !== 0 || bytes >= PAYLOAD_VIEWS) return this.#payload.subarray(offset, offset + bytes);
     this.#payloadViews[bytes] ??= this.#payload.subarray(0, bytes);
     return this.#payloadViews[bytes]!;
+  }
+
+  /**
+   * The payload of the frame that receive() or next() delivered last, if it was that stream's and not made up. Valid until
+   * the engine's next message.
+   */
+  heardPayload(stream: number): Uint8Array | undefined {
+    return this.native.heardPayload(stream) === 1 ? this.pooledPayload() : undefined;
   }
 
   /** Counters of one stream by name, or of all streams ever when none is given. */

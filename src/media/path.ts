@@ -137,6 +137,20 @@ export class MediaPath {
     return due;
   }
 
+  /** Queues bytes in the outbound encoding as they are. Returns as play() does. */
+  playEncoded(slot: number, bytes: Uint8Array, nowMs: number): number {
+    const due = this.engine.at(nowMs).playEncoded(slot, bytes, !this.#sending);
+    this.wake();
+    return due;
+  }
+
+  /** A stream that was paused goes on. Returns as play() does. */
+  resume(slot: number, nowMs: number): number {
+    const due = this.engine.at(nowMs).resume(slot, !this.#sending);
+    this.wake();
+    return due;
+  }
+
   /** The engine may have a new deadline. */
   wake(): void {
     if (this.info[INFO.scheduled] !== 0) this.#ticker.start();

@@ -117,6 +117,8 @@ export interface NativeEngine {
   ): number;
   /** The same of the frame that was delivered last, as it lies in its buffer now. */
   playHeard(stream: number): number;
+  /** Plays bytes in the outbound encoding as they are: not for those of the pool. Returns as play() does. */
+  playEncoded(stream: number, payload: Uint8Array, sendNow: boolean): number;
   /** Returns how many messages lie in the send slab. */
   tick(): number;
   /** Messages of this stream are marked in `sends`: every one … */
@@ -129,7 +131,18 @@ export interface NativeEngine {
   /** When the stream's last message came that receive() or receiveParsed() took. */
   lastMediaMs(stream: number): number;
   noteSequence(stream: number, sequence: number): void;
-  clear(stream: number): void;
+  /** What would have been heard during the next `fadeMs` fades out: resume() sends it. */
+  clear(stream: number, fadeMs: number): void;
+  /** How many samples of what is being heard clear() would fade out. */
+  fadeSamples(stream: number, fadeMs: number): number;
+  /** What the far end has not played is queued again, and nothing is due until resume() or clear(). */
+  pause(stream: number): void;
+  /** What is queued goes on. Returns as play() does. */
+  resume(stream: number, sendNow: boolean): number;
+  /** Gives back the memory of what has been heard. */
+  forget(stream: number): void;
+  /** 1 with the place of the payload of the frame that was delivered last in `info`, or 0 where there is none. */
+  heardPayload(stream: number): number;
   cutAt(stream: number, position: number): void;
   /** 1 with the next range of positions of live audio that was left out in `info`, or 0. */
   takeSkipped(stream: number): number;
@@ -261,6 +274,8 @@ export interface NativeAddon extends NativeLoad {
   shorten(pcm: Int16Array, sampleRate: number, speed: number): { samples: Int16Array; places: Uint32Array };
   /** By name of the kernel: 'scalar' first, the one that this machine uses last. */
   kernels: { ulaw: Record<string, LawKernel>; alaw: Record<string, LawKernel> };
+  /** The bytes of base64 text, or undefined for what is none. */
+  decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined;
   /** CLOCK_MONOTONIC or what the system has in its place, in ms. */
   monotonicMs(): number;
   /** A function that writes monotonicMs() to `view[at]`. */

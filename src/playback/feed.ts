@@ -29,24 +29,25 @@ interface SourceItem {
   liveLatencyMaxMs: number;
 }
 
-interface FileItem {
+/** Audio that is queued whole: a file, or encoded audio. */
+interface WholeItem {
   playback: PlaybackEntry;
-  /** The file's length until it is queued, then 0. */
+  /** Its length until it is queued, then 0. */
   waitingMs: number;
-  /** Queues all of the file. @throws SidetoneError SIDETONE_QUEUE_FULL */
-  queueFile: () => void;
+  /** Queues all of it. @throws SidetoneError SIDETONE_QUEUE_FULL */
+  queueAll: () => void;
   isQueued: boolean;
-  fileBytes: number;
+  bytes: number;
 }
 
-type Item = SourceItem | FileItem;
+type Item = SourceItem | WholeItem;
 
 /** The longest piece given to the queue at once, so that one endless chunk cannot overfill it. */
 const PIECE_MS = 1000;
 /** Sources and pieces of PCM that may wait their turn. */
 const ITEMS_MAX = 1000;
-/** Files that may wait among them, as messages: two of the longest. */
-const FILE_BYTES_MAX = 24e6;
+/** What may wait whole among them: two of the longest files, as messages. */
+const WHOLE_BYTES_MAX = 24e6;
 /** A source that gives this many empty chunks in a row rests until the next pump(), or it would never let go. */
 const EMPTY_CHUNKS_MAX = 1000;
 
@@ -103,20 +104,26 @@ export class Feed {
   }
 
   /**
-   * A file in its turn.
+   * A file, or encoded audio, in its turn. `method` is what the handler called.
    * @throws SidetoneError SIDETONE_QUEUE_FULL
    */
-  addFile(playback: PlaybackEntry, queueFile: () => void, waitingMs: number, fileBytes: number): void {
+  addWhole(
+    method: string,
+    playback: PlaybackEntry,
+    queueAll: () => void,
+    waitingMs: number,
+    bytes: number,
+  ): void {
     this.mustHaveRoom();
-    const bytesBefore = this.#items.reduce((sum, item) => sum + (isSource(item) ? 0 : item.fileBytes), 0);
-    if (bytesBefore + fileBytes > FILE_BYTES_MAX) {
+    const bytesBefore = this.#items.reduce((sum, item) => sum + (isSource(item) ? 0 : item.bytes), 0);
+    if (bytesBefore + bytes > WHOLE_BYTES_MAX) {
       const problem =
-        `playFile: a file of ${fileBytes} bytes does not fit behind the ${bytesBefore} bytes of files that wait ` +
-        `for a source to end (${FILE_BYTES_MAX} at most): await their playbacks first`;
+        `${method}: ${bytes} bytes do not fit behind the ${bytesBefore} bytes that wait ` +
+        `for a source to end (${WHOLE_BYTES_MAX} at most): await their playbacks first`;
       throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
     }
     this.#mustHaveRoomFor(waitingMs);
-    this.#items.push({ playback, waitingMs, queueFile, isQueued: false, fileBytes });
+    this.#items.push({ playback, waitingMs, queueAll, isQueued: false, bytes });
   }
 
   #mustHaveRoomFor(ms: number): void {
@@ -145,7 +152,7 @@ export class Feed {
       ) {
         const item = this.#items[0]!;
         if (!isSource(item)) {
-          if (!this.#advanceFile(item)) break;
+          if (!this.#advanceWhole(item)) break;
         } else if (!this.#chunk) this.#read(item);
         else if (!this.#queuePiece(item)) break;
       }
@@ -167,13 +174,13 @@ export class Feed {
     return waitingMs;
   }
 
-  /** Queues a file, or ends it when there is room for what follows it. False: no room now, the next pump() tries again. */
-  #advanceFile(item: FileItem): boolean {
+  /** Queues what is queued whole, or ends it when there is room for what follows it. False: no room now, the next pump() tries again. */
+  #advanceWhole(item: WholeItem): boolean {
     if (item.isQueued) {
       this.#end(item);
       return true;
     }
-    item.isQueued = tryToQueue(item.queueFile);
+    item.isQueued = tryToQueue(item.queueAll);
     if (item.isQueued) item.waitingMs = 0;
     return item.isQueued;
   }

@@ -262,8 +262,7 @@ export class Ledger {
     }
     this.#playbacks = [];
     for (const mark of this.#outstanding) {
-      // When they do not come back, the oldest are forgotten.
-      if (marksComeBack && this.#cleared.push(mark.name) > MARKS_MAX) this.#cleared.shift();
+      if (marksComeBack) this.#comesBack(mark);
       mark.resolve?.({ name: mark.name, played: false });
     }
     for (const mark of this.#waiting) mark.resolve?.({ name: mark.name, played: false });
@@ -272,6 +271,25 @@ export class Ledger {
     this.#tellWaiting();
     this.#generation++;
     return playedMs;
+  }
+
+  /** A pause: what lies behind `played` waits to be sent again, and so do the marks behind it. */
+  pause(played: number): void {
+    const heard = this.#outstanding.filter(mark => mark.position <= played);
+    const again = this.#outstanding.slice(heard.length);
+    this.#outstanding = heard;
+    this.#overdueSince = NEVER;
+    for (const mark of again) {
+      this.#comesBack(mark);
+      this.output.cutAt(mark.position);
+    }
+    this.#waiting.unshift(...again);
+    this.#tellWaiting();
+  }
+
+  /** A clear sends `mark` back. Where marks do not come back, the oldest are forgotten. */
+  #comesBack(mark: Mark): void {
+    if (this.#cleared.push(mark.name) > MARKS_MAX) this.#cleared.shift();
   }
 
   #placeMark(playback: PlaybackEntry): void {

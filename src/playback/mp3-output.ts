@@ -179,6 +179,28 @@ export class Mp3Output implements Output {
   // Every message calls afterSend(), and there is at most one a second.
   follow(): void {}
 
+  enqueueEncoded(): void {
+    throw new SidetoneError(
+      'SIDETONE_BAD_ARGUMENT',
+      `playEncoded: this stream is in MP3 mode: play files with playFile(), or use mode 'rtp'`,
+    );
+  }
+
+  /** Files end where the far end drops them. */
+  fadeLength(): number {
+    return 0;
+  }
+
+  pause(): void {
+    throw new SidetoneError(
+      'SIDETONE_BAD_ARGUMENT',
+      `pause: this stream is in MP3 mode, where Telnyx plays whole files: use clear(), or mode 'rtp'`,
+    );
+  }
+
+  /** Nothing ever pauses. */
+  resume(): void {}
+
   clear(): void {
     this.#empty();
     this.#playout.clear(this.#accepted, this.#now());

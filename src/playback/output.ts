@@ -16,15 +16,32 @@ export interface Output {
    * @throws SidetoneError SIDETONE_QUEUE_FULL
    */
   enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void;
+  /**
+   * Takes all of some audio in the stream's own encoding, or none of it.
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
+  enqueueEncoded(bytes: Uint8Array, ms: number): void;
   /** The playback is complete: what was taken need not wait for more of it. */
   complete(): void;
   /** A mark goes behind this position: a message should end there. */
   cutAt(position: number): void;
   /** The stream hears of its messages by afterSend(): of every one, or of those that leave less than `belowMs` waiting. */
   follow(every: boolean, belowMs: number): void;
-  /** Drops what waits here and has the far end drop what it has not played. */
-  clear(): void;
-  /** The far end has read some of what it was sent, or some time has passed. */
+  /**
+   * Drops what waits here and has the far end drop what it has not played. What would have been heard during the next
+   * `fadeMs` is heard fading out, as far as fadeLength() says.
+   */
+  clear(fadeMs: number): void;
+  /** How much of what is being heard clear() would fade out, in units of positions. */
+  fadeLength(fadeMs: number): number;
+  /**
+   * What the far end has not played waits here again, and nothing is sent until resume() or clear(). The far end has still
+   * to be told to drop it.
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT in MP3 mode
+   */
+  pause(): void;
+  resume(): void;
+  /** The far end has read some of what it was sent, or some time has passed: called a few times a second. */
   drained(): void;
   /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */
   tellSkipped(told: (from: number, to: number) => void): void;

@@ -3,7 +3,7 @@
 import { SidetoneError, shown } from '../errors.js';
 import { SAMPLE_RATES } from '../formats.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
-import type { PlayOptions } from '../plugin/stream.js';
+import type { ClearOptions, PlayOptions } from '../plugin/stream.js';
 
 /**
  * The rate in `options`, which are checked.
@@ -24,6 +24,18 @@ export function checkedRate(options: PlayOptions, usual: number): number {
     'SIDETONE_BAD_ARGUMENT',
     `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
   );
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+export function checkedFade(options: ClearOptions | undefined): number {
+  if (options === undefined) return 0;
+  if (typeof options !== 'object' || options === null) {
+    const problem = `clear options: ${shown(options)}: pass { fadeMs }, or nothing`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
+  const { fadeMs = 0 } = options;
+  if (typeof fadeMs === 'number' && fadeMs >= 0 && fadeMs <= 1000) return fadeMs;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `clear fadeMs: ${shown(fadeMs)}: give ms from 0 to 1000`);
 }
 
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no source of PCM */

@@ -10,6 +10,7 @@ import { SidetoneError } from '../errors.js';
 import type { Format, OutboundMode } from '../formats.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MarkResult, Playback } from '../plugin/stream.js';
+import { CLEAR_TEXT } from '../telnyx/commands.js';
 import { Feed, type Source, stopSource } from './feed.js';
 import { Ledger, type LedgerOwner, type PlaybackEntry, type Positions } from './ledger.js';
 import { Mp3Output, mp3File } from './mp3-output.js';
@@ -55,6 +56,8 @@ export class Player implements LedgerOwner {
   #skippedSamples = 0; // left out since then, because they were late
   #skippedEnd = 0; // where the last of them ends
   #interruptions = 0;
+  #paused = false;
+  readonly #link: StreamLink;
 
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
     this.#host = setup.host;
@@ -67,6 +70,7 @@ export class Player implements LedgerOwner {
             report: error => owner.report(error),
           })
         : new RtpOutput(setup);
+    this.#link = setup.link;
     this.#ledger = new Ledger(this.#output, setup.link, this);
     this.#follow();
   }
@@ -148,8 +152,29 @@ export class Player implements LedgerOwner {
       output.enqueueFile(file);
     };
     return this.#playWhole(queue, (feed, playback) => {
-      feed.addFile(playback, () => queue(playback), file.durationMs, file.message.length);
+      feed.addWhole('playFile', playback, () => queue(playback), file.durationMs, file.message.length);
     });
+  }
+
+  /**
+   * Audio in the stream's own encoding, of `ms`.
+   * @throws SidetoneError SIDETONE_QUEUE_FULL
+   */
+  playEncoded(bytes: Uint8Array, ms: number): Playback {
+    return this.#playWhole(
+      playback => {
+        this.#begin(playback);
+        this.#output.enqueueEncoded(bytes, ms);
+      },
+      (feed, playback) => {
+        const kept = bytes.slice();
+        const queue = (): void => {
+          this.#begin(playback);
+          this.#output.enqueueEncoded(kept, ms);
+        };
+        feed.addWhole('playEncoded', playback, queue, ms, kept.length);
+      },
+    );
   }
 
   /** The result of a play() after the stream's end. `source` is told to stop and is not read. */
@@ -163,16 +188,49 @@ export class Player implements LedgerOwner {
     return this.#ledger.mark(name, this.#output.positions().accepted);
   }
 
-  /** Stops what is playing and drops what is queued, here and at the far end. */
-  clear(): { playedMs: number; discardedMs: number } {
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Stops what is playing, and keeps it and what is queued for resume().
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT in MP3 mode
+   */
+  pause(): void {
+    if (this.#paused) return;
+    this.#tellSkipped();
+    this.#output.pause();
+    this.#paused = true;
+    this.#tellSkipped();
+    // Before the far end is told: it sends back marks at once.
+    this.#ledger.pause(this.#output.positions().played);
+    this.#link.sendText(CLEAR_TEXT);
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#output.resume();
+    // Marks behind audio that was left out wait for no message.
+    this.#ledger.sent(this.#output.positions().sent);
+  }
+
+  /**
+   * Stops what is playing and drops what is queued, here and at the far end. What is being heard fades out in `fadeMs`, and
+   * counts as heard until then.
+   */
+  clear(fadeMs: number): { playedMs: number; discardedMs: number } {
     const waitingMs = this.#dropFeed();
     this.#tellSkipped();
     const positions = this.#output.positions();
+    positions.played += this.#output.fadeLength(fadeMs);
     const playedMs = this.#ledger.clear(positions, true);
     this.#heardMs += this.#heardSince(positions);
-    this.#heardFrom = positions.accepted;
     this.#skippedSamples = 0;
-    this.#output.clear();
+    this.#paused = false;
+    this.#output.clear(fadeMs);
+    // What fades has positions of its own, and was counted above.
+    this.#heardFrom = this.#output.positions().accepted;
     this.#follow();
     const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
     if (discardedMs > 0) this.#interruptions++;

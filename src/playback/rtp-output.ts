@@ -60,6 +60,14 @@ export class RtpOutput implements Output {
     this.#encode?.();
   }
 
+  enqueueEncoded(bytes: Uint8Array, ms: number): void {
+    const { path, clock, options } = this.#host;
+    const due = path.playEncoded(this.#slot, bytes, clock.now());
+    if (due < 0) throw queueFull(ms, this.queuedMs(), options.queueMaxMs);
+    if (due > 0) path.flush(due);
+    this.#encode?.();
+  }
+
   cutAt(position: number): void {
     this.#host.path.engine.native.cutAt(this.#slot, position);
   }
@@ -70,9 +78,30 @@ export class RtpOutput implements Output {
     native.followBelow(this.#slot, belowMs * this.#samplesPerMs);
   }
 
-  clear(): void {
-    this.#host.path.engine.at(this.#host.clock.now()).clear(this.#slot);
+  clear(fadeMs: number): void {
+    this.#host.path.engine.at(this.#host.clock.now()).clear(this.#slot, fadeMs);
     this.#link.sendText(CLEAR_TEXT);
+    if (fadeMs > 0) this.resume();
+  }
+
+  fadeLength(fadeMs: number): number {
+    const { path, clock } = this.#host;
+    return fadeMs > 0 ? path.engine.at(clock.now()).fadeSamples(this.#slot, fadeMs) : 0;
+  }
+
+  pause(): void {
+    this.#host.path.engine.at(this.#host.clock.now()).pause(this.#slot);
+  }
+
+  resume(): void {
+    const { path, clock } = this.#host;
+    const due = path.resume(this.#slot, clock.now());
+    if (due > 0) path.flush(due);
+    this.#encode?.();
+  }
+
+  drained(): void {
+    this.#host.path.engine.at(this.#host.clock.now()).forget(this.#slot);
   }
 
   tellSkipped(told: (from: number, to: number) => void): void {
@@ -89,7 +118,6 @@ export class RtpOutput implements Output {
 
   // The tick sends what is due, and the engine's queue ends with the slot.
   complete(): void {}
-  drained(): void {}
   close(): void {}
 
   #position(): Float64Array {

@@ -1,5 +1,5 @@
 /** What a handler may touch of its stream, and the frames and playbacks that it gets. */
-import type { Format, OutboundMode } from '../formats.js';
+import type { Encoding, Format, OutboundMode } from '../formats.js';
 import type { Logger } from '../log/log.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 
@@ -16,6 +16,12 @@ export interface AudioFrame {
   readonly concealed: boolean;
   /** That it is speech, 0 to 1. Always 0 where the plugin did not ask for `audio: { vad }`. */
   readonly speech: number;
+  /**
+   * The frame's bytes as they came, in the stream's inbound encoding: nothing is encoded for it, and a frame of which it is
+   * not read costs nothing. Empty for a concealed frame, and after the callback. Valid during the callback only, as
+   * `samples` are. Of a packet that is heard as several frames, the first has all of it (OPUS, AMR-WB) or each its part.
+   */
+  readonly payload: Uint8Array;
   /** The samples in memory of their own. */
   copy(): Int16Array;
 }
@@ -24,7 +30,7 @@ export interface AudioFrame {
  * Audio that the handler played, as the caller heard it: in order, after the codec, and only what a clear did not cut
  * off. Its `timestampMs` lies on the axis of the caller's frames, below 0 for what was heard before the first of them.
  */
-export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed' | 'speech'>;
+export type PlayedFrame = Omit<AudioFrame, 'track' | 'concealed' | 'speech' | 'payload'>;
 
 /** What `await playback` gives. */
 export interface PlaybackResult {
@@ -67,6 +73,11 @@ export interface PlayOptions {
    * Default: frames have their plugin's or the server's bound; anything else is not live and is heard whole.
    */
   liveLatencyMaxMs?: number;
+}
+
+export interface ClearOptions {
+  /** What is being heard fades out in this time, in ms: 0 to 1000. Default 0: it is cut. */
+  fadeMs?: number;
 }
 
 /** Who is calling; absent fields were not in the start frame. */
@@ -158,6 +169,35 @@ export interface Stream<Context = unknown> {
   playFile(bytes: Uint8Array): Playback;
 
   /**
+   * Plays audio that is in the stream's outbound encoding already, behind what is queued: it goes out as it is. It is paced,
+   * cleared, paused and accounted for as what `play()` plays. What is shorter than 20 ms at the end of all is filled up with
+   * silence. After the stream's end the playback is over, as that of `play()`.
+   *
+   * @param encoding the outbound encoding of the stream, `stream.outbound.encoding`
+   * @param audio its bytes, which are copied before this returns, or base64 of them. G722, PCMU and PCMA: any length; L16:
+   *   two bytes a sample, in the byte order of the stream
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for another encoding, for bytes that are none of it, and in MP3 mode;
+   *   SIDETONE_QUEUE_FULL when the queue has no room for all of it
+   */
+  playEncoded(encoding: Encoding, audio: Uint8Array | string): Playback;
+
+  /**
+   * Stops what is playing, and keeps what the caller has not heard of it for `resume()`, to the sample. Playbacks and marks
+   * go on with it: none of them settles. What is played meanwhile waits behind it; `queuedMs` counts all of it. Of live
+   * audio, what Telnyx had and the caller had not heard is left out, and counts as not heard.
+   *
+   * A second pause, and one after the stream's end, does nothing.
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT in MP3 mode
+   */
+  pause(): void;
+
+  /** Goes on where `pause()` stopped. Does nothing where the stream is not paused. */
+  resume(): void;
+
+  /** Whether the stream is paused: after `pause()`, and before `resume()`, `clear()` or its end. */
+  readonly paused: boolean;
+
+  /**
    * Sets a mark behind everything played so far. Resolves when Telnyx returns it: `played` tells whether its audio was
    * heard or a clear sent it back. `onMark(name)` is called too when it was heard. After the stream's end `played` is
    * false, and `playsAfterEnd` counts it.
@@ -171,9 +211,13 @@ export interface Stream<Context = unknown> {
   /**
    * Stops what is playing and drops what is queued, here and at Telnyx. Unfinished playbacks settle as interrupted.
    * `playedMs` is how much of them was heard, `discardedMs` how much was not: both 0 after the stream's end, which has
-   * settled every playback; `playsAfterEnd` counts the call.
+   * settled every playback; `playsAfterEnd` counts the call. It ends a pause.
+   *
+   * `fadeMs` (0 to 1000, default 0): what is being heard fades out in this time rather than being cut with a click. It
+   * counts as heard: it is in `playedMs`. Live audio and MP3 files are cut at once.
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong `fadeMs`
    */
-  clear(): Promise<{ playedMs: number; discardedMs: number }>;
+  clear(options?: ClearOptions): Promise<{ playedMs: number; discardedMs: number }>;
 
   /** Ends the stream: closes its WebSocket; the call itself goes on. */
   close(): void;

@@ -1,6 +1,12 @@
 import type { AudioFrame } from '../plugin/stream.js';
 import type { Track } from '../telnyx/frames.js';
 
+/** The stream, which knows what came in. */
+export interface PayloadSource {
+  /** The payload of `frame` while it is being heard; empty where there is none. */
+  payloadOf(frame: InboundFrame): Uint8Array;
+}
+
 /**
  * The one frame object of a track, shown to the handler again and again with new contents: hearing allocates nothing.
  * The memory belongs to this stream alone, so what a handler does to a frame it kept reaches no other call.
@@ -16,14 +22,20 @@ export class InboundFrame implements AudioFrame {
   readonly track: Track;
   #memory: Int16Array;
   #views: Map<number, Int16Array> | undefined; // made when a second length comes
+  readonly #source: PayloadSource;
 
   /** @param room in samples: for 20 ms, what nearly every frame is; makeRoom() where a longer one comes */
-  constructor(track: Track, sampleRate: number, room: number) {
+  constructor(track: Track, sampleRate: number, room: number, source: PayloadSource) {
     this.track = track;
     this.sampleRate = sampleRate;
     this.#memory = new Int16Array(room);
     this.samples = this.#memory;
     this.#length = room;
+    this.#source = source;
+  }
+
+  get payload(): Uint8Array {
+    return this.#source.payloadOf(this);
   }
 
   /** @internal Where the engine writes. */

@@ -8,6 +8,7 @@ import { NEEDS_ROOM, SLICE_MS } from '../native/addon.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { PoolCodec } from '../pool/pool.js';
 import type { PoolDecoder, PoolEncoder } from '../pool/streams.js';
+import { PayloadRing } from './payload-ring.js';
 
 export interface PooledStream {
   host: StreamHost;
@@ -39,6 +40,7 @@ export class PooledCodecs {
   readonly #decoders: (PoolDecoder | undefined)[] = [undefined, undefined];
   readonly #encoder: PoolEncoder | undefined;
   readonly #pcm: Int16Array; // one frame on its way to the encoder
+  readonly #payloads: (PayloadRing | undefined)[] = [undefined, undefined];
 
   /** @throws SidetoneError SIDETONE_CODEC_UNAVAILABLE, SIDETONE_POOL_FULL, SIDETONE_QUEUE_FULL */
   constructor(stream: PooledStream) {
@@ -57,6 +59,7 @@ export class PooledCodecs {
     const { host, inbound, tracks } = this.#stream;
     if (!inPool(inbound.encoding)) return;
     for (const track of tracks) {
+      this.#payloads[track] = new PayloadRing();
       this.#decoders[track] = host.pool.openDecoder(inbound.encoding, decoderOptions(inbound), {
         onPcm: (pcm, concealed) => this.#decoded(track, pcm, concealed),
         onError: error => this.#stream.report(error),
@@ -82,14 +85,26 @@ export class PooledCodecs {
   /** The payload that the engine has laid out goes to its decoder. */
   decode(track: number): void {
     const { host } = this.#stream;
-    if (!this.#decoders[track]!.decode(host.path.engine.pooledPayload())) host.count('poolRefused');
+    const payload = host.path.engine.pooledPayload();
+    this.#payloads[track]!.push(payload);
+    if (this.#decoders[track]!.decode(payload)) return;
+    this.#payloads[track]!.pop();
+    host.count('poolRefused');
   }
 
   /** `frames` of 20 ms never came. */
   conceal(track: number, frames: number): void {
     for (let i = 0; i < frames; i++) {
-      if (!this.#decoders[track]!.conceal()) this.#stream.host.count('poolRefused');
+      this.#payloads[track]!.push(undefined);
+      if (this.#decoders[track]!.conceal()) continue;
+      this.#payloads[track]!.pop();
+      this.#stream.host.count('poolRefused');
     }
+  }
+
+  /** The payload of the frame of `track` that is being heard; undefined where it came through no decoder in the pool. */
+  payloadOf(track: number): Uint8Array | undefined {
+    return this.#payloads[track]?.payload;
   }
 
   /** What the engine wants encoded now goes to the encoder. */
@@ -113,6 +128,8 @@ export class PooledCodecs {
   #decoded(track: number, pcm: Int16Array, concealed: boolean): void {
     const { host, slot, inbound } = this.#stream;
     const longest = sliceSamples(inbound);
+    const payloads = this.#payloads[track]!;
+    payloads.shift();
     if (concealed && host.options.concealment === 'silence') pcm.fill(0);
     for (let at = 0; at < pcm.length; at += longest) {
       const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
@@ -122,6 +139,7 @@ export class PooledCodecs {
         samples = host.path.engine.native.deliverPcm(slot, track, slice, concealed);
       }
       if (samples > 0) this.#stream.hear(track, samples);
+      payloads.heard();
     }
   }
 }

@@ -5,7 +5,7 @@
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
 
-import type { Format, OutboundMode } from '../formats.js';
+import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { type CallFigures, callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
@@ -19,13 +19,15 @@ import {
   POOL_PAYLOAD,
   STREAMS_BOUND,
 } from '../native/addon.js';
+import { encodedAudio } from '../playback/encoded.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
 import { queueFull } from '../playback/output.js';
-import { checkedRate, toIterator } from '../playback/playable.js';
+import { checkedFade, checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
 import type {
   CallInfo,
+  ClearOptions,
   MarkResult,
   PlayableAudio,
   Playback,
@@ -36,7 +38,7 @@ import type {
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
-import { InboundFrame } from './frame.js';
+import { InboundFrame, type PayloadSource } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
@@ -72,8 +74,9 @@ export interface StreamOwner {
 }
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
+const NO_BYTES = new Uint8Array(0);
 
-export class CallStream implements Stream, MediaStream, PlayerOwner {
+export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSource {
   // What every frame touches stands first, and so does it in memory: two cache lines rather than five.
   #onAudio: StreamHandler['onAudio'];
   #frame: InboundFrame | undefined; // of the inbound track
@@ -141,7 +144,12 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     const { native } = setup.host.path.engine;
     for (const track of setup.tracks) {
       const number = TRACK_NAMES.indexOf(track);
-      const frame = new InboundFrame(track, setup.handlerRate, native.frameSamplesUsual(setup.slot, number));
+      const frame = new InboundFrame(
+        track,
+        setup.handlerRate,
+        native.frameSamplesUsual(setup.slot, number),
+        this,
+      );
       native.setFrameBuffer(setup.slot, number, frame.memory);
       if (number === 0) this.#frame = frame;
       else this.#outboundFrame = frame;
@@ -254,6 +262,27 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     return playback;
   }
 
+  playEncoded(encoding: Encoding, audio: Uint8Array | string): Playback {
+    const { bytes, ms } = encodedAudio(encoding, audio, this);
+    if (!this.#closed) return this.#player.playEncoded(bytes, ms);
+    this.#host.count('playsAfterEnd');
+    return this.#player.over();
+  }
+
+  pause(): void {
+    if (this.#closed || this.#player.paused) return;
+    this.#player.pause();
+    this.#played?.cleared(this.#host.clock.now());
+  }
+
+  resume(): void {
+    if (!this.#closed) this.#player.resume();
+  }
+
+  get paused(): boolean {
+    return !this.#closed && this.#player.paused;
+  }
+
   mark(name = `mark-${this.#host.nextMarkNumber()}`): Promise<MarkResult> {
     checkMarkName(name);
     if (this.#closed) {
@@ -263,14 +292,15 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     return this.#player.mark(name);
   }
 
-  clear(): Promise<{ playedMs: number; discardedMs: number }> {
+  clear(options?: ClearOptions): Promise<{ playedMs: number; discardedMs: number }> {
+    const fadeMs = checkedFade(options);
     if (this.#closed) {
       this.#host.count('playsAfterEnd');
       return Promise.resolve({ playedMs: 0, discardedMs: 0 });
     }
     this.#played?.cleared(this.#host.clock.now());
     this.#live = undefined;
-    return Promise.resolve(this.#player.clear());
+    return Promise.resolve(this.#player.clear(fadeMs));
   }
 
   /** Ends the stream: closes its WebSocket; the call itself goes on. */
@@ -357,6 +387,16 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   keyPressed(digit: string, at: Date): void {
     if (this.#senses) this.#senses.key(digit, at, 'event');
     else this.tell('onDtmf', digit, at);
+  }
+
+  /** @internal */
+  payloadOf(frame: InboundFrame): Uint8Array {
+    if (this.#hearing !== frame || frame.concealed) return NO_BYTES;
+    return (
+      this.#pooled?.payloadOf(TRACK_NAMES.indexOf(frame.track)) ??
+      this.#host.path.engine.heardPayload(this.#slot) ??
+      NO_BYTES
+    );
   }
 
   /** @internal Calls one of the handler's other methods, whatever it does. */

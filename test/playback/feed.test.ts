@@ -36,7 +36,7 @@ function feeding() {
       if (!state.room) throw queueFull(1000, 600_000, 600_000);
       state.queued.push(name);
     };
-    feed.addFile(playback, queueFile, 1000, bytes);
+    feed.addWhole('playFile', playback, queueFile, 1000, bytes);
     return playback;
   };
   return { feed, ledger, state, file };
@@ -84,7 +84,7 @@ test('files of too many bytes behind a source are refused in bytes, not in milli
   assert.throws(() => file('third', 10e6), {
     code: 'SIDETONE_QUEUE_FULL',
     message:
-      'playFile: a file of 10000000 bytes does not fit behind the 20000000 bytes of files that wait for a source to end ' +
+      'playFile: 10000000 bytes do not fit behind the 20000000 bytes that wait for a source to end ' +
       '(24000000 at most): await their playbacks first',
   });
   assert.equal(feed.drop(), 2000);

@@ -102,6 +102,21 @@ describe('MP3 mode', () => {
     await server.close();
   });
 
+  test('pause and encoded audio are refused, and what plays goes on; a fade is a clear', async () => {
+    const { server, stream, pass, sent } = start();
+    const playback = stream.playFile(await encodeMp3(speech(1.5), HZ));
+    await pass(500);
+    const refused = { code: 'SIDETONE_BAD_ARGUMENT', message: /: this stream is in MP3 mode/ };
+    assert.throws(() => stream.pause(), refused);
+    assert.equal(stream.paused, false);
+    assert.throws(() => stream.playEncoded('PCMU', new Uint8Array(160)), refused);
+    assert.equal(playback.finished, false);
+    const { playedMs } = playback;
+    assert.equal((await stream.clear({ fadeMs: 50 })).playedMs, playedMs);
+    assert.equal(sent.filter(({ text }) => text === '{"event":"clear"}').length, 1);
+    await server.close();
+  });
+
   test('a mark comes back when the file before it has been heard', async () => {
     const { server, stream, sent, pass, judged } = start();
     const file = await encodeMp3(speech(1.5), HZ);

@@ -48,6 +48,7 @@ const frameAt = (timestampMs: number, speech = 0): AudioFrame => ({
   track: 'inbound',
   timestampMs,
   concealed: false,
+  payload: new Uint8Array(0),
   speech,
   copy: () => new Int16Array(160),
 });
