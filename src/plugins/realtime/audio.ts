@@ -1,14 +1,18 @@
 /** Audio between a stream and the service: G.711 as it is, everything else as PCM at 24 kHz. */
 import { StreamResampler } from '../../audio/resampler.js';
-import { createDecoder, createEncoder } from '../../codecs/create.js';
+import { createEncoder } from '../../codecs/create.js';
 import type { Encoding } from '../../formats.js';
 import type { AudioFrame, Playback, Stream } from '../../plugin/stream.js';
 import type { WireFormat } from './events.js';
 
 const PCM_RATE = 24000;
 
-/** What the service is told of a direction whose calls carry `encoding`. */
-export function wireFormat(encoding: Encoding): WireFormat {
+/** What the service is told of a direction. In MP3 mode nothing is encoded by then. */
+export const inputFormat = (stream: Stream): WireFormat => wireFormat(stream.inbound.encoding);
+export const outputFormat = (stream: Stream): WireFormat =>
+  stream.mode === 'mp3' ? wireFormat('L16') : wireFormat(stream.outbound.encoding);
+
+function wireFormat(encoding: Encoding): WireFormat {
   if (encoding === 'PCMU') return { type: 'audio/pcmu' };
   if (encoding === 'PCMA') return { type: 'audio/pcma' };
   return { type: 'audio/pcm', rate: PCM_RATE };
@@ -26,7 +30,8 @@ export function frameReader(stream: Stream): FrameReader {
   const { encoding } = stream.inbound;
   if (encoding === 'PCMU' || encoding === 'PCMA') {
     const encoder = createEncoder(encoding);
-    return frame => encoder.encode(frame.samples);
+    // What was lost came in no payload.
+    return frame => (frame.concealed ? encoder.encode(frame.samples) : frame.payload);
   }
   if (stream.sampleRate === PCM_RATE) return frame => bytesOf(frame.samples);
   const resampler = new StreamResampler(stream.sampleRate, PCM_RATE);
@@ -38,10 +43,7 @@ export type BytesPlayer = (bytes: Uint8Array) => Playback;
 
 export function bytesPlayer(stream: Stream): BytesPlayer {
   const { encoding } = stream.outbound;
-  if (encoding === 'PCMU' || encoding === 'PCMA') {
-    const decoder = createDecoder(encoding);
-    return bytes => stream.play(decoder.decode(bytes), { sampleRate: 8000 });
-  }
+  if (outputFormat(stream).type !== 'audio/pcm') return bytes => stream.playEncoded(encoding, bytes);
   return bytes => stream.play(samplesOf(bytes), { sampleRate: PCM_RATE });
 }
 

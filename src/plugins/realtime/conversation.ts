@@ -8,7 +8,7 @@ import type { Clock } from '../../clock.js';
 import type { StopReason, StreamHandler } from '../../plugin/plugin.js';
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { Answers } from './answers.js';
-import { bytesPerMs, bytesPlayer, wireFormat } from './audio.js';
+import { bytesPerMs, bytesPlayer, inputFormat, outputFormat } from './audio.js';
 import { Ending } from './ending.js';
 import {
   type AudioDelta,
@@ -86,7 +86,7 @@ export class Conversation implements StreamHandler {
       },
     );
     this.#uplink = new Uplink(stream, this.#link, settings.appendMs);
-    const output = wireFormat(stream.outbound.encoding);
+    const output = outputFormat(stream);
     this.#speaker = new Speaker(stream, bytesPlayer(stream), bytesPerMs(output));
     this.#answers = new Answers(
       clock,
@@ -193,8 +193,8 @@ export class Conversation implements StreamHandler {
         model,
         voice,
         instructions,
-        input: wireFormat(stream.inbound.encoding),
-        output: wireFormat(stream.outbound.encoding),
+        input: inputFormat(stream),
+        output: outputFormat(stream),
         transcriptionModel: transcriptionModel ?? undefined,
         turnDetection,
         tools: this.#tools.descriptions,

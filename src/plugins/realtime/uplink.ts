@@ -1,6 +1,6 @@
 /** The caller's audio on its way to the service: in messages of one length, whatever the frames' length is. */
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
-import { bytesPerMs, type FrameReader, frameReader, wireFormat } from './audio.js';
+import { bytesPerMs, type FrameReader, frameReader, inputFormat } from './audio.js';
 import { audioAppend } from './events.js';
 import type { Link } from './link.js';
 
@@ -19,7 +19,7 @@ export class Uplink {
   constructor(stream: Stream, link: Link, appendMs: number) {
     this.#read = frameReader(stream);
     this.#link = link;
-    this.#bytesPerMs = bytesPerMs(wireFormat(stream.inbound.encoding));
+    this.#bytesPerMs = bytesPerMs(inputFormat(stream));
     this.#chunk = Buffer.alloc(appendMs * this.#bytesPerMs);
   }
 
