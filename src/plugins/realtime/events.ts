@@ -236,7 +236,24 @@ export function itemTruncate(itemId: string, audioEndMs: number): string {
   return JSON.stringify(event);
 }
 
-/** The caller's audio, base64. */
-export function audioAppend(base64: string): string {
-  return `{"type":"input_audio_buffer.append","audio":"${base64}"}`;
+const APPEND_HEAD = '{"type":"input_audio_buffer.append","audio":"';
+const APPEND_TAIL = '"}';
+
+/**
+ * Writes events of the caller's audio, all of one length, again and again into the same memory. A message is valid until
+ * the next one: the WebSocket copies it when it masks it.
+ */
+export class AppendWriter {
+  readonly #message: Buffer;
+
+  /** @param audioBytes audio of each event */
+  constructor(audioBytes: number) {
+    const base64Bytes = 4 * Math.ceil(audioBytes / 3);
+    this.#message = Buffer.from(APPEND_HEAD + ' '.repeat(base64Bytes) + APPEND_TAIL);
+  }
+
+  message(audio: Buffer): Buffer {
+    this.#message.write(audio.toString('base64'), APPEND_HEAD.length, 'latin1');
+    return this.#message;
+  }
 }

@@ -1,7 +1,7 @@
 /** The caller's audio on its way to the service: in messages of one length, whatever the frames' length is. */
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { bytesPerMs, type FrameReader, frameReader, inputFormat } from './audio.js';
-import { audioAppend } from './events.js';
+import { AppendWriter } from './events.js';
 import type { Link } from './link.js';
 
 export class Uplink {
@@ -9,6 +9,7 @@ export class Uplink {
   readonly #link: Link;
   readonly #bytesPerMs: number;
   readonly #chunk: Buffer;
+  readonly #writer: AppendWriter;
   #filled = 0;
   /** All that has been heard of the caller, in bytes of the wire format. */
   #bytes = 0;
@@ -21,6 +22,7 @@ export class Uplink {
     this.#link = link;
     this.#bytesPerMs = bytesPerMs(inputFormat(stream));
     this.#chunk = Buffer.alloc(appendMs * this.#bytesPerMs);
+    this.#writer = new AppendWriter(this.#chunk.length);
   }
 
   hear(frame: AudioFrame): void {
@@ -36,7 +38,7 @@ export class Uplink {
       this.#filled += count;
       from += count;
       if (this.#filled < this.#chunk.length) return;
-      this.#link.sendAudio(audioAppend(this.#chunk.toString('base64')));
+      this.#link.sendAudio(this.#writer.message(this.#chunk));
       this.#filled = 0;
     }
   }
