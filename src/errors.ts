@@ -28,6 +28,13 @@ export const ERRORS = {
     cause: 'A queue is at its maximum: audio of a stream, marks, sources, or streams of the codec pool.',
     remedy: 'Await playbacks, play an async iterable, or raise the limit that the message names.',
   },
+  SIDETONE_SOURCE_IDLE: {
+    example: 'play: a source has given nothing for 10000 ms, and what was played after it waits: …',
+    cause:
+      'A source of audio, or a `speak()`, gives nothing and does not end, so that what was played after it is not heard. ' +
+      'The handler gets it through `onError`, once.',
+    remedy: 'End the source, `cancel()` the speech, or `clear()`. `idleMs` says after how long it is told.',
+  },
   SIDETONE_POOL_FULL: {
     example: 'OPUS: its workers have as much to do as they can: …',
     cause:

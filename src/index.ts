@@ -46,6 +46,8 @@ export type {
   PlaybackResult,
   PlayedFrame,
   PlayOptions,
+  Speech,
+  SpeechOptions,
   Stream,
   StreamRequest,
 } from './plugin/stream.js';

@@ -210,6 +210,7 @@ void position(const Engine& engine, const Call<1>& call) {
   info[kPlayed] = outbound.playout().playedPosition(nowMs);
   info[kAheadMs] = outbound.playout().aheadMs(nowMs);
   info[kQueuedMs] = outbound.queuedMs();
+  info[kHead] = outbound.headPosition();
 }
 
 void packetsLost(Engine& engine, const Call<2>& call) {
@@ -225,6 +226,9 @@ void clear(Engine& engine, const Call<2>& call) { engine.clear(call.stream, call
 void pause(Engine& engine, const Call<1>& call) {
   engine.pause(call.stream, call.nowMs());
   call.handle->info[kSkips] = engine.skips();
+}
+void remove(Engine& engine, const Call<3>& call) {
+  engine.remove(call.stream, call.number(1), call.number(2));
 }
 void forget(Engine& engine, const Call<1>& call) { engine.forget(call.stream, call.nowMs()); }
 void cutAt(Engine& engine, const Call<2>& call) { engine.cutAt(call.stream, call.number(1)); }
@@ -250,6 +254,7 @@ constexpr EngineCall kCalls[] = {
     {"clear", Do<2, clear>},
     {"pause", Do<1, pause>},
     {"forget", Do<1, forget>},
+    {"remove", Do<3, remove>},
     {"resume", Resume},
     {"fadeSamples", FadeSamples},
     {"heardPayload", HeardPayload},

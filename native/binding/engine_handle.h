@@ -47,6 +47,7 @@ enum Info : size_t {
   kSpeechEndMs,
   kSpeechMs,
   kKeys,
+  kHead,
   kInfoCount,
 };
 constexpr Named kInfoNames[] = {
@@ -76,6 +77,7 @@ constexpr Named kInfoNames[] = {
     {"speechEndMs", kSpeechEndMs},
     {"speechMs", kSpeechMs},
     {"keys", kKeys},
+    {"head", kHead},
 };
 static_assert(std::size(kInfoNames) == kInfoCount);
 

@@ -266,6 +266,11 @@ void Engine::pause(int stream, double nowMs) {
   scheduleSend(pausing);
 }
 
+void Engine::remove(int stream, double from, double to) {
+  at(stream).outbound.remove(from, to);
+  scheduleSend(at(stream));
+}
+
 void Engine::resume(int stream, double nowMs, bool sendNow) {
   at(stream).outbound.resume(nowMs);
   finishPlay(at(stream), nowMs, sendNow);
@@ -301,6 +306,11 @@ bool Engine::queueG722(Stream& stream, double nowMs) {
   while (sendCount_ < kSendSlots) {
     // A batch holds one message of each stream.
     if (stream.inG722Batch && stream.outbound.dueMs() <= nowMs) g722Batch_.encode(buffers_.slab, slotBytes_);
+    if (const size_t bytes = stream.outbound.takeEncodedG722(nowMs, encoded_.data())) {
+      char* const slot = reinterpret_cast<char*>(buffers_.slab + sendCount_ * slotBytes_);
+      addSend(stream, writeMedia(encoded_.data(), bytes, slot));
+      continue;
+    }
     const size_t samples = stream.outbound.takeG722(nowMs, g722Batch_.pcm(sendCount_));
     if (samples == 0) return true;
     g722Batch_.add(stream.outbound.g722(), stream.inG722Batch, sendCount_, samples);

@@ -143,6 +143,8 @@ class Engine {
   void pause(int stream, double nowMs);
   /** What is queued goes on. With `sendNow`, messages that are due are in the slab, as after play(). */
   void resume(int stream, double nowMs, bool sendNow);
+  /** See Outbound. */
+  void remove(int stream, double from, double to);
   /** Gives back the memory of what has been heard. */
   void forget(int stream, double nowMs) { at(stream).outbound.forget(nowMs); }
   /** The payload of the frame that was delivered last, as long as it lies where it did; null for one made up.

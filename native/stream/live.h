@@ -54,6 +54,18 @@ class LiveRuns {
     count_++;
   }
 
+  /** The positions from `from` up to `to` are no more: those behind them move up. */
+  void remove(double from, double to) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count_; i++) {
+      Run run = (*runs_)[i];
+      run.end = run.end >= to ? run.end - (to - from) : std::min(run.end, from);
+      if (kept > 0 && (*runs_)[kept - 1].end >= run.end) continue;
+      (*runs_)[kept++] = run;
+    }
+    count_ = kept;
+  }
+
   /** The bound of what stands first in the queue, 0 where it is not live. */
   double headBoundMs() const { return count_ > 0 ? runs_->front().boundMs : tailBoundMs_; }
   /** Where that part ends; `accepted` is where the queue ends. */

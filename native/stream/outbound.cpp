@@ -176,8 +176,15 @@ size_t Outbound::take(double nowMs, uint8_t* payload) {
   return bytes + padding * bytesPerSample_;
 }
 
+/** Samples of the next message, which holds encoded audio, or PCM; 0 where the next one is of the other kind. */
+size_t Outbound::dueG722(double nowMs, bool isEncoded) {
+  double end = accepted_;
+  if (encoded_.at(sent_, end) != isEncoded) return 0;
+  return std::min(dueSamples(nowMs), static_cast<size_t>(end - sent_));
+}
+
 size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
-  const size_t samples = dueSamples(nowMs);
+  const size_t samples = encoded_.empty() ? dueSamples(nowMs) : dueG722(nowMs, false);
   if (samples == 0) return 0;
   size_t padding = paddingFor(samples);
   padding += (samples + padding) % 2;

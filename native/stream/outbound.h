@@ -9,6 +9,7 @@
 #include "codec/l16.h"
 #include "memory/block_queue.h"
 #include "resample/resampler.h"
+#include "stream/encoded_runs.h"
 #include "stream/live.h"
 #include "stream/playout.h"
 
@@ -93,6 +94,11 @@ class Outbound {
   G722Encoder* g722() { return g722_.get(); }
   /** G722 only: PCM of the next message into `pcm`, if one is due; its samples (an even number), or 0. */
   size_t takeG722(double nowMs, int16_t* pcm);
+  /**
+   * G722 only: the payload of the next message, if one is due whose audio came encoded; its bytes, or 0. Before
+   * takeG722(), which takes no such audio.
+   */
+  size_t takeEncodedG722(double nowMs, uint8_t* payload);
   /** Samples that takeG722() may give. */
   static size_t g722SamplesMax(const OutboundConfig& config);
 
@@ -144,6 +150,11 @@ class Outbound {
   /** What is queued goes on. */
   void resume(double nowMs);
   bool paused() const { return paused_; }
+  /**
+   * Takes the positions from `from` up to `to` out of what is queued; those behind them move up. Both lie within what
+   * has been accepted and is still queued: see headPosition().
+   */
+  void remove(double from, double to);
 
   /** Whether takeSkipped() has something. */
   bool hasSkipped() const { return !skipped_.empty(); }
@@ -153,6 +164,8 @@ class Outbound {
   double queuedSamples() const { return static_cast<double>(queue_.bytes() / bytesPerSample_); }
   double queuedMs() const { return (accepted_ - sent_) / samplesPerMs_; }
   double acceptedPosition() const { return accepted_; }
+  /** The first position that is still queued here: of the pool's encodings, not with the encoder. */
+  double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
   double sentPosition() const { return sent_; }
   const Playout& playout() const { return playout_; }
   /** Where the part of it that every message touches ends. */
@@ -178,6 +191,7 @@ class Outbound {
   void encode(const int16_t* pcm, size_t samples, const uint8_t* echoed, uint8_t* payload) const;
   void flushResampler();
   size_t dueSamples(double nowMs);
+  size_t dueG722(double nowMs, bool isEncoded);
   size_t takePacket(double nowMs, uint8_t* payload);
   double tailDueMs() const;
   double leadDueMs() const { return playout_.dryAtMs() - leadMs(runs_.headBoundMs()) - kTickSlackMs; }
@@ -196,7 +210,6 @@ class Outbound {
   double heardUntilMs(double nowMs) const {
     return std::max(playout_.dryAtMs(), nowMs) + encoding_ / samplesPerMs_;
   }
-  double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
   void catchUp(size_t samplesWanted, double nowMs);
   void skip(size_t samples);
   void shortenHead(size_t samplesWanted, size_t cutMax, double speed, size_t live);
@@ -248,6 +261,7 @@ class Outbound {
       kept_;  // what went to the far end, or to the encoder, and may not have been heard, as it was queued
   double keptEnd_ = 0;         // the position behind it
   double notLiveEnd_ = 0;      // and behind what of it is not live
+  EncodedRuns encoded_;
   double notLiveUntilMs_ = 0;  // the far end will have played everything that is not live
   CatchUp catchUp_;
   LiveRuns::Store liveRuns_{};

@@ -48,7 +48,7 @@ void Outbound::pause(double nowMs) {
   if (paused_) return;
   paused_ = true;
   const double handed = headPosition();
-  const double heard = heardPosition(nowMs);
+  const double heard = std::min(encoded_.aligned(heardPosition(nowMs)), handed);
   double from = handed;
   if (keeps_ && keptEnd_ == handed) {
     dropHeard(heard);
@@ -82,10 +82,32 @@ void Outbound::resume(double nowMs) {
   lastEnqueueMs_ = nowMs;
 }
 
+void Outbound::remove(double from, double to) {
+  const double begin = headPosition();
+  from = std::max(from, begin);
+  to = std::min(to, accepted_);
+  if (from >= to) return;
+  const auto offset = static_cast<size_t>(head_.queued(from - begin)) * bytesPerSample_;
+  const auto end = static_cast<size_t>(head_.queued(to - begin)) * bytesPerSample_;
+  std::vector<uint8_t> rest(queue_.bytes() - end);
+  queue_.peek(end, rest.data(), rest.size());
+  std::vector<uint8_t> before(offset);
+  queue_.peek(0, before.data(), offset);
+  queue_.clear();
+  // It was there before, so it fits.
+  queue_.append(before.data(), before.size());
+  queue_.append(rest.data(), rest.size());
+  accepted_ -= to - from;
+  runs_.remove(from, to);
+  encoded_.remove(from, to);
+  while (cutCount_ > 0 && cuts_[cutCount_ - 1] > from) cutCount_--;
+  if (rest.empty() && resampler_) resampler_->reset();
+}
+
 double Outbound::fadeSamples(double nowMs, double fadeMs) const {
   const double heard = heardPosition(nowMs);
   if (paused_ || fadeMs <= 0 || playout_.aheadMs(nowMs) == 0) return 0;
-  if (!keeps_ || keptEnd_ != headPosition() || heard < keptFrom()) return 0;
+  if (!keeps_ || keptEnd_ != headPosition() || heard < keptFrom() || encoded_.behind(heard)) return 0;
   const double queued = head_.out() == 0 ? queuedSamples() : 0;
   return std::min(std::floor(fadeMs * samplesPerMs_), keptEnd_ - heard + queued);
 }
@@ -107,6 +129,7 @@ void Outbound::clear(double nowMs, double fadeMs) {
   if (spans_) spans_->clear();
   head_.set(0, 0);
   runs_.clear();
+  encoded_.clear();
   lastWasLive_ = false;
   encoding_ = 0;
   staleWithEncoder_ = withEncoder_;
@@ -128,7 +151,7 @@ void Outbound::clear(double nowMs, double fadeMs) {
 }
 
 double Outbound::enqueueEncoded(const uint8_t* payload, size_t bytes, double nowMs) {
-  const size_t samples = bytes / bytesPerSample_;
+  const size_t samples = g722_ ? bytes * 2 : bytes / bytesPerSample_;
   const double comingMs = static_cast<double>(samples) / samplesPerMs_;
   if (queuedMs() + comingMs > config_.queueMaxMs || !hasMemory(comingMs)) {
     counters_.refused++;
@@ -137,16 +160,40 @@ double Outbound::enqueueEncoded(const uint8_t* payload, size_t bytes, double now
   flushResampler();
   begin({});
   const double before = accepted_;
-  if (config_.encoding == Encoding::L16) {
-    std::vector<int16_t> pcm(samples);
-    l16Decode(payload, samples, config_.l16Order, pcm.data());
-    queue_.append(reinterpret_cast<const uint8_t*>(pcm.data()), samples * sizeof(int16_t));
-  } else {
+  if (bytesPerSample_ == 1) {
     queue_.append(payload, bytes);
+  } else {
+    std::vector<int16_t> queued(samples);
+    if (g722_) {
+      // Byte and sample keep their places in the queue: a byte stands where the first of its two samples would.
+      for (size_t i = 0; i < bytes; i++) queued[2 * i] = payload[i];
+      encoded_.add(accepted_, accepted_ + static_cast<double>(samples), playout_.playedPosition(nowMs));
+    } else {
+      l16Decode(payload, samples, config_.l16Order, queued.data());
+    }
+    queue_.append(reinterpret_cast<const uint8_t*>(queued.data()), samples * sizeof(int16_t));
   }
   accepted_ += static_cast<double>(samples);
   lastEnqueueMs_ = nowMs;
   return accepted_ - before;
+}
+
+size_t Outbound::takeEncodedG722(double nowMs, uint8_t* payload) {
+  const size_t samples = encoded_.empty() ? 0 : dueG722(nowMs, true);
+  if (samples == 0) return 0;
+  std::vector<int16_t> queued(samples);
+  queue_.read(reinterpret_cast<uint8_t*>(queued.data()), samples * sizeof(int16_t));
+  const double stoodFor = head_.take(samples);
+  keep(reinterpret_cast<const uint8_t*>(queued.data()), samples, sent_, stoodFor, nowMs);
+  const size_t padding = paddingFor(samples) / 2 * 2;
+  const size_t bytes = samples / 2;
+  for (size_t i = 0; i < bytes; i++) payload[i] = static_cast<uint8_t>(queued[2 * i]);
+  if (padding > 0) {
+    const std::vector<int16_t> silence(padding);
+    G722Encoder().encode(silence.data(), padding, payload + bytes);
+  }
+  sent(samples, stoodFor, padding, bytes + padding / 2, nowMs);
+  return bytes + padding / 2;
 }
 
 }  // namespace sidetone

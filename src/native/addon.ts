@@ -139,6 +139,8 @@ export interface NativeEngine {
   pause(stream: number): void;
   /** What is queued goes on. Returns as play() does. */
   resume(stream: number, sendNow: boolean): number;
+  /** Takes positions out of what is queued here, which begins at `info[INFO.head]`: those behind them move up. */
+  remove(stream: number, from: number, to: number): void;
   /** Gives back the memory of what has been heard. */
   forget(stream: number): void;
   /** 1 with the place of the payload of the frame that was delivered last in `info`, or 0 where there is none. */
@@ -233,6 +235,7 @@ type InfoName =
   | 'played'
   | 'aheadMs'
   | 'queuedMs'
+  | 'head'
   // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
   | 'scheduled'
   // the caller, before every call in which time plays a part: see Engine.at()

@@ -10,23 +10,44 @@ export interface FeedHost {
   readonly readAheadMs: number;
   /** Audio that waits in the stream's queue, in ms. */
   queuedMs(): number;
-  enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void;
+  enqueue(playback: PlaybackEntry, samples: Chunk, sampleRate: number, liveLatencyMaxMs: number): void;
   close(playback: PlaybackEntry): void;
   /** A source failed and nobody awaits its playback. */
   failed(error: Error): void;
+  /** A source has given nothing for so long, and others wait behind it. */
+  blocked(ms: number): void;
   /** Nothing is left to feed. */
   idle(): void;
 }
 
-export type Source = AsyncIterator<Int16Array> | Iterator<Int16Array>;
+/** Audio that is read: PCM, or bytes in the stream's own encoding. */
+export type Chunk = Int16Array | Uint8Array;
+export type Source = (AsyncIterator<Chunk> | Iterator<Chunk>) & {
+  /** Audio that is known to wait in it, in ms. */
+  readonly waitingMs?: number;
+};
 
 interface SourceItem {
   playback: PlaybackEntry;
   /** Audio that is known to wait in it, in ms. */
   waitingMs: number;
   source: Source;
+  /** Elements of a chunk a second. */
   sampleRate: number;
   liveLatencyMaxMs: number;
+  /** It gives bytes. */
+  isEncoded: boolean;
+  /** How long it may give nothing while others wait behind it, in ms. */
+  idleMaxMs: number;
+}
+
+export interface SourceOptions {
+  sampleRate: number;
+  liveLatencyMaxMs: number;
+  /** It gives bytes in the stream's own encoding: `sampleRate` of them a second. */
+  isEncoded?: boolean;
+  /** How long it may give nothing while others wait behind it, in ms. */
+  idleMaxMs: number;
 }
 
 /** Audio that is queued whole: a file, or encoded audio. */
@@ -57,12 +78,14 @@ const EMPTY_CHUNKS_MAX = 1000;
  */
 export class Feed {
   readonly #items: Item[] = [];
-  #chunk: Int16Array | undefined; // what is left of the chunk being queued
+  #chunk: Chunk | undefined; // what is left of the chunk being queued
   #reading = false;
   #pumping = false;
   #dropped = false;
   #emptyChunks = 0; // in a row
   #resting = false;
+  #blockedSinceMs = Number.POSITIVE_INFINITY; // Infinity: not, or told already
+  #isBlocked = false;
   readonly #pieceMs: number;
   /** Sources are read while less than this waits in the stream's queue, in ms. */
   readonly readAheadMs: number;
@@ -79,7 +102,7 @@ export class Feed {
     // A chunk is always the first item's.
     const chunkMs =
       this.#chunk && first && isSource(first) ? (this.#chunk.length * 1000) / first.sampleRate : 0;
-    return this.#items.reduce((sum, item) => sum + item.waitingMs, chunkMs);
+    return this.#items.reduce((sum, item) => sum + waitingIn(item), chunkMs);
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
@@ -89,8 +112,14 @@ export class Feed {
     throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
   }
 
-  add(playback: PlaybackEntry, source: Source, sampleRate: number, liveLatencyMaxMs: number): void {
-    this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs: 0 });
+  add(
+    playback: PlaybackEntry,
+    source: Source,
+    { sampleRate, liveLatencyMaxMs, ...more }: SourceOptions,
+  ): void {
+    const { isEncoded = false, idleMaxMs } = more;
+    const item = { playback, source, sampleRate, liveLatencyMaxMs, isEncoded, idleMaxMs, waitingMs: 0 };
+    this.#items.push(item);
     this.pump();
   }
 
@@ -100,7 +129,8 @@ export class Feed {
     this.#mustHaveRoomFor(waitingMs);
     // An array whose memory was transferred is empty.
     const source = (samples.length > 0 ? [samples.slice()] : [])[Symbol.iterator]();
-    this.#items.push({ playback, source, sampleRate, liveLatencyMaxMs, waitingMs });
+    const options = { sampleRate, liveLatencyMaxMs, isEncoded: false, idleMaxMs: Number.POSITIVE_INFINITY };
+    this.#items.push({ playback, source, ...options, waitingMs });
   }
 
   /**
@@ -131,6 +161,37 @@ export class Feed {
     const { queueMaxMs } = this.host;
     const queuedMs = this.waitingMs + this.host.queuedMs();
     if (queuedMs + ms > queueMaxMs) throw queueFull(ms, queuedMs, queueMaxMs);
+  }
+
+  /** Called now and then: tells of a source that gives nothing while others wait. */
+  sweep(nowMs: number): void {
+    this.pump();
+    const first = this.#items[0];
+    const isBlocked = this.#reading && this.#items.length > 1 && first !== undefined && isSource(first);
+    if (isBlocked !== this.#isBlocked) {
+      this.#isBlocked = isBlocked;
+      this.#blockedSinceMs = isBlocked ? nowMs : Number.POSITIVE_INFINITY;
+    }
+    if (!isBlocked || nowMs - this.#blockedSinceMs < first.idleMaxMs) return;
+    this.#blockedSinceMs = Number.POSITIVE_INFINITY;
+    this.host.blocked(first.idleMaxMs);
+  }
+
+  /** Forgets `playback` and tells its source to stop; what waits behind it goes on. Returns what waited of it, in ms. */
+  remove(playback: PlaybackEntry): number {
+    const at = this.#items.findIndex(item => item.playback === playback);
+    const [item] = at < 0 ? [] : this.#items.splice(at, 1);
+    if (!item) return 0;
+    let waitingMs = waitingIn(item);
+    if (isSource(item)) {
+      if (at === 0 && this.#chunk) waitingMs += (this.#chunk.length * 1000) / item.sampleRate;
+      stopSource(item.source);
+    }
+    if (at === 0) {
+      this.#chunk = undefined;
+      this.#gone();
+    }
+    return waitingMs;
   }
 
   /** Goes on as far as there is room and the source has something. Called whenever the queue has shrunk. */
@@ -188,7 +249,8 @@ export class Feed {
   /** False: there is no memory now, because other streams have queued so much; the next pump() tries again. */
   #queuePiece(item: SourceItem): boolean {
     const chunk = this.#chunk!;
-    const pieceSamples = Math.round((item.sampleRate * this.#pieceMs) / 1000);
+    // Even, because two bytes may be one sample.
+    const pieceSamples = Math.round((item.sampleRate * this.#pieceMs) / 2000) * 2;
     const isLast = chunk.length <= pieceSamples;
     // enqueue() may send, and sending may end the stream, which drops what is here.
     this.#chunk = isLast ? undefined : chunk.subarray(pieceSamples);
@@ -201,7 +263,7 @@ export class Feed {
   }
 
   #read(item: SourceItem): void {
-    let step: IteratorResult<Int16Array> | Promise<IteratorResult<Int16Array>>;
+    let step: IteratorResult<Chunk> | Promise<IteratorResult<Chunk>>;
     try {
       step = item.source.next();
     } catch (error) {
@@ -215,24 +277,30 @@ export class Feed {
     this.#reading = true;
     step.then(
       result => {
-        this.#reading = false;
-        if (this.#dropped) return;
+        if (this.#dropped || this.#items[0] !== item) return;
+        this.#gone();
         this.#take(item, result);
         this.#advance();
       },
       error => {
-        this.#reading = false;
-        if (this.#dropped) return;
+        if (this.#dropped || this.#items[0] !== item) return;
+        this.#gone();
         this.#fail(item, error);
         this.#advance();
       },
     );
   }
 
-  #take(item: SourceItem, result: IteratorResult<Int16Array>): void {
+  /** The first source gave something, or is no longer the first. */
+  #gone(): void {
+    this.#reading = false;
+    this.#isBlocked = false;
+  }
+
+  #take(item: SourceItem, result: IteratorResult<Chunk>): void {
     if (result.done) {
       this.#end(item);
-    } else if (result.value instanceof Int16Array) {
+    } else if (result.value instanceof (item.isEncoded ? Uint8Array : Int16Array)) {
       item.waitingMs = 0;
       this.#emptyChunks = result.value.length > 0 ? 0 : this.#emptyChunks + 1;
       if (result.value.length > 0) this.#chunk = result.value;
@@ -271,6 +339,11 @@ export function stopSource(source: Source): void {
   } catch {
     // The source is done for either way, and the call must not suffer for it.
   }
+}
+
+/** Audio that is known to wait in `item`, in ms, without the chunk that is being queued. */
+function waitingIn(item: Item): number {
+  return item.waitingMs + (isSource(item) ? (item.source.waitingMs ?? 0) : 0);
 }
 
 function isSource(item: Item): item is SourceItem {

@@ -31,6 +31,8 @@ export interface LedgerOwner {
   marksWait(): void;
   /** Somebody awaits a playback that is still growing with live audio: it ends here. */
   endLive(playback: PlaybackEntry): void;
+  /** Somebody wants to hear how far a playback has been heard. @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+  progress(playback: PlaybackEntry, listener: unknown, everyMs: number | undefined): void;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -63,6 +65,11 @@ export class PlaybackEntry implements Playback {
 
   get watched(): boolean {
     return this.#promise !== undefined;
+  }
+
+  onProgress(listener: (playedMs: number) => void, everyMs?: number): this {
+    this.ledger.owner.progress(this, listener, everyMs);
+    return this;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a playback is awaited; the promise behind it is made on demand
@@ -120,7 +127,7 @@ export class Ledger {
   constructor(
     private readonly output: LedgerOutput,
     private readonly link: { sendText(text: string): void },
-    private readonly owner: LedgerOwner,
+    readonly owner: LedgerOwner,
   ) {}
 
   /** A playback that begins with the next sample accepted. */
@@ -285,6 +292,39 @@ export class Ledger {
     }
     this.#waiting.unshift(...again);
     this.#tellWaiting();
+  }
+
+  /**
+   * `playback` ends here. `removed` of it was taken out from `from` on, and what lies behind has moved up.
+   * @returns how much of it was heard, in ms
+   */
+  cancel(playback: PlaybackEntry, from: number, removed: number): number {
+    const { played, samplesPerMs } = this.output.positions();
+    const playedMs = playedBetween(playback, Math.min(played, from), samplesPerMs);
+    playback.settle({ playedMs, interrupted: true });
+    this.#playbacks = this.#playbacks.filter(other => other !== playback);
+    const to = from + removed;
+    const moved = (position: number): number => (position >= to ? position - removed : position);
+    for (const other of this.#playbacks) {
+      other.start = moved(other.start);
+      other.end = moved(other.end);
+      for (const range of other.skipped ?? []) {
+        range.from = moved(range.from);
+        range.to = moved(range.to);
+      }
+    }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const mark of waiting) {
+      const isInside = mark.position > from && mark.position <= to;
+      if (mark.playback === playback || isInside) mark.resolve?.({ name: mark.name, played: false });
+      if (mark.playback === playback || (isInside && mark.playback === undefined)) continue;
+      mark.position = moved(mark.position);
+      this.#waiting.push(mark);
+      this.output.cutAt(mark.position);
+    }
+    this.#tellWaiting();
+    return playedMs;
   }
 
   /** A clear sends `mark` back. Where marks do not come back, the oldest are forgotten. */

@@ -198,8 +198,15 @@ export class Mp3Output implements Output {
     );
   }
 
-  /** Nothing ever pauses. */
+  /** Nothing ever pauses … */
   resume(): void {}
+
+  /** … and a file is never cut: Player.cancel() clears. */
+  remove(): void {}
+
+  head(): number {
+    return this.#accepted;
+  }
 
   clear(): void {
     this.#empty();

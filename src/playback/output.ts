@@ -41,6 +41,10 @@ export interface Output {
    */
   pause(): void;
   resume(): void;
+  /** The first position that waits here and has not been given away. */
+  head(): number;
+  /** Takes positions from head() on out of what waits here; those behind them move up. */
+  remove(from: number, to: number): void;
   /** The far end has read some of what it was sent, or some time has passed: called a few times a second. */
   drained(): void;
   /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */

@@ -5,6 +5,9 @@ import { SAMPLE_RATES } from '../formats.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import type { ClearOptions, PlayOptions } from '../plugin/stream.js';
 
+/** How long a source may give nothing while others wait behind it, unless it says so. */
+const IDLE_MS = 10_000;
+
 /**
  * The rate in `options`, which are checked.
  * @throws SidetoneError SIDETONE_BAD_ARGUMENT
@@ -14,7 +17,8 @@ export function checkedRate(options: PlayOptions, usual: number): number {
     const problem = `play options: ${shown(options)}: pass { sampleRate, liveLatencyMaxMs }`;
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
   }
-  const { sampleRate = usual, liveLatencyMaxMs } = options;
+  const { sampleRate = usual, liveLatencyMaxMs, idleMs } = options;
+  checkedIdle('play', idleMs);
   if (liveLatencyMaxMs !== undefined && !isLiveBound(liveLatencyMaxMs)) {
     const problem = `play liveLatencyMaxMs: ${shown(liveLatencyMaxMs)}: ${LIVE_BOUND_REMEDY}`;
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
@@ -24,6 +28,13 @@ export function checkedRate(options: PlayOptions, usual: number): number {
     'SIDETONE_BAD_ARGUMENT',
     `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
   );
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+export function checkedIdle(method: string, idleMs: number = IDLE_MS): number {
+  if (typeof idleMs === 'number' && idleMs >= 500 && idleMs <= 3_600_000) return idleMs;
+  const problem = `${method} idleMs: ${shown(idleMs)}: give ms from 500 to 3600000`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
 }
 
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */

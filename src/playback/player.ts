@@ -11,10 +11,11 @@ import type { Format, OutboundMode } from '../formats.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MarkResult, Playback } from '../plugin/stream.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
-import { Feed, type Source, stopSource } from './feed.js';
+import { type Chunk, Feed, type Source, type SourceOptions, stopSource } from './feed.js';
 import { Ledger, type LedgerOwner, type PlaybackEntry, type Positions } from './ledger.js';
 import { Mp3Output, mp3File } from './mp3-output.js';
 import type { Output } from './output.js';
+import { Progress } from './progress.js';
 import { RtpOutput } from './rtp-output.js';
 
 export interface PlayerSetup {
@@ -36,6 +37,10 @@ export interface PlayerOwner {
   afterSend(): void;
   /** Something failed that nobody awaits. */
   report(error: unknown): void;
+  /** The far end drops what it has not played. */
+  takenBack(): void;
+  /** A listener of the handler threw. */
+  handlerFailed(where: string, cause: unknown): void;
 }
 
 export class Player implements LedgerOwner {
@@ -58,6 +63,7 @@ export class Player implements LedgerOwner {
   #interruptions = 0;
   #paused = false;
   readonly #link: StreamLink;
+  #progress: Progress | undefined;
 
   constructor(setup: PlayerSetup, owner: PlayerOwner) {
     this.#host = setup.host;
@@ -128,12 +134,32 @@ export class Player implements LedgerOwner {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  playSource(source: Source, sampleRate: number, liveLatencyMaxMs: number): Playback {
+  playSource(source: Source, options: SourceOptions): PlaybackEntry {
     const feed = this.#feeding();
     feed.mustHaveRoom();
     const playback = this.#ledger.open();
-    feed.add(playback, source, sampleRate, liveLatencyMaxMs);
+    feed.add(playback, source, options);
     return playback;
+  }
+
+  /** Stops `playback` alone: what waits behind it moves up. In MP3 mode all is cleared. */
+  cancel(playback: PlaybackEntry): { playedMs: number; discardedMs: number } {
+    if (this.#closed || playback.finished) return { playedMs: playback.playedMs, discardedMs: 0 };
+    if (this.#output instanceof Mp3Output) return this.clear(0);
+    let discardedMs = this.#feed?.remove(playback) ?? 0;
+    const { accepted, samplesPerMs } = this.#output.positions();
+    const end = Math.min(playback.end, accepted);
+    const mustTakeBack = playback.start < this.#output.head() && !this.#paused;
+    if (mustTakeBack) this.pause();
+    const from = Math.max(Math.min(playback.start, end), this.#output.head());
+    const removed = Math.max(0, end - from);
+    this.#output.remove(from, end);
+    const playedMs = this.#ledger.cancel(playback, from, removed);
+    if (mustTakeBack) this.resume();
+    discardedMs += removed / samplesPerMs;
+    if (discardedMs > 0) this.#interruptions++;
+    this.#feed?.pump();
+    return { playedMs, discardedMs };
   }
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL */
@@ -178,7 +204,7 @@ export class Player implements LedgerOwner {
   }
 
   /** The result of a play() after the stream's end. `source` is told to stop and is not read. */
-  over(source?: Source): Playback {
+  over(source?: Source): PlaybackEntry {
     if (source) stopSource(source);
     return this.#ledger.over();
   }
@@ -205,6 +231,7 @@ export class Player implements LedgerOwner {
     // Before the far end is told: it sends back marks at once.
     this.#ledger.pause(this.#output.positions().played);
     this.#link.sendText(CLEAR_TEXT);
+    this.#owner.takenBack();
   }
 
   resume(): void {
@@ -267,7 +294,7 @@ export class Player implements LedgerOwner {
   sweep(nowMs: number): void {
     if (!this.#ledger.idle) this.#ledger.sweep(nowMs);
     this.#output.drained();
-    this.#feed?.pump();
+    this.#feed?.sweep(nowMs);
   }
 
   /** The stream's end: settles everything. */
@@ -277,11 +304,19 @@ export class Player implements LedgerOwner {
     const positions = this.#output.positions();
     this.#heardMs += this.#heardSince(positions);
     this.#ledger.clear(positions, false);
+    this.#progress?.close();
     this.#output.close();
     this.#closed = true;
   }
 
   // --- driven by the ledger ---
+
+  progress(playback: PlaybackEntry, listener: unknown, everyMs: number | undefined): void {
+    this.#progress ??= new Progress(this.#host.clock, error =>
+      this.#owner.handlerFailed('onProgress', error),
+    );
+    this.#progress.add(playback, listener, everyMs);
+  }
 
   marksWait(): void {
     this.#follow();
@@ -314,8 +349,12 @@ export class Player implements LedgerOwner {
     return playback;
   }
 
-  #enqueue(playback: PlaybackEntry, samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): void {
+  #enqueue(playback: PlaybackEntry, samples: Chunk, sampleRate: number, liveLatencyMaxMs: number): void {
     this.#begin(playback);
+    if (samples instanceof Uint8Array) {
+      this.#output.enqueueEncoded(samples, (samples.length * 1000) / sampleRate);
+      return;
+    }
     this.#output.enqueue(samples, sampleRate, this.#host.clock.now(), liveLatencyMaxMs);
   }
 
@@ -344,6 +383,7 @@ export class Player implements LedgerOwner {
         this.#host.count('sourceFailures');
         this.#owner.report(error);
       },
+      blocked: ms => this.#owner.report(sourceIdle(ms)),
       idle: () => {
         this.#feed = undefined;
         this.#follow();
@@ -372,4 +412,9 @@ export class Player implements LedgerOwner {
     if (this.#closed) return;
     this.#output.follow(this.#followsAll || this.#ledger.marksWaiting, this.#feed?.readAheadMs ?? 0);
   }
+}
+
+function sourceIdle(ms: number): SidetoneError {
+  const problem = `play: a source has given nothing for ${ms} ms, and what was played after it waits`;
+  return new SidetoneError('SIDETONE_SOURCE_IDLE', `${problem}: end it, cancel() it, or clear()`);
 }

@@ -100,6 +100,14 @@ export class RtpOutput implements Output {
     this.#encode?.();
   }
 
+  head(): number {
+    return this.#position()[INFO.head]!;
+  }
+
+  remove(from: number, to: number): void {
+    this.#host.path.engine.native.remove(this.#slot, from, to);
+  }
+
   drained(): void {
     this.#host.path.engine.at(this.#host.clock.now()).forget(this.#slot);
   }

@@ -55,6 +55,46 @@ export interface Playback extends PromiseLike<PlaybackResult> {
   readonly playedMs: number;
   /** All of it was heard, or it was cut off. */
   readonly finished: boolean;
+  /**
+   * Has `listener` called with `playedMs` when it has grown, and a last time when the playback is over. Costs nothing where it is
+   * not asked for.
+   * @param everyMs how often, in ms: 20 to 60,000. Default 100
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no function or no such time
+   */
+  onProgress(listener: (playedMs: number) => void, everyMs?: number): this;
+}
+
+export interface SpeechOptions {
+  /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
+  sampleRate?: number;
+  /** It is written in the stream's outbound encoding and goes out as it is: PCMU, PCMA, G722 or L16. Default: it is PCM. */
+  encoding?: Encoding;
+  /** As in PlayOptions. */
+  idleMs?: number;
+}
+
+/**
+ * A playback that is written as its audio comes: what `stream.speak()` returns. It is in its turn among what is played: what is
+ * played after it waits until it has ended.
+ */
+export interface Speech extends Playback {
+  /**
+   * Says more, which is copied. Nothing happens where it has been cut off.
+   * @param audio PCM, or base64 of PCM of 16 bits, little-endian; with `encoding` its bytes, or base64 of them
+   * @returns false where more than 5 s wait to be read: `await speech.ready` before the next
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no such audio; SIDETONE_STREAM_CLOSED after end();
+   *   SIDETONE_QUEUE_FULL where more than ten minutes wait, or more than `queueBytesMax` allows
+   */
+  write(audio: Int16Array | Uint8Array | string): boolean;
+  /** Resolves when less than 5 s wait to be read, and when it has been cut off. */
+  readonly ready: Promise<void>;
+  /** Nothing more comes. Awaiting it then tells how much was heard. Safe to call again. */
+  end(): this;
+  /**
+   * Stops this speech alone, at once: what was played after it goes on. `playedMs` is how much was heard of it, `discardedMs` how
+   * much was not. In MP3 mode everything that is queued is cleared. Safe to call again.
+   */
+  cancel(): { playedMs: number; discardedMs: number };
 }
 
 /** Anything `play()` takes: PCM, a frame, or a source of PCM. */
@@ -73,6 +113,11 @@ export interface PlayOptions {
    * Default: frames have their plugin's or the server's bound; anything else is not live and is heard whole.
    */
   liveLatencyMaxMs?: number;
+  /**
+   * When a source has given nothing for so long, in ms, and something else waits behind it, `onError` is told
+   * (`SIDETONE_SOURCE_IDLE`): 500 to 3,600,000. Default 10,000.
+   */
+  idleMs?: number;
 }
 
 export interface ClearOptions {
@@ -173,13 +218,28 @@ export interface Stream<Context = unknown> {
    * cleared, paused and accounted for as what `play()` plays. What is shorter than 20 ms at the end of all is filled up with
    * silence. After the stream's end the playback is over, as that of `play()`.
    *
-   * @param encoding the outbound encoding of the stream, `stream.outbound.encoding`
+   * @param encoding the outbound encoding of the stream, `stream.outbound.encoding`: PCMU, PCMA, G722 or L16. OPUS and AMR-WB
+   *   cannot be cut at a sample: play their PCM
    * @param audio its bytes, which are copied before this returns, or base64 of them. G722, PCMU and PCMA: any length; L16:
    *   two bytes a sample, in the byte order of the stream
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT for another encoding, for bytes that are none of it, and in MP3 mode;
    *   SIDETONE_QUEUE_FULL when the queue has no room for all of it
    */
   playEncoded(encoding: Encoding, audio: Uint8Array | string): Playback;
+
+  /**
+   * Audio that is written as it comes, such as a synthesiser's or a model's. Bursts and answers longer than the queue are held
+   * here, up to ten minutes and within `queueBytesMax`. After the stream's end it is over.
+   *
+   * ```ts
+   * const speech = stream.speak({ sampleRate: 24000 });
+   * service.onDelta(base64 => speech.write(base64));
+   * service.onDone(() => speech.end());
+   * const { playedMs, interrupted } = await speech;
+   * ```
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options; SIDETONE_QUEUE_FULL when 1,000 sources wait already
+   */
+  speak(options?: SpeechOptions): Speech;
 
   /**
    * Stops what is playing, and keeps what the caller has not heard of it for `resume()`, to the sample. Playbacks and marks

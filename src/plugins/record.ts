@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { WavWriter } from '../audio/wav.js';
 import { SidetoneError } from '../errors.js';
 import { definePlugin } from '../plugin/define.js';
@@ -10,6 +11,11 @@ import type { AudioFrame, PlayedFrame, Stream } from '../plugin/stream.js';
 export interface RecordOptions {
   /** Where the files go; made if it is not there. Default: `SIDETONE_RECORD_DIR` of the environment, or `recordings`. */
   directory?: string;
+  /**
+   * Told of each file when it is finished, before the stream's `onStop` is: may be async, to take the file elsewhere. Where the
+   * disk was too slow, the file has gaps. A throw or rejection is the call's, as one of `onStop`.
+   */
+  onFile?: (path: string, stream: Stream) => unknown;
 }
 
 /** What may be missing from one channel while the other goes on: 320 kB a stream at 16 kHz, and only then. */
@@ -50,7 +56,8 @@ export function record(inner?: Plugin, options: RecordOptions = {}): Plugin {
         onDtmf: (digit, at) => handler.onDtmf?.(digit, at),
         onMark: name => handler.onMark?.(name),
         onError: error => handler.onError?.(error),
-        onStop: reason => Promise.all([recording.close(), stopped(handler, reason)]),
+        onStop: reason =>
+          Promise.all([recording.close(path => options.onFile?.(path, stream)), stopped(handler, reason)]),
       };
     },
   });
@@ -94,13 +101,14 @@ class Recording {
     if (this.#writer) this.#append(RIGHT, frame);
   }
 
-  /** Finishes the file. Rejects with SIDETONE_RECORDING_FAILED where it is not whole. */
-  async close(): Promise<void> {
+  /** Finishes the file and tells its path. Rejects with SIDETONE_RECORDING_FAILED where it is not whole. */
+  async close(onFile: (path: string) => unknown): Promise<void> {
     try {
       if (this.#failure !== undefined) throw this.#failure;
       const writer = this.#writer!;
       await writer.close();
       await rename(part(this.#path), this.#path);
+      await onFile(this.#path);
       if (writer.droppedSamples > 0) {
         throw new Error(`the disk was too slow: ${writer.droppedSamples} samples are missing`);
       }
@@ -155,4 +163,9 @@ function reserve(directory: string, streamId: string): string {
   throw new Error(`${directory} holds ${SAME_NAME_MAX} recordings of stream ${name}`);
 }
 
-export default record();
+export default definePlugin({
+  name: 'record',
+  options: z.strictObject({ directory: z.string().min(1).optional() }),
+  setup: ({ options }) => record(undefined, options),
+  onStart: (stream, context) => context.state.onStart(stream, context),
+});

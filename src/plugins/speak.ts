@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { parseWav } from '../audio/wav.js';
 import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
@@ -14,6 +15,7 @@ export interface SpeakOptions {
   pauseMs?: number;
 }
 
+const PAUSE_MS_MAX = 3_600_000;
 const PHRASE = fileURLToPath(new URL('../../../assets/speech.wav', import.meta.url));
 
 /**
@@ -90,5 +92,13 @@ function read(file: string): { samples: Int16Array; sampleRate: number } {
 }
 
 /** The server chooses the file. A stream_url cannot. */
-const file = process.env.SIDETONE_SPEAK_FILE;
-export default speak(file ? { file } : {});
+export default definePlugin({
+  name: 'speak',
+  options: z.strictObject({
+    file: z.string().min(1).optional(),
+    pauseMs: z.number().min(0).max(PAUSE_MS_MAX).optional(),
+  }),
+  setup: ({ options: { file = process.env.SIDETONE_SPEAK_FILE, pauseMs } }) =>
+    speak({ ...(file && { file }), ...(pauseMs !== undefined && { pauseMs }) }),
+  onStart: (stream, context) => context.state.onStart(stream, context),
+});

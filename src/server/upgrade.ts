@@ -91,7 +91,7 @@ export function readUpgrade(
 
 /**
  * What a plugin sees of an upgrade. Each stream keeps one for as long as it runs, so its headers are one text until
- * somebody asks for them: 0.3 KB a stream, where an object of them takes 1 KB.
+ * somebody asks for them. It costs a quarter of a KB a stream.
  */
 class UpgradeRequest implements StreamRequest {
   readonly path: string;

@@ -22,8 +22,9 @@ import {
 import { encodedAudio } from '../playback/encoded.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
 import { queueFull } from '../playback/output.js';
-import { checkedFade, checkedRate, toIterator } from '../playback/playable.js';
+import { checkedFade, checkedIdle, checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
+import { SpeechPlayback } from '../playback/speech.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
 import type {
   CallInfo,
@@ -32,6 +33,8 @@ import type {
   PlayableAudio,
   Playback,
   PlayOptions,
+  Speech,
+  SpeechOptions,
   Stream,
   StreamRequest,
 } from '../plugin/stream.js';
@@ -42,36 +45,8 @@ import { InboundFrame, type PayloadSource } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
-import { type SensesSetup, StreamSenses } from './senses.js';
-
-export interface StreamSetup extends SensesSetup {
-  host: StreamHost;
-  link: StreamLink;
-  slot: number;
-  start: StartFrame;
-  inbound: Format;
-  outbound: Format;
-  mode: OutboundMode;
-  handlerRate: number;
-  tracks: readonly Track[];
-  request: StreamRequest;
-  /** What the plugin's accept() gave for it. */
-  context: unknown;
-  /** The plugin whose handler it has. */
-  plugin: StreamOwner;
-  /** How late its live audio may be, in ms; 0: as late as it comes. */
-  liveLatencyMaxMs: number;
-  /** PCM that a handler plays in answer to a frame is live audio too. */
-  livePieces: boolean;
-}
-
-/** What a stream needs of its plugin. */
-export interface StreamOwner {
-  readonly name: string;
-  readonly log: Logger;
-  /** What the handler's onStop returned. */
-  stopped(result: unknown): void;
-}
+import { StreamSenses } from './senses.js';
+import type { StreamOwner, StreamSetup } from './setup.js';
 
 const TRACK_NAMES: readonly Track[] = ['inbound', 'outbound'];
 const NO_BYTES = new Uint8Array(0);
@@ -243,7 +218,8 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
     const live = options?.liveLatencyMaxMs ?? this.#usualBound(audio, sampleRate);
     if (audio instanceof Int16Array) return this.#player.playPcm(audio, sampleRate, live);
     if (audio instanceof InboundFrame) return this.#player.playPcm(audio.samples, audio.sampleRate, live);
-    return this.#player.playSource(toIterator(audio), sampleRate, live);
+    const idleMaxMs = checkedIdle('play', options?.idleMs);
+    return this.#player.playSource(toIterator(audio), { sampleRate, liveLatencyMaxMs: live, idleMaxMs });
   }
 
   /** How late `audio` may be of which the handler does not say it. */
@@ -269,10 +245,14 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
     return this.#player.over();
   }
 
+  speak(options: SpeechOptions = {}): Speech {
+    const speech = new SpeechPlayback(options, this, this.#player, this.#host);
+    if (this.#closed) this.#host.count('playsAfterEnd');
+    return speech;
+  }
+
   pause(): void {
-    if (this.#closed || this.#player.paused) return;
-    this.#player.pause();
-    this.#played?.cleared(this.#host.clock.now());
+    if (!this.#closed) this.#player.pause();
   }
 
   resume(): void {
@@ -434,6 +414,11 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
       this.#played.placed(now + engine.info[INFO.aheadMs]!);
     }
     this.#player.afterSend();
+  }
+
+  /** @internal The far end drops what it has not played. */
+  takenBack(): void {
+    this.#played?.cleared(this.#host.clock.now());
   }
 
   /** @internal Something else is to be played, or somebody awaits `playback`. */

@@ -8,4 +8,4 @@ export {
   type TestSound,
   testCall,
 } from './test-call.js';
-export type { LogLine, PluginOptions } from './test-plugin.js';
+export type { LoggedFailure, LogLine, PluginOptions } from './told.js';

@@ -14,14 +14,9 @@ import type { CallOptions } from '../simulator/options.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
 import { type HeardAudio, heardAudio } from './heard.js';
-import { type LogLine, type PluginOptions, TestPlugin } from './test-plugin.js';
-import {
-  LATENCY_MS,
-  type LoggedFailure,
-  type TimedMessage,
-  VirtualServer,
-  virtualRequest,
-} from './virtual-server.js';
+import { TestPlugin } from './test-plugin.js';
+import type { LoggedFailure, LogLine, PluginOptions } from './told.js';
+import { LATENCY_MS, type TimedMessage, VirtualServer, virtualRequest } from './virtual-server.js';
 import { Watch } from './watch.js';
 
 export type { HeardAudio, HeardPart } from './heard.js';

@@ -6,24 +6,7 @@ import { PluginInstance } from '../plugin/instance.js';
 import { PluginRegistry } from '../plugin/metrics.js';
 import { validated } from '../plugin/options.js';
 import type { Plugin, SetupContext } from '../plugin/plugin.js';
-
-/** A line that the plugin has logged. */
-export interface LogLine {
-  /** trace, debug, info, warn, error or fatal. */
-  level: string;
-  msg?: string;
-  [field: string]: unknown;
-}
-
-export interface PluginOptions {
-  /** Options of the plugin, as its entry in the option `plugins` has them. Default: none. */
-  options?: object;
-  /**
-   * Runs in place of the plugin's own `setup`, so that a test needs no database: what it returns is `context.state`. The
-   * plugin's own `teardown` gets it too. Default: the plugin's own.
-   */
-  setup?: (context: SetupContext) => unknown;
-}
+import type { LogLine, PluginOptions } from './told.js';
 
 const SETUP_MS_MAX = 30_000;
 const LEVELS: Readonly<Record<number, string>> = {

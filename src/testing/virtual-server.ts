@@ -10,6 +10,7 @@ import { Connection } from '../server/connection.js';
 import type { LinkOptions } from '../simulator/memory.js';
 import type { CallOptions } from '../simulator/options.js';
 import { type Call, Simulator } from '../simulator/simulator.js';
+import type { LoggedFailure } from './told.js';
 
 /** One way of the network between the simulated Telnyx and the server, in ms. */
 export const LATENCY_MS = 5;
@@ -27,12 +28,6 @@ export interface VirtualCall {
   sent: TimedMessage[];
   /** Every message of the simulated Telnyx, when it came. */
   received: TimedMessage[];
-}
-
-/** An error that the server logged, and the handler's method that failed, where it was one. */
-export interface LoggedFailure {
-  where: string | undefined;
-  error: unknown;
 }
 
 /** The upgrade of a call that has none. */

@@ -10,13 +10,14 @@ function feeding() {
   const ledger = new Ledger(
     { positions, cutAt: () => {} },
     { sendText: () => {} },
-    { marksWait: () => {}, endLive: () => {} },
+    { marksWait: () => {}, endLive: () => {}, progress: () => {} },
   );
   const state = {
     room: true,
     queuedMs: 0,
     queued: [] as string[],
     closed: [] as PlaybackEntry[],
+    blocked: [] as number[],
     idle: false,
   };
   const feed = new Feed({
@@ -26,6 +27,7 @@ function feeding() {
     enqueue: (_playback, samples) => void state.queued.push(`pcm ${samples.length}`),
     close: playback => void state.closed.push(playback),
     failed: error => assert.fail(error),
+    blocked: ms => void state.blocked.push(ms),
     idle: () => {
       state.idle = true;
     },
@@ -55,7 +57,7 @@ test('a file waits for the source before it, then for room, and is queued once',
   const { feed, ledger, state, file } = feeding();
   const { source, end } = pending();
   const sourcePlayback = ledger.open();
-  feed.add(sourcePlayback, source, 8000, 0);
+  feed.add(sourcePlayback, source, { sampleRate: 8000, liveLatencyMaxMs: 0, idleMaxMs: 3000 });
   const filePlayback = file('file');
   feed.addPcm(ledger.open(), new Int16Array(80), 8000, 0);
   assert.deepEqual(state.queued, []);
@@ -78,7 +80,7 @@ test('a file waits for the source before it, then for room, and is queued once',
 
 test('files of too many bytes behind a source are refused in bytes, not in milliseconds', () => {
   const { feed, ledger, state, file } = feeding();
-  feed.add(ledger.open(), pending().source, 8000, 0);
+  feed.add(ledger.open(), pending().source, { sampleRate: 8000, liveLatencyMaxMs: 0, idleMaxMs: 3000 });
   file('first', 10e6);
   file('second', 10e6);
   assert.throws(() => file('third', 10e6), {
@@ -89,4 +91,40 @@ test('files of too many bytes behind a source are refused in bytes, not in milli
   });
   assert.equal(feed.drop(), 2000);
   assert.deepEqual(state.queued, []);
+});
+
+test('a source that gives nothing is told of once, and only while something waits behind it', async () => {
+  const { feed, ledger, state, file } = feeding();
+  const { source, end } = pending();
+  feed.add(ledger.open(), source, { sampleRate: 8000, liveLatencyMaxMs: 0, idleMaxMs: 3000 });
+  for (let ms = 0; ms <= 10_000; ms += 500) feed.sweep(ms);
+  assert.deepEqual(state.blocked, []);
+  const behind = file('behind');
+  for (let ms = 10_500; ms <= 13_000; ms += 500) feed.sweep(ms);
+  assert.deepEqual(state.blocked, []);
+  for (let ms = 13_500; ms <= 30_000; ms += 500) feed.sweep(ms);
+  assert.deepEqual(state.blocked, [3000]);
+  end();
+  await new Promise(resolve => setImmediate(resolve));
+  assert.deepEqual(state.queued, ['behind']);
+  feed.pump();
+  assert.equal(state.closed.at(-1), behind);
+});
+
+test('one that is removed lets those behind it go on, whatever its source still gives', async () => {
+  const { feed, ledger, state, file } = feeding();
+  const { source, end } = pending();
+  const first = ledger.open();
+  feed.add(first, source, { sampleRate: 8000, liveLatencyMaxMs: 0, idleMaxMs: 3000 });
+  file('behind');
+  const last = ledger.open();
+  feed.addPcm(last, new Int16Array(80), 8000, 0);
+  assert.equal(feed.remove(last), 10);
+  assert.equal(feed.remove(first), 0);
+  feed.pump();
+  assert.deepEqual(state.queued, ['behind']);
+  end();
+  await new Promise(resolve => setImmediate(resolve));
+  assert.equal(state.closed.includes(first), false);
+  assert.ok(state.idle);
 });

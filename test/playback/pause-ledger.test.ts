@@ -2,112 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  createDecoder,
-  createEncoder,
-  definePlugin,
-  type Encoding,
-  type Playback,
-  type Stream,
-} from '../../src/index.js';
-import { type TestCall, testCall } from '../../src/testing/index.js';
+import { createDecoder, definePlugin, type Encoding, type Playback, type Stream } from '../../src/index.js';
+import { testCall } from '../../src/testing/index.js';
+import { Calling, LOUDER, RATES } from '../helpers/calling.js';
 import { propertyRuns } from '../helpers/runs.js';
-
-const RATES: Partial<Record<Encoding, number>> = { L16: 16000, PCMU: 8000, PCMA: 8000 };
-/** Silence that fills a message up decodes to less than this, and what is played to more. */
-const LOUDER = 50;
-
-interface Played {
-  playback: Playback;
-  /** As the caller hears them, if all are heard. */
-  samples: number[];
-}
-
-/** A call whose handler does nothing; the test plays on its stream. */
-class Calling {
-  readonly played: Played[] = [];
-  readonly marks: { name: string; position: number; result: Promise<{ played: boolean }> }[] = [];
-  readonly returned: { name: string; heardSamples: number }[] = [];
-  #value = 0;
-
-  private constructor(
-    readonly call: TestCall,
-    readonly encoding: Encoding,
-    readonly rate: number,
-  ) {}
-
-  static async open(encoding: Encoding): Promise<Calling> {
-    let self: Calling | undefined;
-    const plugin = definePlugin({
-      name: 'quiet',
-      audio: { sampleRate: RATES[encoding]! },
-      onStart: () => ({
-        onMark: name => self!.returned.push({ name, heardSamples: self!.heard().length }),
-      }),
-    });
-    const call = await testCall(plugin, { encoding, sampleRate: RATES[encoding]! });
-    self = new Calling(call, encoding, RATES[encoding]!);
-    return self;
-  }
-
-  get stream(): Stream {
-    return this.call.stream;
-  }
-
-  /** Samples that differ from those around them, so that a place is known by what it sounds like. */
-  next(count: number): Int16Array {
-    return Int16Array.from({ length: count }, () => {
-      this.#value = (this.#value * 75 + 74) % 65537;
-      return 1000 + (this.#value % 30000);
-    });
-  }
-
-  encoded(pcm: Int16Array): Uint8Array {
-    const encoder = createEncoder(this.encoding, { sampleRate: this.rate });
-    const bytes = encoder.encode(pcm).slice();
-    encoder.close();
-    return bytes;
-  }
-
-  play({ ms, isEncoded, isAwaited }: { ms: number; isEncoded: boolean; isAwaited: boolean }): Played {
-    const pcm = this.next((ms * this.rate) / 1000);
-    const bytes = this.encoded(pcm);
-    const playback = isEncoded ? this.stream.playEncoded(this.encoding, bytes) : this.stream.play(pcm);
-    const decoder = createDecoder(this.encoding, { sampleRate: this.rate });
-    const played = { playback, samples: [...decoder.decode(bytes)] };
-    decoder.close();
-    this.played.push(played);
-    if (isAwaited) void playback.then(() => {});
-    return played;
-  }
-
-  mark(): void {
-    const name = `m${this.marks.length}`;
-    const position = this.played.reduce((sum, { samples }) => sum + samples.length, 0);
-    this.marks.push({ name, position, result: this.stream.mark(name) });
-  }
-
-  /** What the caller has heard, without silence. */
-  heard(): number[] {
-    return [...this.call.heard().samples].filter(sample => Math.abs(sample) > LOUDER);
-  }
-
-  /** How much of what was played has been heard, in samples, as its playbacks say. */
-  heardOf({ playback }: Played): number {
-    const samples = (playback.playedMs * this.rate) / 1000;
-    assert.ok(Math.abs(samples - Math.round(samples)) < 1e-3, `${samples} samples are not whole`);
-    return Math.round(samples);
-  }
-
-  /** What the playbacks say that was heard. */
-  told(): number[] {
-    return this.played.flatMap(played => played.samples.slice(0, this.heardOf(played)));
-  }
-
-  get playedMs(): number {
-    return this.played.reduce((sum, { playback }) => sum + playback.playedMs, 0);
-  }
-}
 
 const milliseconds = fc.integer({ min: 1, max: 900 });
 const step = fc.oneof(
@@ -250,6 +148,58 @@ for (const encoding of Object.keys(RATES) as Encoding[]) {
     );
   });
 }
+
+test('G722: encoded audio goes out byte for byte, whatever is paused, and PCM goes on behind it', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 6 }),
+      fc.array(fc.integer({ min: 1, max: 700 }), { maxLength: 6 }),
+      fc.boolean(),
+      async (lengths, pauses, hasPcm) => {
+        const calling = await Calling.open('G722');
+        const { call, stream } = calling;
+        const waiting = [...lengths];
+        const given: number[] = [];
+        const playbacks: Playback[] = [];
+        const play = (): void => {
+          const length = waiting.shift();
+          if (length === undefined) return;
+          const bytes = Uint8Array.from({ length }, (_, i) => (given.length + i) % 251);
+          given.push(...bytes);
+          playbacks.push(stream.playEncoded('G722', bytes));
+        };
+        play();
+        for (const waitMs of pauses) {
+          await call.advance(waitMs);
+          stream.pause();
+          play();
+          await call.advance(100);
+          stream.resume();
+        }
+        while (waiting.length > 0) play();
+        if (hasPcm) playbacks.push(stream.play(new Int16Array(1600)));
+        await call.until(() => stream.queuedMs === 0);
+        await call.advance(200);
+        // Eight bytes a ms; what was cut was heard up to there.
+        const heard = call.result.heard.flatMap(({ payload, clearedAfterMs = Number.POSITIVE_INFINITY }) => [
+          ...payload.subarray(0, Math.round(clearedAfterMs * 8)),
+        ]);
+        // Messages are filled up where nothing more was queued: those bytes stand between the pieces, and at the end.
+        let at = 0;
+        for (const byte of heard) if (byte === given[at]) at++;
+        assert.equal(at, given.length);
+        const pcmBytes = hasPcm ? 800 : 0;
+        assert.ok(heard.length >= given.length + pcmBytes);
+        assert.ok(heard.length < given.length + pcmBytes + 160 * (playbacks.length + pauses.length));
+        const playedMs = playbacks.reduce((sum, playback) => sum + playback.playedMs, 0);
+        assert.ok(Math.abs(playedMs - given.length / 8 - pcmBytes / 8) < 1e-6, `${playedMs} ms`);
+        assert.equal(stream.stats.underruns, 0);
+        await call.hangup();
+      },
+    ),
+    { numRuns: propertyRuns(15) },
+  );
+});
 
 test('live audio: what Telnyx had at a pause counts as not heard, and the rest goes on', async () => {
   let stream: Stream | undefined;

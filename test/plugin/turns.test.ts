@@ -2,15 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  definePlugin,
-  type HeldAnswer,
-  readWav,
-  resample,
-  type Stream,
-  type TurnOptions,
-  TurnTaking,
-} from '../../src/index.js';
+import { definePlugin, type HeldAnswer, readWav, type TurnOptions, TurnTaking } from '../../src/index.js';
 import type { AudioFrame } from '../../src/plugin/stream.js';
 import { testCall } from '../../src/testing/index.js';
 import { root } from '../helpers/paths.js';
@@ -195,41 +187,6 @@ test('other events reach the handler as they are; wrong options are named', () =
   });
 });
 
-/** A stream's answer of one sound that can be held: cleared, and what was not heard is played again. */
-class Held implements HeldAnswer {
-  #heardMs = 0;
-  #heldBefore = false;
-  constructor(
-    private readonly stream: Stream,
-    private readonly sound: Int16Array,
-  ) {}
-  start(): Promise<void> {
-    return this.#play();
-  }
-  #settle: () => void = () => {};
-  #play(): Promise<void> {
-    const from = Math.round((this.#heardMs * this.stream.sampleRate) / 1000);
-    void this.stream.play(this.sound.subarray(from)).then(({ interrupted }) => {
-      if (!interrupted) this.#settle();
-    });
-    return new Promise(resolve => {
-      if (!this.#heldBefore) this.#settle = resolve;
-    });
-  }
-  async pause(): Promise<void> {
-    const { playedMs } = await this.stream.clear();
-    this.#heardMs += playedMs;
-    this.#heldBefore = true;
-  }
-  resume(): void {
-    void this.#play();
-  }
-  clear(): unknown {
-    this.#settle();
-    return this.stream.clear();
-  }
-}
-
 test('on a call: a question is answered, a cough holds the answer, words end it', async () => {
   const speech = await readWav(join(root, 'assets/speech.wav'));
   const words = { samples: speech.channels[0]!, sampleRate: speech.sampleRate };
@@ -239,11 +196,10 @@ test('on a call: a question is answered, a cough holds the answer, words end it'
     name: 'polite',
     audio: { sampleRate: 16000, vad: true },
     onStart(stream) {
-      const held = new Held(stream, resample(voice, 16000, stream.sampleRate));
-      const turns = new TurnTaking(held, {
+      const turns = new TurnTaking(stream, {
         onTurn: () => {
           log.push('turn');
-          void turns.answer(held.start());
+          void turns.answer(stream.play(voice));
         },
         onInterruption: () => log.push('interruption'),
         onFalseInterruption: () => log.push('cough'),

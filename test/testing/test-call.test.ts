@@ -123,6 +123,8 @@ test('examples/agent.ts answers after the pause, and falls silent when the calle
   const bargedMs = call.nowMs;
   call.say(SPEECH);
   await call.until(() => call.clears.length === 1, 1000);
+  // It is paused at once, and told as interrupted once the speech is longer than a cough.
+  await call.until(() => told.length === 1, 2000);
   await call.advance(100);
   const [answer] = call.heard().parts;
   assert.equal(answer!.interrupted, true);
