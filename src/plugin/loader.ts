@@ -28,7 +28,7 @@ export function pluginFolders(plugins: readonly PluginInstance[]): string[] {
 const OWN_FILES = fileURLToPath(new URL('..', import.meta.url));
 const isInstalled = (file: string): boolean => file.includes(`${sep}node_modules${sep}`);
 
-export const BUILT_IN_PLUGINS = ['echo', 'speak', 'record', 'tone'] as const;
+export const BUILT_IN_PLUGINS = ['echo', 'speak', 'record', 'tone', 'realtime'] as const;
 
 /**
  * Loads what the option `plugins` lists, each with its options, which its schema has validated.

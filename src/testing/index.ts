@@ -9,4 +9,4 @@ export {
   type TestSound,
   testCall,
 } from './test-call.js';
-export type { LoggedFailure, LoggedFailure, LogLine, LogLine, PluginOptions, PluginOptions } from './told.js';
+export type { LoggedFailure, LogLine, PluginOptions } from './told.js';

@@ -1,0 +1,131 @@
+/**
+ * `npm run bench:realtime` measures the plugin `realtime` beside the usual bridge: the same calls and the same service, in
+ * turn, each bridge on a core of its own. It prints the processor time of a conversation-second of both, and the ratio.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { runLoad } from '../../src/load/run.js';
+import { benchCommand, whole } from '../options.js';
+import { pinnedNode, pinSelf } from '../pinned.js';
+
+const BRIDGE_CORE = 0;
+const OTHERS_CORE = 1;
+const SETTLE_MS = 500;
+const compiled = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+const { rounds, seconds, conversations, appendMs } = benchCommand(
+  'npm run bench:realtime --',
+  'The plugin realtime and the usual bridge under the same conversations, in turn; processor time, and the ratio.',
+)
+  .option('--rounds <n>', 'rounds of both', whole(1, 50), 3)
+  .option('--seconds <s>', 'each measurement', whole(1, 60), 20)
+  .option('--conversations <n>', 'at a time', whole(1, 2000), 200)
+  .option('--append-ms <ms>', "the plugin's appendMs (default: its own)", whole(20, 100))
+  .parse()
+  .opts<{ rounds: number; seconds: number; conversations: number; appendMs?: number }>();
+
+type Bridge = 'sidetone' | 'usual';
+interface Figures {
+  appends: number;
+  audioMs: number;
+  truncates: number;
+  tooLong: number;
+}
+
+/** A child that prints the port on which it listens. */
+async function start(core: number, args: string[], environment: NodeJS.ProcessEnv): Promise<Child> {
+  const [program, all] = pinnedNode(core, args);
+  const child = spawn(program, all, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
+  });
+  let output = '';
+  const port = await new Promise<number>((resolve, reject) => {
+    child.once('exit', code => reject(new Error(`${args.join(' ')} ended with ${code}: ${output}`)));
+    child.stdout.on('data', data => {
+      output += data;
+      const line = output.split('\n').find(each => each.includes('"listening"') && each.endsWith('}'));
+      if (line) resolve((JSON.parse(line) as { port: number }).port);
+    });
+  });
+  return { child, port, output: () => output };
+}
+
+interface Child {
+  child: ChildProcess;
+  port: number;
+  output(): string;
+}
+
+async function stop({ child }: Child): Promise<void> {
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const limit = setTimeout(() => child.kill('SIGKILL'), 5000);
+  await ended;
+  clearTimeout(limit);
+}
+
+function commandOf(bridge: Bridge): string[] {
+  if (bridge === 'usual') return [compiled('bench/realtime/sample.js')];
+  const main = compiled('src/cli/main.js');
+  // As the first line of that file has it.
+  const flags = ['--max-semi-space-size=2'];
+  return [...flags, main, 'serve', '--plugin', 'realtime', '--port', '0', '--admin-port', '0'];
+}
+
+async function measure(bridge: Bridge): Promise<{ us: number; kernelUs: number; figures: Figures }> {
+  const service = await start(OTHERS_CORE, [compiled('bench/realtime/service.js')], {});
+  const server = await start(BRIDGE_CORE, commandOf(bridge), {
+    SIDETONE_REALTIME_URL: `ws://127.0.0.1:${service.port}/`,
+    ...(appendMs !== undefined && { SIDETONE_PLUGIN_OPTIONS_REALTIME: JSON.stringify({ appendMs }) }),
+  });
+  try {
+    await wait(SETTLE_MS);
+    const { server: used } = await runLoad(`ws://127.0.0.1:${server.port}/`, {
+      streams: conversations,
+      seconds,
+      mode: 'listen',
+      connectsPerSecond: 100,
+      // The first answers are under way by then.
+      warmupSeconds: 4,
+      serverPid: server.child.pid!,
+    });
+    await stop(server);
+    await stop(service);
+    const line = service
+      .output()
+      .split('\n')
+      .find(each => each.includes('"figures"'))!;
+    return { us: used!.cpu.totalUs, kernelUs: used!.cpu.kernelUs, figures: JSON.parse(line) as Figures };
+  } finally {
+    server.child.kill('SIGKILL');
+    service.child.kill('SIGKILL');
+  }
+}
+
+const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
+
+pinSelf(OTHERS_CORE);
+const ratios: number[] = [];
+const each: Record<Bridge, number[]> = { sidetone: [], usual: [] };
+for (let round = 0; round < rounds; round++) {
+  const order: Bridge[] = round % 2 === 0 ? ['sidetone', 'usual'] : ['usual', 'sidetone'];
+  const now = {} as Record<Bridge, number>;
+  for (const bridge of order) {
+    const { us, kernelUs, figures } = await measure(bridge);
+    now[bridge] = us;
+    each[bridge].push(us);
+    const { appends, audioMs, truncates, tooLong } = figures;
+    console.log(
+      `${bridge.padEnd(8)} ${us.toFixed(0)} µs a conversation-second (kernel ${kernelUs.toFixed(0)}); ` +
+        `${appends} appends, ${(audioMs / 1000).toFixed(0)} s up, ${truncates} cuts, ${tooLong} too long`,
+    );
+  }
+  ratios.push(now.sidetone / now.usual);
+}
+console.log(
+  `\n${conversations} conversations: sidetone ${median(each.sidetone).toFixed(0)} µs, usual ${median(each.usual).toFixed(0)} µs a ` +
+    `conversation-second; ratio ${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
+);
