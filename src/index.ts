@@ -29,6 +29,7 @@ export type {
   PlaybackResult,
   PlayedFrame,
   PlayOptions,
+  Resumption,
   Stream,
 } from './plugin/stream.js';
 export { default as echo } from './plugins/echo.js';
@@ -49,15 +50,24 @@ export {
   type DialRequest,
   type StreamingStartRequest,
 } from './telnyx/build.js';
+export type {
+  CallControl,
+  CommandOptions,
+  DtmfOptions,
+  RecordingOptions,
+  TransferOptions,
+} from './telnyx/call-control.js';
 export { type CheckOptions, checkRequest, type Finding, type RequestKind } from './telnyx/check.js';
 export type {
   CallAnsweredEvent,
   CallBridgedEvent,
   CallDtmfReceivedEvent,
+  CallEvent,
   CallHangupEvent,
   CallInitiatedEvent,
   CallMachineEvent,
   CallQuality,
+  CallRecordingSavedEvent,
   OtherEvent,
   StreamingFailedEvent,
   StreamingStartedEvent,

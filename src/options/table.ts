@@ -203,16 +203,22 @@ export const OPTION_TABLE = {
       text: 'custom parameters of the stream, by name',
       remedy: 'give an object whose values are texts',
     }),
-    apiKey: option(text.optional(), {
-      text: 'key of the Telnyx API',
+    // The names of before there was `api`.
+    apiKey: option(text.optional(), { text: 'older name of `api.key`', secret: true }),
+    apiKeyFile: option(text.optional(), { text: 'older name of `api.keyFile`' }),
+    apiBase: option(text.optional(), { text: 'older name of `api.base`' }),
+  }),
+  api: groupOrEmpty('how commands reach the Telnyx API', {
+    key: option(text.optional(), {
+      text: 'key of the Telnyx API: for `answer`, and for `stream.callControl` of plugins',
       defaultText: '`TELNYX_API_KEY` of the environment',
       secret: true,
     }),
-    apiKeyFile: option(text.optional(), {
+    keyFile: option(text.optional(), {
       flag: '--api-key-file <file>',
       text: 'a file with the key and nothing else',
     }),
-    apiBase: option(text.optional(), {
+    base: option(text.optional(), {
       flag: '--api-base <url>',
       text: 'base of the API, for a test double',
       defaultText: "Telnyx's own",
@@ -229,6 +235,12 @@ export const OPTION_TABLE = {
     unit: 'ms',
     flagUnit: { name: 's', factor: 1000 },
     text: 'how long running calls may go on after SIGTERM',
+  }),
+  resumeWindowMs: option(number(0, 300_000).default(30_000), {
+    flag: '--resume-window <seconds>',
+    unit: 'ms',
+    flagUnit: { name: 's', factor: 1000 },
+    text: 'how long a handler with `onResume` is kept for a dropped stream to come back ([docs/plugins.md](docs/plugins.md)); 0: not at all',
   }),
   // uWebSockets.js ends the process for more than 960; below 8 its timer is too coarse.
   idleTimeoutSeconds: option(whole(8, 960).default(120), {

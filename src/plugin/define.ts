@@ -12,6 +12,8 @@ const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
   onPlayed: true,
   onMark: true,
   onError: true,
+  onCall: true,
+  onResume: true,
   onStop: true,
 };
 const PLUGIN_FIELDS: Record<keyof Plugin, true> = {

@@ -5,7 +5,7 @@
 
 import type { OutboundOptions } from '../formats.js';
 import type { Track } from '../telnyx/frames.js';
-import type { WebhookEvent } from '../telnyx/webhooks.js';
+import type { CallEvent, WebhookEvent } from '../telnyx/webhooks.js';
 import type { AudioFrame, PlayedFrame, Stream } from './stream.js';
 
 /** Why a stream ended. */
@@ -47,7 +47,20 @@ export interface StreamHandler {
   onMark?(name: string): unknown;
   /** An error frame from Telnyx, audio that had to be dropped, or a failure of this handler. */
   onError?(error: Error): unknown;
-  /** Runs exactly once, last. */
+  /**
+   * A webhook event of this stream's call, once its stream has started: `call.hangup` with its quality figures,
+   * `call.machine.…`, `call.dtmf.received`, recordings. Wants the option `webhooks`. Events that come up to 60 s after the
+   * end of the stream are told too, after `onStop`: `call.hangup` is often one of them.
+   */
+  onCall?(event: CallEvent): unknown;
+  /**
+   * The stream was dropped, and Telnyx has opened another one for the same call: from now on this handler hears and plays
+   * on `stream`. A handler that has this method is kept for `resumeWindowMs` after a drop (`disconnected`,
+   * `idle_timeout`); its `onStop` runs when the window has passed, or the call has been hung up. `stream.resumed` tells of
+   * the gap and of what was not heard.
+   */
+  onResume?(stream: Stream): unknown;
+  /** Runs exactly once, last; only `onCall` may come later. */
   onStop?(reason: StopReason): unknown;
 }
 

@@ -357,8 +357,10 @@ export class Connection implements ReactorLink {
     this.#stream = opened;
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
-    this.reactor.takeOver(frame.start.call_control_id, this);
-    this.#startHandler(opened);
+    const { name } = this.setup.plugin;
+    const continued = this.reactor.takeOver(frame.start.call_control_id, this, name);
+    if (continued) opened.resume(continued.stream, continued.gapMs);
+    else this.#startHandler(opened);
     const early = this.#early;
     this.#early = undefined;
     // A capture has seen them when they came.
@@ -465,8 +467,9 @@ export class Connection implements ReactorLink {
     if (this.#state !== 'streaming') return;
     this.#state = 'stopped';
     const stream = this.#stream!;
-    stream.finish(reason);
-    this.reactor.closeStream(stream, reason);
+    const stays = this.reactor.departed.awaits(stream, reason);
+    stream.finish(reason, stays);
+    this.reactor.closeStream(stream, reason, stays);
     this.#data.slot = -1;
   }
 }

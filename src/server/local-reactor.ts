@@ -110,9 +110,18 @@ export class LocalReactor implements ReactorCommands {
     const { options, log } = this.#setup;
     const deadline = new Date(Date.now() + options.drainTimeoutMs);
     tellDraining(this.#plugins, deadline, log, () => this.reactor.count('handlerFailures'));
+    const { departed, commands } = this.reactor;
+    // No stream is let in any more, so none comes back.
+    departed.drain();
     const draining = drain(this.reactor, systemClock, options.drainTimeoutMs);
-    this.#closeNow = draining.closeNow;
+    const endCommands = systemClock.after(options.drainTimeoutMs, () => commands.close());
+    this.#closeNow = () => {
+      draining.closeNow();
+      commands.close();
+    };
     await draining.done;
+    await commands.done();
+    endCommands();
   }
 
   closeNow(): void {
@@ -141,6 +150,7 @@ export class LocalReactor implements ReactorCommands {
 
   tell(event: WebhookEvent): void {
     tellPlugins(this.#plugins, event, this.#setup.log, () => this.reactor.count('webhookFailures'));
+    this.reactor.tellCall(event);
   }
 
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor {

@@ -5,7 +5,14 @@ import type { LoggedStream } from '../log/call-log.js';
 import type { StreamHost } from '../media/host.js';
 import type { StreamHandler } from '../plugin/plugin.js';
 
-export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onStop';
+export type HandlerMethod =
+  | 'onDtmf'
+  | 'onMark'
+  | 'onError'
+  | 'onPlayed'
+  | 'onCall'
+  | 'onResume'
+  | 'onStop';
 
 /** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
 export const HANDLER_SLOW_MS = 200;
@@ -34,6 +41,21 @@ export class HandlerCalls {
 
   attach(handler: StreamHandler | undefined): void {
     this.#handler = handler as Methods | undefined;
+  }
+
+  /** Whether the handler has the method and would be told. */
+  handles(method: HandlerMethod): boolean {
+    return !this.#bypassed && typeof this.#handler?.[method] === 'function';
+  }
+
+  /** From now on the handler is told of nothing else. */
+  narrow(...methods: HandlerMethod[]): void {
+    const handler = this.#handler;
+    const kept = methods.filter(method => typeof handler?.[method] === 'function');
+    this.#handler =
+      kept.length === 0
+        ? undefined
+        : Object.fromEntries(kept.map(method => [method, handler![method]!.bind(handler)]));
   }
 
   tell(method: HandlerMethod, values: unknown[]): void {

@@ -23,7 +23,16 @@ import { queueFull } from '../playback/output.js';
 import { checkedRate, toIterator } from '../playback/playable.js';
 import { Player, type PlayerOwner } from '../playback/player.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
-import type { CallInfo, MarkResult, PlayableAudio, Playback, PlayOptions, Stream } from '../plugin/stream.js';
+import type {
+  CallInfo,
+  MarkResult,
+  PlayableAudio,
+  Playback,
+  PlayOptions,
+  Resumption,
+  Stream,
+} from '../plugin/stream.js';
+import type { CallControl } from '../telnyx/call-control.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
@@ -95,6 +104,11 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   /** @internal */
   readonly plugin: string;
   readonly #livePieces: boolean;
+  #callControl: CallControl | undefined; // made when somebody asks
+  #resumed: Resumption | undefined;
+  #unheardMs = 0; // at its end
+  /** @internal A TeXML document is known to run on the call. */
+  runsTexml = false;
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -151,6 +165,15 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
   get call(): CallInfo {
     this.#call ??= callInfo(this.start);
     return this.#call;
+  }
+
+  get callControl(): CallControl {
+    this.#callControl ??= this.#host.callControl(this);
+    return this.#callControl;
+  }
+
+  get resumed(): Resumption | undefined {
+    return this.#resumed;
   }
 
   /** @internal */
@@ -254,7 +277,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
       if (!handler?.onAudio) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
-    if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
+    if (this.#stopReason !== undefined) this.tellStop(this.#stopReason); // onStart closed its own stream
   }
 
   /**
@@ -376,9 +399,30 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     this.#player.sweep(nowMs);
   }
 
-  /** @internal The end, whatever the reason: settles everything and lets the handler know, once. */
-  finish(reason: StopReason): void {
+  /** @internal Takes on the handler of the stream that it continues. */
+  resume(before: CallStream, gapMs: number): void {
+    const reason = before.#stopReason === 'idle_timeout' ? 'idle_timeout' : 'disconnected';
+    this.#resumed = { streamId: before.id, reason, gapMs, unheardMs: before.#unheardMs };
+    this.runsTexml = before.runsTexml;
+    const handler = before.#handler;
+    before.#handler = undefined;
+    before.#calls.attach(undefined);
+    this.attach(handler);
+    this.tell('onResume', this);
+  }
+
+  /** @internal Whether the handler has the method and would be told. */
+  handles(method: HandlerMethod): boolean {
+    return this.#calls.handles(method);
+  }
+
+  /**
+   * @internal The end, whatever the reason: settles everything and lets the handler know, once. Where the handler `stays`
+   * for a stream that may come back, it is let know later.
+   */
+  finish(reason: StopReason, stays = false): void {
     if (this.#closed) return;
+    if (stays) this.#unheardMs = this.queuedMs;
     this.#player.finish();
     const played = this.#played;
     this.#played = undefined;
@@ -386,12 +430,14 @@ export class CallStream implements Stream, MediaStream, PlayerOwner {
     played?.close(this.#host.clock.now());
     this.#pooled?.close();
     this.#stopReason = reason;
-    this.#tellStop(reason);
+    if (stays) this.#calls.narrow('onCall', 'onStop');
+    else this.tellStop(reason);
   }
 
-  #tellStop(reason: StopReason): void {
+  /** @internal Events of the call may still come; nothing else does. */
+  tellStop(reason: StopReason): void {
     this.tell('onStop', reason);
-    this.#calls.attach(undefined);
+    this.#calls.narrow('onCall');
     this.#handler = undefined;
     this.#onAudio = undefined;
   }
