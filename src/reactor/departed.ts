@@ -29,10 +29,17 @@ export class Departed {
   readonly #windowMs: number;
   /** The oldest first. */
   readonly #streams = new Map<string, Departure>();
+  readonly #onAway: (callControlId: string, isAway: boolean) => void;
   #draining = false;
 
-  constructor(clock: Clock, windowMs: number) {
+  /** `onAway`: told of each call that may come back, and of the end of that. */
+  constructor(
+    clock: Clock,
+    windowMs: number,
+    onAway: (callControlId: string, isAway: boolean) => void = () => {},
+  ) {
     this.#clock = clock;
+    this.#onAway = onAway;
     this.#windowMs = windowMs;
   }
 
@@ -62,16 +69,15 @@ export class Departed {
       else this.#forget(callControlId);
     });
     this.#streams.set(callControlId, { stream, atMs: this.#clock.now(), away, cancel });
+    if (away !== undefined) this.#onAway(callControlId, true);
   }
 
   #forget(callControlId: string): void {
-    this.#streams.get(callControlId)?.cancel();
+    const departure = this.#streams.get(callControlId);
+    if (!departure) return;
+    departure.cancel();
     this.#streams.delete(callControlId);
-  }
-
-  /** Calls of this reactor that may come back. */
-  *away(): Generator<string> {
-    for (const [callControlId, { away }] of this.#streams) if (away !== undefined) yield callControlId;
+    if (departure.away !== undefined) this.#onAway(callControlId, false);
   }
 
   /** A stream of this call starts at `plugin`: the one that it continues, with how long ago that one ended, in ms. */
@@ -106,7 +112,7 @@ export class Departed {
   /** No stream comes back to this reactor any more: its handlers are stopped. */
   drain(): void {
     this.#draining = true;
-    for (const callControlId of [...this.away()]) this.stop(callControlId);
+    for (const callControlId of [...this.#streams.keys()]) this.stop(callControlId);
   }
 
   close(): void {

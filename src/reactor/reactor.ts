@@ -54,6 +54,8 @@ export interface ReactorEnvironment {
   expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
   /** A stream of this call has started here. */
   onCall?: (callControlId: string) => void;
+  /** A dropped stream of this call may come back to its handler here; or may not any more. */
+  onAway?: (callControlId: string, isAway: boolean) => void;
   /** A connection came (+1) or went (-1). */
   onConnections?: (change: number) => void;
   /** A stream started (+1) or ended (-1). */
@@ -101,8 +103,8 @@ export class Reactor implements StreamHost {
     this.#onConnections = environment.onConnections ?? (() => {});
     this.#onStreams = environment.onStreams ?? (() => {});
     this.capture = this.#openCapture();
-    this.departed = new Departed(environment.clock, environment.options.resumeWindowMs);
-    const { clock, log, options } = environment;
+    const { clock, log, options, onAway } = environment;
+    this.departed = new Departed(clock, options.resumeWindowMs, onAway);
     this.commands = new CommandSender({ clock, log, api: () => apiAccess(options) });
     this.path = new MediaPath(environment.clock, environment.options);
     this.#sweeper = new Sweeper(environment.clock, this.#connections);
@@ -198,11 +200,7 @@ export class Reactor implements StreamHost {
    * A call has one bidirectional stream: a second one for the same call takes over from the first. Returns the stream
    * that it continues, where its handler is to go on.
    */
-  takeOver(
-    callControlId: string,
-    connection: ReactorLink,
-    plugin: string,
-  ): ReturnType<Departed['take']> {
+  takeOver(callControlId: string, connection: ReactorLink, plugin: string): ReturnType<Departed['take']> {
     const same = this.#calls.get(callControlId);
     // The same stream_id: Telnyx has come back before the loss of the first WebSocket was noticed here.
     if (same?.stream?.id === connection.stream?.id && same?.stream?.handles('onResume')) {

@@ -2,7 +2,7 @@
  * One WebSocket: the protocol's state machine.
  *
  *   waiting ──start──▶ streaming ──stop──▶ stopped
- *      └──────────┬─────────┴─────────────────┘
+ *      └──────────┬─────────┴─────────────────┘      (or relayed, where another reactor has the call's handler)
  *               closed   (from any state: by the peer, by us, by a timeout)
  *
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
@@ -29,6 +29,7 @@ import {
 } from '../telnyx/frames.js';
 import { parseFrame } from '../telnyx/validate.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
+import type { Relay } from './relay.js';
 import type { KnownToken } from './tokens.js';
 
 /** A WebSocket's user data: what each of its messages needs. */
@@ -59,6 +60,8 @@ export interface ConnectionSetup {
   boundCall: string | undefined;
   /** Told when a token of this connection is not good for its call; absent when the server wants none. */
   onBadToken?: (() => void) | undefined;
+  /** The way to the reactor where the handler of this call waits, if that is another one. */
+  relay?: ((callControlId: string) => Relay | undefined) | undefined;
 }
 
 /** Media that comes before `start` waits here: 320 ms, far more than any reordering of the network … */
@@ -99,7 +102,7 @@ export class Connection implements ReactorLink {
   #data: SocketData = { slot: -1, connection: this };
   #socket: Socket | undefined;
   #stream: CallStream | undefined;
-  #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
+  #state: 'waiting' | 'streaming' | 'stopped' | 'relayed' | 'closed' = 'waiting';
   #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
@@ -111,6 +114,7 @@ export class Connection implements ReactorLink {
   #controlsMs = 0;
   #congested = false;
   #endReason: StopReason | undefined;
+  #relay: Relay | undefined;
 
   constructor(
     private readonly reactor: Reactor,
@@ -133,7 +137,7 @@ export class Connection implements ReactorLink {
   }
 
   get streaming(): boolean {
-    return this.#state === 'streaming';
+    return this.#state === 'streaming' || this.#state === 'relayed';
   }
 
   get stream(): CallStream | undefined {
@@ -149,7 +153,8 @@ export class Connection implements ReactorLink {
   /** @internal A message that is no plain media frame, as far as the engine can tell at once. */
   unusual(message: ArrayBuffer, isBinary: boolean): void {
     this.#messageMs = this.reactor.clock.now();
-    if (isBinary) this.reactor.count('binaryMessages');
+    if (this.#state === 'relayed') this.#relay!.message(message, isBinary);
+    else if (isBinary) this.reactor.count('binaryMessages');
     else if (this.#state !== 'closed') this.#text(message);
   }
 
@@ -205,12 +210,14 @@ export class Connection implements ReactorLink {
 
   drained(): void {
     this.#congested = false;
+    this.#relay?.backlog(0, false);
     this.#stream?.drained();
   }
 
   /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
   sweep(nowMs: number): void {
-    const mediaMs = this.streaming ? this.reactor.path.engine.native.lastMediaMs(this.#data.slot) : 0;
+    const mediaMs =
+      this.#state === 'streaming' ? this.reactor.path.engine.native.lastMediaMs(this.#data.slot) : 0;
     const idleMs = nowMs - Math.max(this.#messageMs, mediaMs);
     if (idleMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
     else this.#stream?.sweep(nowMs);
@@ -220,7 +227,9 @@ export class Connection implements ReactorLink {
     if (!this.#socket) return;
     const status = this.#socket.send(message, false, false);
     this.#capture?.sent(message, status === 2);
-    if (status === 2) this.notSent();
+    if (this.#relay) {
+      if (status !== 1) this.#relay.backlog(this.#socket.getBufferedAmount(), status === 2);
+    } else if (status === 2) this.notSent();
   }
 
   /** @internal The WebSocket refused a message, because too much waits to be read by the peer. */
@@ -264,7 +273,7 @@ export class Connection implements ReactorLink {
         this.#connected(frame);
         break;
       case 'start':
-        this.#start(frame);
+        this.#start(frame, message);
         break;
       case 'media':
         this.#media(frame, message);
@@ -317,13 +326,18 @@ export class Connection implements ReactorLink {
     this.end('protocol_error');
   }
 
-  #start(frame: StartFrame): void {
+  #start(frame: StartFrame, message: ArrayBuffer): void {
     if (this.#state !== 'waiting') {
       this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
       return;
     }
     if (!this.#isAllowed(frame.start.call_control_id)) {
       this.#unauthorized();
+      return;
+    }
+    const relay = this.setup.relay?.(frame.start.call_control_id);
+    if (relay) {
+      this.#forward(relay, message);
       return;
     }
     const audio: AudioOptions = { ...this.setup.plugin.audio, ...this.setup.accepted.audio };
@@ -365,6 +379,25 @@ export class Connection implements ReactorLink {
     this.#early = undefined;
     // A capture has seen them when they came.
     for (const message of early ?? []) receive(this.reactor.path, this.#data, message, false);
+  }
+
+  /** Another reactor gets the stream; this one carries its messages. */
+  #forward(relay: Relay, start: ArrayBuffer): void {
+    this.#relay = relay;
+    this.#state = 'relayed';
+    relay.open({
+      send: message => this.#send(message),
+      end: (code, reason) => {
+        const socket = this.#socket;
+        this.#socket = undefined;
+        this.#endReason ??= 'closed';
+        this.#finish('closed');
+        socket?.end(code, reason);
+      },
+    });
+    relay.message(start, false);
+    for (const message of this.#early ?? []) relay.message(message, false);
+    this.#early = undefined;
   }
 
   #startHandler(stream: CallStream): void {
@@ -453,14 +486,20 @@ export class Connection implements ReactorLink {
 
   #finish(reason: StopReason): void {
     if (this.#state === 'closed') return;
-    if (this.#state === 'waiting' && reason !== 'overloaded') this.reactor.count('closedBeforeStart');
-    const counter = END_COUNTERS[reason];
-    if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
+    // The other reactor counts its end.
+    if (this.#state === 'relayed') this.#relay!.closed(reason);
+    else this.#countEnd(reason);
     this.#closeStream(reason);
     this.#state = 'closed';
     this.#capture?.closed(reason);
     this.#early = undefined;
     this.reactor.forget(this);
+  }
+
+  #countEnd(reason: StopReason): void {
+    if (this.#state === 'waiting' && reason !== 'overloaded') this.reactor.count('closedBeforeStart');
+    const counter = END_COUNTERS[reason];
+    if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
   }
 
   #closeStream(reason: StopReason): void {

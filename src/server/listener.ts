@@ -13,6 +13,7 @@ import { makeApp } from './acceptor.js';
 import { Connection, receive, type SocketData, type WireFault } from './connection.js';
 import { answerLast } from './last-answer.js';
 import { RefusedTokens } from './refused-tokens.js';
+import type { Relay } from './relay.js';
 import { Tokens } from './tokens.js';
 import {
   ACCEPTED,
@@ -37,6 +38,12 @@ export interface ListenerOptions {
   log: Logger;
   /** Whether another stream may come: false when draining or full. */
   admits(): boolean;
+  /** The way to the reactor where a call's handler waits, if that is another one. */
+  relay?(
+    callControlId: string,
+    setup: Pick<Upgrade, 'plugin' | 'query'>,
+    accepted: AcceptResult,
+  ): Relay | undefined;
   /** Judges a webhook; wanted where `options.webhooks` are. */
   webhook?: WebhookJudge | undefined;
 }
@@ -248,7 +255,7 @@ export class Listener {
     upgrade: Upgrade,
     accepted: AcceptResult,
   ): void {
-    const { reactor } = this.#environment;
+    const { reactor, relay } = this.#environment;
     const tokens = this.#tokens;
     const { plugin, query, boundCall, remoteAddress } = upgrade;
     const connection = new Connection(reactor, {
@@ -258,6 +265,7 @@ export class Listener {
       boundCall,
       knownToken: tokens.wanted ? token => this.#tokens.known(token) : undefined,
       onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(remoteAddress) : undefined,
+      relay: relay && (callControlId => relay(callControlId, upgrade, accepted)),
     });
     reactor.admit(connection);
     this.#requests--;

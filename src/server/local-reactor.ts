@@ -1,19 +1,22 @@
 /** A reactor with its sockets, plugins and drain, and how a server speaks to one: in its own thread or in another. */
+import { MessageChannel } from 'node:worker_threads';
 import { systemClock } from '../clock.js';
 import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import { loadPluginsAnew } from '../plugin/loader.js';
-import type { Plugin } from '../plugin/plugin.js';
+import type { AcceptResult, Plugin } from '../plugin/plugin.js';
 import { tellDraining, tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { expectedCodecs } from '../stream/pooled-codecs.js';
 import { outboundOf, type RequestedFormat, StreamExpectations } from '../telnyx/expectations.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
+import { adopt } from './adopted.js';
 import { drain } from './drain.js';
 import { Listener } from './listener.js';
+import { type Adoption, Relay } from './relay.js';
 import type { SharedState } from './shared-state.js';
 import type { WebhookJudge } from './webhook-route.js';
 
@@ -32,6 +35,10 @@ export interface ReactorCommands {
   close(): Promise<ReactorSnapshot>;
   /** Another reactor has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
+  /** A dropped stream of this call may come back to its handler, on reactor `home`; undefined: not any more. */
+  away(callControlId: string, home: number | undefined): void;
+  /** A stream has come back to another reactor than this, where its handler waits. */
+  adopt(adoption: Adoption): void;
   /** What was asked of Telnyx for this call's stream; undefined when the call is over. */
   expect(callControlId: string, requested: RequestedFormat | undefined): void;
   /** Tells the plugins of this reactor. */
@@ -56,6 +63,10 @@ export interface ReactorHandleSetup {
   log: Logger;
   /** A stream of this call has started here. */
   onCall(callControlId: string): void;
+  /** A dropped stream of this call may come back to its handler here; or may not any more. */
+  onAway(callControlId: string, isAway: boolean): void;
+  /** Hands a connection over to the reactor `home`; its port goes along. */
+  handOver(home: number, adoption: Adoption): void;
   webhook: WebhookJudge | undefined;
 }
 
@@ -69,6 +80,8 @@ export class LocalReactor implements ReactorCommands {
   readonly #plugins: Plugin[];
   /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
+  /** Calls whose handler waits on another reactor, whose number it is. The others' bounds bound it. */
+  readonly #homes = new Map<string, number>();
   readonly #stopGathering: (() => void) | undefined;
   #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
@@ -85,6 +98,7 @@ export class LocalReactor implements ReactorCommands {
       options,
       expectedOutbound: callControlId => outboundOf(this.#expectations.get(callControlId)),
       onCall: setup.onCall,
+      onAway: setup.onAway,
       onConnections: change => counts.connections(change),
       onStreams: change => counts.streams(change),
     });
@@ -94,6 +108,7 @@ export class LocalReactor implements ReactorCommands {
       reactor: this.reactor,
       log,
       admits: () => state.admits(),
+      relay: (...call) => this.#relay(...call),
       webhook: setup.webhook,
     });
     this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins));
@@ -141,6 +156,33 @@ export class LocalReactor implements ReactorCommands {
 
   replace(callControlId: string): void {
     this.reactor.replace(callControlId);
+  }
+
+  away(callControlId: string, home: number | undefined): void {
+    if (home === undefined) this.#homes.delete(callControlId);
+    else this.#homes.set(callControlId, home);
+  }
+
+  adopt(adoption: Adoption): void {
+    const plugin = this.#plugins.find(({ name }) => name === adoption.plugin);
+    // A reload has taken it away.
+    if (!plugin) adoption.port.close();
+    else adopt(this.reactor, plugin, adoption);
+  }
+
+  /** A stream of this call starts here. */
+  #relay(
+    callControlId: string,
+    { plugin, query }: { plugin: Plugin; query: URLSearchParams },
+    { audio, outbound }: AcceptResult,
+  ): Relay | undefined {
+    const home = this.#homes.get(callControlId);
+    if (home === undefined) return undefined;
+    this.#homes.delete(callControlId);
+    const { port1, port2 } = new MessageChannel();
+    const accepted = { ...(audio && { audio }), ...(outbound && { outbound }) };
+    this.#setup.handOver(home, { port: port2, plugin: plugin.name, accepted, query: String(query) });
+    return new Relay(port1);
   }
 
   expect(callControlId: string, requested: RequestedFormat | undefined): void {

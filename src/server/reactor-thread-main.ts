@@ -49,6 +49,8 @@ try {
       state,
       log,
       onCall: callControlId => post({ kind: 'call', callControlId }),
+      onAway: (callControlId, isAway) => post({ kind: 'away', callControlId, isAway }),
+      handOver: (home, adoption) => port.postMessage({ kind: 'handOver', home, adoption }, [adoption.port]),
       webhook,
     },
     plugins,

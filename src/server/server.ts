@@ -286,6 +286,16 @@ export class Server extends EventEmitter {
       options: this.options,
       state: this.#state,
       log: this.log,
+      onAway: (callControlId, isAway) => {
+        for (let other = 0; other < this.options.reactors; other++) {
+          if (other !== index) this.#reactors?.get(other)?.away(callControlId, isAway ? index : undefined);
+        }
+      },
+      handOver: (home, adoption) => {
+        const reactor = this.#reactors?.get(home);
+        if (reactor) reactor.adopt(adoption);
+        else adoption.port.close();
+      },
       onCall: callControlId => {
         this.#webhooks?.started(callControlId, index);
         for (let other = 0; other < this.options.reactors; other++) {

@@ -5,14 +5,7 @@ import type { LoggedStream } from '../log/call-log.js';
 import type { StreamHost } from '../media/host.js';
 import type { StreamHandler } from '../plugin/plugin.js';
 
-export type HandlerMethod =
-  | 'onDtmf'
-  | 'onMark'
-  | 'onError'
-  | 'onPlayed'
-  | 'onCall'
-  | 'onResume'
-  | 'onStop';
+export type HandlerMethod = 'onDtmf' | 'onMark' | 'onError' | 'onPlayed' | 'onCall' | 'onResume' | 'onStop';
 
 /** A callback that held the thread for longer than the far end is kept ahead has been heard in other calls. */
 export const HANDLER_SLOW_MS = 200;

@@ -145,7 +145,8 @@ export class CallControl {
     // A number is the caller's secret: its value is not shown.
     if (!isTarget) throw wrong('transfer to', undefined, 'give a number such as +15551234567, or sip:…');
     if (this.runsTexml) {
-      const problem = 'a call under TeXML is transferred: its document hangs up when nothing follows <Connect>';
+      const problem =
+        'a call under TeXML is transferred: its document hangs up when nothing follows <Connect>';
       this.#log.warn({ call: this.#call.callControlId, stream: this.#call.streamId }, problem);
     }
     const { from, timeoutSeconds } = options;
@@ -244,7 +245,9 @@ export class CallControl {
   ): Promise<CommandResult> {
     const bytes = typeof clientState === 'string' ? Buffer.from(clientState) : clientState;
     const state = bytes && { client_state: Buffer.from(bytes).toString('base64') };
-    const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)) as Named;
+    const given = Object.fromEntries(
+      Object.entries(named).filter(([, value]) => value !== undefined),
+    ) as Named;
     const body = { ...fields, ...given, ...state, command_id: commandId };
     const { callControlId } = this.#call;
     return this.#sender.send({
