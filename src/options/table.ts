@@ -34,6 +34,8 @@ export interface OptionFacts<Former extends string = never> {
   formerly?: Former;
   /** Never shown in a message. */
   secret?: boolean;
+  /** Another option has taken its place: README does not list it. */
+  isFormer?: boolean;
 }
 
 export interface OptionEntry<T extends z.ZodType = z.ZodType, Former extends string = string>
@@ -203,10 +205,9 @@ export const OPTION_TABLE = {
       text: 'custom parameters of the stream, by name',
       remedy: 'give an object whose values are texts',
     }),
-    // The names of before there was `api`.
-    apiKey: option(text.optional(), { text: 'older name of `api.key`', secret: true }),
-    apiKeyFile: option(text.optional(), { text: 'older name of `api.keyFile`' }),
-    apiBase: option(text.optional(), { text: 'older name of `api.base`' }),
+    apiKey: option(text.optional(), { text: 'older name of `api.key`', secret: true, isFormer: true }),
+    apiKeyFile: option(text.optional(), { text: 'older name of `api.keyFile`', isFormer: true }),
+    apiBase: option(text.optional(), { text: 'older name of `api.base`', isFormer: true }),
   }),
   api: groupOrEmpty('how commands reach the Telnyx API', {
     key: option(text.optional(), {

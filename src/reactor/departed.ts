@@ -29,17 +29,19 @@ export class Departed {
   readonly #windowMs: number;
   /** The oldest first. */
   readonly #streams = new Map<string, Departure>();
-  readonly #onAway: (callControlId: string, isAway: boolean) => void;
+  readonly #onHome: (callControlId: string, isHome: boolean) => void;
+  /** Calls whose handler here would go on with another stream. */
+  readonly #homes = new Set<string>();
   #draining = false;
 
-  /** `onAway`: told of each call that may come back, and of the end of that. */
+  /** `onHome`: told of each call whose handler here would go on with another stream, and of the end of that. */
   constructor(
     clock: Clock,
     windowMs: number,
-    onAway: (callControlId: string, isAway: boolean) => void = () => {},
+    onHome: (callControlId: string, isHome: boolean) => void = () => {},
   ) {
     this.#clock = clock;
-    this.#onAway = onAway;
+    this.#onHome = onHome;
     this.#windowMs = windowMs;
   }
 
@@ -48,10 +50,22 @@ export class Departed {
     return !this.#draining && this.#windowMs > 0 && UNINTENDED.includes(reason) && stream.handles('onResume');
   }
 
+  /** A stream has started and its handler is there. */
+  started(stream: CallStream): void {
+    const { callControlId } = stream;
+    if (this.#homes.has(callControlId) || this.#windowMs === 0 || !stream.handles('onResume')) return;
+    this.#homes.add(callControlId);
+    this.#onHome(callControlId, true);
+  }
+
   /** A stream has ended. `isAway`: its handler has not been stopped. */
   left(stream: CallStream, reason: StopReason, isAway: boolean): void {
-    if (isAway) this.#keep(stream, reason, this.#windowMs);
-    else if (stream.handles('onCall')) this.#keep(stream, undefined, LATE_EVENTS_MS);
+    if (isAway) {
+      this.#keep(stream, reason, this.#windowMs);
+      return;
+    }
+    if (this.#homes.delete(stream.callControlId)) this.#onHome(stream.callControlId, false);
+    if (stream.handles('onCall')) this.#keep(stream, undefined, LATE_EVENTS_MS);
   }
 
   #keep(stream: CallStream, away: StopReason | undefined, ms: number): void {
@@ -69,15 +83,11 @@ export class Departed {
       else this.#forget(callControlId);
     });
     this.#streams.set(callControlId, { stream, atMs: this.#clock.now(), away, cancel });
-    if (away !== undefined) this.#onAway(callControlId, true);
   }
 
   #forget(callControlId: string): void {
-    const departure = this.#streams.get(callControlId);
-    if (!departure) return;
-    departure.cancel();
+    this.#streams.get(callControlId)?.cancel();
     this.#streams.delete(callControlId);
-    if (departure.away !== undefined) this.#onAway(callControlId, false);
   }
 
   /** A stream of this call starts at `plugin`: the one that it continues, with how long ago that one ended, in ms. */

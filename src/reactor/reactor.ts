@@ -54,8 +54,8 @@ export interface ReactorEnvironment {
   expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
   /** A stream of this call has started here. */
   onCall?: (callControlId: string) => void;
-  /** A dropped stream of this call may come back to its handler here; or may not any more. */
-  onAway?: (callControlId: string, isAway: boolean) => void;
+  /** This call has a handler here that would go on with another stream of it; or has none any more. */
+  onHome?: (callControlId: string, isHome: boolean) => void;
   /** A connection came (+1) or went (-1). */
   onConnections?: (change: number) => void;
   /** A stream started (+1) or ended (-1). */
@@ -103,8 +103,8 @@ export class Reactor implements StreamHost {
     this.#onConnections = environment.onConnections ?? (() => {});
     this.#onStreams = environment.onStreams ?? (() => {});
     this.capture = this.#openCapture();
-    const { clock, log, options, onAway } = environment;
-    this.departed = new Departed(clock, options.resumeWindowMs, onAway);
+    const { clock, log, options, onHome } = environment;
+    this.departed = new Departed(clock, options.resumeWindowMs, onHome);
     this.commands = new CommandSender({ clock, log, api: () => apiAccess(options) });
     this.path = new MediaPath(environment.clock, environment.options);
     this.#sweeper = new Sweeper(environment.clock, this.#connections);

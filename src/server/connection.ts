@@ -375,6 +375,7 @@ export class Connection implements ReactorLink {
     const continued = this.reactor.takeOver(frame.start.call_control_id, this, name);
     if (continued) opened.resume(continued.stream, continued.gapMs);
     else this.#startHandler(opened);
+    this.reactor.departed.started(opened);
     const early = this.#early;
     this.#early = undefined;
     // A capture has seen them when they came.

@@ -35,8 +35,8 @@ export interface ReactorCommands {
   close(): Promise<ReactorSnapshot>;
   /** Another reactor has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
-  /** A dropped stream of this call may come back to its handler, on reactor `home`; undefined: not any more. */
-  away(callControlId: string, home: number | undefined): void;
+  /** This call has a handler on `reactor` that would go on with another stream of it; or has none any more. */
+  home(callControlId: string, reactor: number, isHome: boolean): void;
   /** A stream has come back to another reactor than this, where its handler waits. */
   adopt(adoption: Adoption): void;
   /** What was asked of Telnyx for this call's stream; undefined when the call is over. */
@@ -63,12 +63,15 @@ export interface ReactorHandleSetup {
   log: Logger;
   /** A stream of this call has started here. */
   onCall(callControlId: string): void;
-  /** A dropped stream of this call may come back to its handler here; or may not any more. */
-  onAway(callControlId: string, isAway: boolean): void;
+  /** This call has a handler here that would go on with another stream of it; or has none any more. */
+  onHome(callControlId: string, isHome: boolean): void;
   /** Hands a connection over to the reactor `home`; its port goes along. */
   handOver(home: number, adoption: Adoption): void;
   webhook: WebhookJudge | undefined;
 }
+
+/** Calls of other reactors that are known here, about 150 bytes each: as many as Webhooks knows. The oldest goes. */
+const HOMES_MAX = 50_000;
 
 /** A reactor in the thread that makes it. */
 export class LocalReactor implements ReactorCommands {
@@ -80,7 +83,7 @@ export class LocalReactor implements ReactorCommands {
   readonly #plugins: Plugin[];
   /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
-  /** Calls whose handler waits on another reactor, whose number it is. The others' bounds bound it. */
+  /** The reactors that have other calls' handlers. A reactor that has ended leaves its own behind, so it is bounded. */
   readonly #homes = new Map<string, number>();
   readonly #stopGathering: (() => void) | undefined;
   #closeNow = (): void => {};
@@ -98,7 +101,7 @@ export class LocalReactor implements ReactorCommands {
       options,
       expectedOutbound: callControlId => outboundOf(this.#expectations.get(callControlId)),
       onCall: setup.onCall,
-      onAway: setup.onAway,
+      onHome: setup.onHome,
       onConnections: change => counts.connections(change),
       onStreams: change => counts.streams(change),
     });
@@ -158,9 +161,12 @@ export class LocalReactor implements ReactorCommands {
     this.reactor.replace(callControlId);
   }
 
-  away(callControlId: string, home: number | undefined): void {
-    if (home === undefined) this.#homes.delete(callControlId);
-    else this.#homes.set(callControlId, home);
+  home(callControlId: string, reactor: number, isHome: boolean): void {
+    if (!isHome && this.#homes.get(callControlId) !== reactor) return;
+    this.#homes.delete(callControlId);
+    if (!isHome) return;
+    if (this.#homes.size >= HOMES_MAX) this.#homes.delete(this.#homes.keys().next().value as string);
+    this.#homes.set(callControlId, reactor);
   }
 
   adopt(adoption: Adoption): void {
@@ -178,7 +184,6 @@ export class LocalReactor implements ReactorCommands {
   ): Relay | undefined {
     const home = this.#homes.get(callControlId);
     if (home === undefined) return undefined;
-    this.#homes.delete(callControlId);
     const { port1, port2 } = new MessageChannel();
     const accepted = { ...(audio && { audio }), ...(outbound && { outbound }) };
     this.#setup.handOver(home, { port: port2, plugin: plugin.name, accepted, query: String(query) });

@@ -49,7 +49,7 @@ try {
       state,
       log,
       onCall: callControlId => post({ kind: 'call', callControlId }),
-      onAway: (callControlId, isAway) => post({ kind: 'away', callControlId, isAway }),
+      onHome: (callControlId, isHome) => post({ kind: 'home', callControlId, isHome }),
       handOver: (home, adoption) => port.postMessage({ kind: 'handOver', home, adoption }, [adoption.port]),
       webhook,
     },

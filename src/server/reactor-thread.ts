@@ -30,7 +30,7 @@ export type FromReactor =
   /** A plugin wants the thread to end, which it does when it has been closed. */
   | { kind: 'ending'; code: number }
   | { kind: 'call'; callControlId: string }
-  | { kind: 'away'; callControlId: string; isAway: boolean }
+  | { kind: 'home'; callControlId: string; isHome: boolean }
   | { kind: 'handOver'; home: number; adoption: Adoption }
   | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
 
@@ -69,7 +69,7 @@ export class ReactorThread implements ReactorHandle {
     this.#worker = worker;
     worker.on('message', (message: FromReactor) => {
       if (message.kind === 'call') setup.onCall(message.callControlId);
-      if (message.kind === 'away') setup.onAway(message.callControlId, message.isAway);
+      if (message.kind === 'home') setup.onHome(message.callControlId, message.isHome);
       if (message.kind === 'handOver') setup.handOver(message.home, message.adoption);
       if (message.kind === 'result') this.#question(message.id)?.resolve(message.result);
       if (message.kind === 'refused') this.#question(message.id)?.reject(threadError(message));
@@ -140,8 +140,8 @@ export class ReactorThread implements ReactorHandle {
     this.#tell('replace', callControlId);
   }
 
-  away(...args: Parameters<ReactorCommands['away']>): void {
-    this.#tell('away', ...args);
+  home(...args: Parameters<ReactorCommands['home']>): void {
+    this.#tell('home', ...args);
   }
 
   adopt(adoption: Adoption): void {

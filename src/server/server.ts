@@ -5,6 +5,7 @@ import { systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
+  apiAccess,
   type Credentials,
   type ResolvedOptions,
   resolveCredentials,
@@ -15,6 +16,7 @@ import { checkNames, loadPlugins, loadPluginsAnew, pluginFolders } from '../plug
 import type { Plugin } from '../plugin/plugin.js';
 import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
+import { readApiBase, readApiKey } from '../telnyx/rest.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
 import { PluginWatch } from './plugin-watch.js';
@@ -286,9 +288,9 @@ export class Server extends EventEmitter {
       options: this.options,
       state: this.#state,
       log: this.log,
-      onAway: (callControlId, isAway) => {
+      onHome: (callControlId, isHome) => {
         for (let other = 0; other < this.options.reactors; other++) {
-          if (other !== index) this.#reactors?.get(other)?.away(callControlId, isAway ? index : undefined);
+          if (other !== index) this.#reactors?.get(other)?.home(callControlId, index, isHome);
         }
       },
       handOver: (home, adoption) => {
@@ -331,6 +333,13 @@ export class Server extends EventEmitter {
   }
 }
 
+/** A wrong key or base must show now, not with the first command. That there is none may be meant. */
+function checkApi(options: ResolvedOptions): void {
+  const { apiKey, apiKeyFile, apiBase } = apiAccess(options);
+  if (apiKey !== undefined || apiKeyFile !== undefined) readApiKey({ apiKey, apiKeyFile });
+  if (apiBase !== undefined) readApiBase(apiBase);
+}
+
 /**
  * Makes a server; `listen()` starts it.
  * @throws SidetoneError SIDETONE_BAD_OPTION, SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID
@@ -338,6 +347,7 @@ export class Server extends EventEmitter {
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
   if (resolved.tls) checkTlsFiles(resolved.tls);
+  checkApi(resolved);
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   const byName = resolved.plugins.every(plugin => typeof plugin === 'string');
   if (resolved.reactors > 1 && !byName) {
