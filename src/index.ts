@@ -53,6 +53,7 @@ export type {
   PlaybackResult,
   PlayedFrame,
   PlayOptions,
+  Resumption,
   Speech,
   SpeechOptions,
   Stream,
@@ -85,16 +86,25 @@ export {
   type OutboundOnAnswer,
   type StreamingStartRequest,
 } from './telnyx/build.js';
+export type {
+  CallControl,
+  CommandOptions,
+  RecordingOptions,
+  SendDtmfOptions,
+  TransferOptions,
+} from './telnyx/call-control.js';
 export type { Severity } from './telnyx/check/findings.js';
 export { type CheckOptions, checkRequest, type Finding, type RequestKind } from './telnyx/check.js';
 export type {
   CallAnsweredEvent,
   CallBridgedEvent,
   CallDtmfReceivedEvent,
+  CallEvent,
   CallHangupEvent,
   CallInitiatedEvent,
   CallMachineEvent,
   CallQuality,
+  CallRecordingSavedEvent,
   OtherEvent,
   StreamingFailedEvent,
   StreamingStartedEvent,

@@ -39,6 +39,9 @@ export type ReactorOptions = Pick<
   | 'capturePersonal'
   | 'opus'
   | 'amrwb'
+  | 'api'
+  | 'answer'
+  | 'resumeWindowMs'
 >;
 
 /**
@@ -60,6 +63,20 @@ export function resolveCredentials({
 }: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
   const resolved = resolveOptions({ authToken, tls });
   return { authToken: resolved.authToken, tls: resolved.tls };
+}
+
+/** How commands reach Telnyx; the older names count where none of the new ones is given. */
+export function apiAccess({ api, answer }: Pick<ResolvedOptions, 'api' | 'answer'>): {
+  apiKey: string | undefined;
+  apiKeyFile: string | undefined;
+  apiBase: string | undefined;
+} {
+  const hasKey = api.key !== undefined || api.keyFile !== undefined;
+  return {
+    apiKey: hasKey ? api.key : answer?.apiKey,
+    apiKeyFile: hasKey ? api.keyFile : answer?.apiKeyFile,
+    apiBase: api.base ?? answer?.apiBase,
+  };
 }
 
 const FORMER_NAMES: ReadonlyMap<string, string> = new Map(

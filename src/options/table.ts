@@ -36,6 +36,8 @@ export interface OptionFacts<Former extends string = never> {
   formerly?: Former;
   /** Never shown in a message. */
   secret?: boolean;
+  /** Another option has taken its place: README does not list it. */
+  isFormer?: boolean;
 }
 
 export interface OptionEntry<T extends v.GenericSchema = v.GenericSchema, Former extends string = string>
@@ -247,16 +249,21 @@ export const OPTION_TABLE = {
       text: 'custom parameters of the stream, by name',
       remedy: 'give an object whose values are texts',
     }),
-    apiKey: option(v.optional(text), {
-      text: 'key of the Telnyx API',
+    apiKey: option(v.optional(text), { text: 'older name of `api.key`', secret: true, isFormer: true }),
+    apiKeyFile: option(v.optional(text), { text: 'older name of `api.keyFile`', isFormer: true }),
+    apiBase: option(v.optional(text), { text: 'older name of `api.base`', isFormer: true }),
+  }),
+  api: groupOrEmpty('how commands reach the Telnyx API', {
+    key: option(v.optional(text), {
+      text: 'key of the Telnyx API: for `answer`, and for `stream.callControl` of plugins',
       defaultText: '`TELNYX_API_KEY` of the environment',
       secret: true,
     }),
-    apiKeyFile: option(v.optional(text), {
+    keyFile: option(v.optional(text), {
       flag: '--api-key-file <file>',
       text: 'a file with the key and nothing else',
     }),
-    apiBase: option(v.optional(text), {
+    base: option(v.optional(text), {
       flag: '--api-base <url>',
       text: 'base of the API, for a test double',
       defaultText: "Telnyx's own",
@@ -273,6 +280,12 @@ export const OPTION_TABLE = {
     unit: 'ms',
     flagUnit: { name: 's', factor: 1000 },
     text: 'how long running calls may go on after SIGTERM',
+  }),
+  resumeWindowMs: option(v.optional(number(0, 300_000), 30_000), {
+    flag: '--resume-window <seconds>',
+    unit: 'ms',
+    flagUnit: { name: 's', factor: 1000 },
+    text: 'how long a handler with `onResume` is kept for a dropped stream to come back ([docs/plugins.md](docs/plugins.md)); 0: not at all',
   }),
   // uWebSockets.js ends the process for more than 960; below 8 its timer is too coarse.
   idleTimeoutSeconds: option(v.optional(whole(8, 960), 120), {

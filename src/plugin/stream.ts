@@ -1,6 +1,7 @@
 /** What a handler may touch of its stream, and the frames and playbacks that it gets. */
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import type { Logger } from '../log/log.js';
+import type { CallControl } from '../telnyx/call-control.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
@@ -160,6 +161,21 @@ export interface StreamRequest {
   readonly remoteAddress: string;
 }
 
+/** The stream that this one continues. */
+export interface Resumption {
+  /** The id of the stream that was dropped. */
+  readonly streamId: string;
+  /** Why it ended. */
+  readonly reason: 'disconnected' | 'idle_timeout';
+  /** From its end until this stream's start, in ms. */
+  readonly gapMs: number;
+  /**
+   * How much of what was played had not been heard at its end, in ms: it is not played any more. Each of its playbacks
+   * tells `playedMs`, from which its audio can be played again.
+   */
+  readonly unheardMs: number;
+}
+
 /** One call's stream, as its handler sees it. `Context` is what the plugin's `accept()` gave for it. */
 export interface Stream<Context = unknown> {
   /** Telnyx's stream_id. */
@@ -193,6 +209,10 @@ export interface Stream<Context = unknown> {
   readonly stats: Record<string, number>;
   /** The stream has ended. */
   readonly closed: boolean;
+  /** Commands to the call over Telnyx's REST API: `hangup`, `transfer`, `sendDtmf` … */
+  readonly callControl: CallControl;
+  /** What it continues: where Telnyx has opened another WebSocket for a dropped stream, and the handler has `onResume`. */
+  readonly resumed: Resumption | undefined;
 
   /**
    * Plays audio into the call, behind what is queued.

@@ -6,6 +6,7 @@ import { wantMp3Encoder } from '../codecs/mp3.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
+  apiAccess,
   type Credentials,
   type ResolvedOptions,
   resolveCredentials,
@@ -19,6 +20,7 @@ import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
 import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
+import { readApiBase, readApiKey } from '../telnyx/rest.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
 import { PluginWatch } from './plugin-watch.js';
@@ -310,6 +312,16 @@ export class Server extends EventEmitter {
       options: this.options,
       state: this.#state,
       log: this.log,
+      onHome: (callControlId, isHome) => {
+        for (let other = 0; other < this.options.reactors; other++) {
+          if (other !== index) this.#reactors?.get(other)?.home(callControlId, index, isHome);
+        }
+      },
+      handOver: (home, adoption) => {
+        const reactor = this.#reactors?.get(home);
+        if (reactor) reactor.adopt(adoption);
+        else adoption.port.close();
+      },
       onCall: callControlId => {
         this.#webhooks?.started(callControlId, index);
         for (let other = 0; other < this.options.reactors; other++) {
@@ -345,6 +357,13 @@ export class Server extends EventEmitter {
   }
 }
 
+/** A wrong key or base must show now, not with the first command. That there is none may be meant. */
+function checkApi(options: ResolvedOptions): void {
+  const { apiKey, apiKeyFile, apiBase } = apiAccess(options);
+  if (apiKey !== undefined || apiKeyFile !== undefined) readApiKey({ apiKey, apiKeyFile });
+  if (apiBase !== undefined) readApiBase(apiBase);
+}
+
 /**
  * Makes a server; `listen()` starts it.
  * @throws SidetoneError SIDETONE_BAD_OPTION, SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID
@@ -352,6 +371,7 @@ export class Server extends EventEmitter {
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
   if (resolved.tls) checkTlsFiles(resolved.tls);
+  checkApi(resolved);
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   if (resolved.reactors > 1) checkCloneable(resolved.plugins);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);

@@ -49,6 +49,11 @@ export interface Call {
   dtmf(digit: string): void;
   /** Ends the call now, as its option `ending` says. */
   hangup(): void;
+  /**
+   * The connection breaks off without a `stop`, as when the network fails. Telnyx comes back with another stream of the
+   * same `callControlId`.
+   */
+  drop(): void;
   /** What the call has come to so far. */
   soFar(): CallResult;
 }
@@ -160,6 +165,7 @@ function handle(call: SimulatedCall, result: Promise<CallResult>): Call {
     say: payloads => call.say(payloads),
     dtmf: digit => call.dtmf(digit),
     hangup: () => call.hangup(),
+    drop: () => call.drop(),
     soFar: () => call.result(),
   };
 }

@@ -117,6 +117,17 @@ export interface CallMachineEvent extends CallEventBase {
   /** Number or SIP address that was called. */
   to?: string;
 }
+/** A recording of the call can be fetched. */
+export interface CallRecordingSavedEvent extends CallEventBase {
+  type: 'call.recording.saved';
+  recordingId?: string;
+  channels?: 'single' | 'dual';
+  /** Where it is, for some minutes. */
+  recordingUrls?: { wav?: string; mp3?: string };
+  /** ISO 8601. */
+  recordingStartedAt?: string;
+  recordingEndedAt?: string;
+}
 /** What streams of TeXML tell beside: their callbacks come form-encoded. */
 interface StreamEventBase extends CallEventBase {
   /** The stream, as `stream.id` names it. */
@@ -166,10 +177,14 @@ export type WebhookEvent =
   | CallHangupEvent
   | CallDtmfReceivedEvent
   | CallMachineEvent
+  | CallRecordingSavedEvent
   | StreamingStartedEvent
   | StreamingStoppedEvent
   | StreamingFailedEvent
   | OtherEvent;
+
+/** An event that belongs to a call. */
+export type CallEvent = Exclude<WebhookEvent, OtherEvent> | (OtherEvent & { callControlId: string });
 
 type Fields = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Fields =>
@@ -269,6 +284,23 @@ function readJson(parsed: Fields, body: Uint8Array): WebhookEvent {
     case 'call.machine.premium.detection.ended':
     case 'call.machine.premium.greeting.ended':
       return { ...call, type, ...pick(payload, { ...PARTIES, result: 'result' }) };
+    case 'call.recording.saved': {
+      const channels = text(payload, 'channels');
+      const known = channels === 'single' || channels === 'dual';
+      const urls = payload.recording_urls;
+      const names = {
+        recording_id: 'recordingId',
+        recording_started_at: 'recordingStartedAt',
+        recording_ended_at: 'recordingEndedAt',
+      } as const;
+      return {
+        ...call,
+        type,
+        ...pick(payload, names),
+        ...(known && { channels }),
+        ...(isObject(urls) && { recordingUrls: pick(urls, { wav: 'wav', mp3: 'mp3' }) }),
+      };
+    }
     case 'call.hangup': {
       const names = {
         ...PARTIES,

@@ -270,8 +270,8 @@ test('half of a pair is refused with the name of the other half', () => {
     /^tls\.key, --tls-key: missing: tls\.cert/,
   );
   assert.match(
-    refused(() => resolveOptions(read(['--api-base', 'x']))),
-    /^answer\.streamUrl, --answer: missing: answer\.apiBase/,
+    refused(() => resolveOptions(read(['--answer-track', 'both']))),
+    /^answer\.streamUrl, --answer: missing: answer\.track/,
   );
   assert.deepEqual(read(['--tls-key', 'k', '--config', file('{ "tls": { "cert": "c" } }')]).tls, {
     cert: 'c',
