@@ -1,6 +1,7 @@
 import { SidetoneError, shown } from '../errors.js';
 import { SAMPLE_RATES } from '../formats.js';
 
+/** How `dtmfTones` makes its tones. */
 export interface DtmfOptions {
   /** Rate of the samples, in Hz. Default 8000. */
   sampleRate?: number;

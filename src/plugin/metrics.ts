@@ -6,11 +6,13 @@ import type { Logger } from '../log/log.js';
 /** Values of a metric's labels. Keep them few: a call's identifier has no place here. */
 export type LabelValues<Label extends string> = Readonly<Record<Label, string | number>>;
 
+/** What a metric has besides its name and help. `Label` are the names of its labels. */
 export interface MetricOptions<Label extends string = never> {
   /** Names of its labels; each value is then counted for itself. Default: none. */
   labels?: readonly Label[];
 }
 
+/** What a histogram has besides its name and help. */
 export interface HistogramOptions<Label extends string = never> extends MetricOptions<Label> {
   /** Upper bounds of its buckets, ascending. Default: prom-client's, 0.005 to 10. */
   buckets?: readonly number[];
@@ -26,7 +28,9 @@ export interface PluginCounter<Label extends string = never> {
 export interface PluginGauge<Label extends string = never> {
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no number, or for wrong labels; so do inc and dec */
   set(value: number, labels?: LabelValues<Label>): void;
+  /** Adds `by`, 1 unless given. */
   inc(by?: number, labels?: LabelValues<Label>): void;
+  /** Takes `by` away, 1 unless given. */
   dec(by?: number, labels?: LabelValues<Label>): void;
 }
 
@@ -48,17 +52,23 @@ export interface PluginHistogram<Label extends string = never> {
  * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a bad name, and for one that is defined otherwise
  */
 export interface PluginMetrics {
-  /** @param name 1 to 100 small letters, digits and underscores, beginning with a letter, without `_total` */
+  /**
+   * A metric that only grows. A second call with the same name and options gives the same metric.
+   *
+   * @param name 1 to 100 small letters, digits and underscores, beginning with a letter, without `_total`
+   */
   counter<Label extends string = never>(
     name: string,
     help: string,
     options?: MetricOptions<Label>,
   ): PluginCounter<Label>;
+  /** A metric that goes up and down. Names are as those of counters. */
   gauge<Label extends string = never>(
     name: string,
     help: string,
     options?: MetricOptions<Label>,
   ): PluginGauge<Label>;
+  /** A metric of how values are spread. Names are as those of counters. */
   histogram<Label extends string = never>(
     name: string,
     help: string,

@@ -17,6 +17,7 @@ export interface VadOptions {
 export interface SpeechStart {
   /** Where it began, on the axis of the frames' `timestampMs`. That is earlier than the frame that shows it. */
   readonly startMs: number;
+  /** Who speaks: the caller on `inbound`. */
   readonly track: Track;
 }
 
@@ -26,5 +27,6 @@ export interface SpeechEnd {
   readonly endMs: number;
   /** From its begin to its end, shorter pauses included. */
   readonly durationMs: number;
+  /** Who spoke: the caller on `inbound`. */
   readonly track: Track;
 }

@@ -68,6 +68,7 @@ export interface Playback extends PromiseLike<PlaybackResult> {
   onProgress(listener: (playedMs: number) => void, everyMs?: number): this;
 }
 
+/** How a speech is written: `stream.speak()`. */
 export interface SpeechOptions {
   /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
   sampleRate?: number;
@@ -125,6 +126,7 @@ export interface PlayOptions {
   idleMs?: number;
 }
 
+/** How `stream.clear()` ends what is being heard. */
 export interface ClearOptions {
   /** What is being heard fades out in this time, in ms: 0 to 1000. Default 0: it is cut. */
   fadeMs?: number;
@@ -154,6 +156,7 @@ export interface CallInfo {
 export interface StreamRequest {
   /** Path without the query. */
   readonly path: string;
+  /** Of the stream_url. */
   readonly query: URLSearchParams;
   /** Header names in lower case; without the auth token. */
   readonly headers: Readonly<Record<string, string>>;

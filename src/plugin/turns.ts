@@ -16,12 +16,15 @@ export interface HeldAnswer {
 
 /** One turn of the caller. Times lie on the axis of the frames' `timestampMs`. */
 export interface Turn {
+  /** Where its first speech began. */
   readonly startMs: number;
+  /** Where its last speech ended. */
   readonly endMs: number;
   /** Speech in it, without the pauses. */
   readonly speechMs: number;
 }
 
+/** When a turn of the caller is over, and what is a false interruption. */
 export interface TurnOptions {
   /** The caller's turn is over after this long without speech, in ms: 100 to 10000. Default 700. */
   pauseMs?: number;

@@ -119,13 +119,17 @@ export interface CallMachineEvent extends CallEventBase {
 }
 /** A recording of the call can be fetched. */
 export interface CallRecordingSavedEvent extends CallEventBase {
+  /** The event's type. */
   type: 'call.recording.saved';
+  /** The recording, as the API names it. */
   recordingId?: string;
+  /** One channel for both sides, or one for each. */
   channels?: 'single' | 'dual';
   /** Where it is, for some minutes. */
   recordingUrls?: { wav?: string; mp3?: string };
   /** ISO 8601. */
   recordingStartedAt?: string;
+  /** ISO 8601. */
   recordingEndedAt?: string;
 }
 /** What streams of TeXML tell beside: their callbacks come form-encoded. */

@@ -13,10 +13,12 @@ export interface LoggedFailure {
 export interface LogLine {
   /** trace, debug, info, warn, error or fatal. */
   level: string;
+  /** What it says. */
   msg?: string;
   [field: string]: unknown;
 }
 
+/** How the plugin of a test's call is set up. */
 export interface PluginOptions {
   /** Options of the plugin, as its entry in the option `plugins` has them. Default: none. */
   options?: object;
