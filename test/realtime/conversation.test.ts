@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Encoding } from '../../src/index.js';
-import { answerAudio, eventually, heardBytes, talk, words } from './talk.js';
+import { speechLike } from '../helpers/speech.js';
+import { answerAudio, eventually, heardBytes, simulator, talk, words } from './talk.js';
 
 for (const encoding of ['PCMU', 'PCMA', 'G722', 'OPUS', 'L16'] as const) {
   test(`${encoding}: a turn, its answer and another turn`, async () => {
@@ -100,6 +101,24 @@ test('a false interruption: the model is asked to go on', async () => {
     session.emit('input_audio_buffer.cleared');
     await eventually(() => session.of('response.create').length === 1, 'the model is asked to go on');
     await eventually(() => call.queuedMs > 0, 'it goes on');
+  });
+});
+
+test('with its own ears the server silences the model before the service has heard the caller', async () => {
+  const double = {
+    hears: false,
+    answer: (turn: number) => ({ audio: answerAudio(turn === 0 ? 6 : 0.2), holdAfter: 20 }),
+  };
+  await talk({ plugin: { vad: { levelMinDb: -60, threshold: 0.3 } }, double }, async ({ call, session }) => {
+    session.respond();
+    await eventually(() => call.soFar().heardMs >= 200, 'the answer');
+    const voice = simulator.speech({ samples: speechLike(16_000, 3), sampleRate: 16_000 });
+    call.say(voice.inbound);
+    await eventually(() => session.of('conversation.item.truncate').length === 1, 'a cut');
+    assert.equal(call.soFar().frames.clearsReceived, 1);
+    assert.equal(session.of('response.cancel').length, 1, 'the service is told to stop');
+    // Nobody tells that the caller has said anything: the model goes on.
+    await eventually(() => session.of('response.create').length === 1, 'it goes on');
   });
 });
 

@@ -6,7 +6,7 @@ import { type RealtimeOptions, realtime } from '../../src/plugins/realtime.js';
 import { type DoubleOptions, type DoubleSession, RealtimeDouble } from '../helpers/realtime-double.js';
 import { eventually, url, withServer } from '../helpers/servers.js';
 
-const simulator = new Simulator({ seed: 7 });
+export const simulator = new Simulator({ seed: 7 });
 
 /** A sine that every codec carries: loud enough to be speech. */
 export function sine(seconds: number, sampleRate: number, hz = 300): Int16Array {
