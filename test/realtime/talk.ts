@@ -54,7 +54,15 @@ export async function talk(options: TalkOptions, run: (talk: Talk) => Promise<vo
   const { plugin, encoding = 'PCMU', mayFault = false, withoutSession = false } = options;
   const double = await RealtimeDouble.start(options.double);
   const turnDetection = { type: 'server_vad', silence_duration_ms: 200 };
-  const bridge = realtime({ url: double.url, turnDetection, retryPausesMs: [20, 20, 20], ...plugin });
+  // A slow machine must not look like a slow service.
+  const patient = { connectTimeoutMs: 60_000, answerTimeoutMs: 600_000, waitingToneMs: 0, silenceMaxMs: 0 };
+  const bridge = realtime({
+    url: double.url,
+    turnDetection,
+    retryPausesMs: [20, 20, 20],
+    ...patient,
+    ...plugin,
+  });
   if (options.control) {
     const { onStart } = bridge;
     bridge.onStart = (stream, context) => {
