@@ -68,8 +68,10 @@ class Speaker implements StreamHandler {
 
   /** Says a text at once: what is being said falls silent, and its synthesis is stopped. */
   async #say(text: string): Promise<void> {
-    this.#speaking?.abort();
-    void this.stream.clear();
+    if (this.#speaking) {
+      this.#speaking.abort();
+      void this.stream.clear();
+    }
     const speaking = new AbortController();
     this.#speaking = speaking;
     const signal = AbortSignal.any([speaking.signal, this.state.signal]);

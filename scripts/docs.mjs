@@ -46,7 +46,8 @@ function readme() {
   const from = before.indexOf(begin);
   const to = before.indexOf(end);
   if (from < 0 || to < from) throw new Error(`README.md: the markers ${begin} and ${end} are missing`);
-  const table = ['| option | default | flag | what |', '| --- | --- | --- | --- |', ...LEAVES.map(optionRow)];
+  const listed = LEAVES.filter(({ entry }) => !entry.isFormer);
+  const table = ['| option | default | flag | what |', '| --- | --- | --- | --- |', ...listed.map(optionRow)];
   return `${before.slice(0, from + begin.length)}\n${table.join('\n')}\n${before.slice(to)}`;
 }
 

@@ -15,6 +15,7 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
+/** The machine's monotonic clock. */
 export const systemClock: Clock = {
   now: () => native.monotonicMs(),
   stamper: (view, at) => native.createStamper(view, at),
@@ -44,6 +45,7 @@ export class VirtualClock implements Clock {
   #order = 0;
   readonly #timers = new Set<Timer>();
 
+  /** `startMs`: what `now()` says first. Default 0. */
   constructor(startMs = 0) {
     this.#now = startMs;
   }

@@ -124,7 +124,7 @@ export const ERRORS = {
     example:
       'the package echarts (^6.1.0) is not installed, and reports with plots need it: run: npm install …',
     cause:
-      'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls.',
+      'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls, wasm-media-encoders for utterances in MP3 mode.',
     remedy: 'The message has the command that installs it.',
   },
   SIDETONE_UNSUPPORTED: {
@@ -134,6 +134,7 @@ export const ERRORS = {
   },
 } as const satisfies Readonly<Record<string, ErrorFacts>>;
 
+/** Codes of {@link SidetoneError}: docs/errors.md has each with its cause and its remedy. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /**
@@ -156,8 +157,11 @@ export function shown(value: unknown, replace?: (key: string, value: unknown) =>
 
 /** Every error this library throws. `code` is stable; `message` names the field, the value and the remedy. */
 export class SidetoneError extends Error {
+  /** The same for all of them; `code` tells them apart. */
   override readonly name = 'SidetoneError';
+  /** For plugins that refuse something the way this library does. */
   constructor(
+    /** Stable, such as `SIDETONE_PORT_IN_USE`. */
     readonly code: ErrorCode,
     message: string,
     options?: { cause?: unknown },

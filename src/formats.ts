@@ -1,5 +1,6 @@
 /** Encodings as the specification spells them. */
 export const ENCODINGS = ['PCMU', 'PCMA', 'G722', 'OPUS', 'AMR-WB', 'L16'] as const;
+/** How audio is encoded on the wire. */
 export type Encoding = (typeof ENCODINGS)[number];
 
 /** Rates that handlers, files and `play()` may use, in Hz. */
@@ -49,6 +50,7 @@ export function isEncoding(value: unknown): value is Encoding {
 
 /** What one direction of a stream carries. */
 export interface Format {
+  /** As the wire names it. */
   encoding: Encoding;
   /** As announced or asked for (`media_format.sample_rate`), in Hz. */
   sampleRate: number;
@@ -57,6 +59,7 @@ export interface Format {
 /** How audio is played into the call: what Telnyx was told as stream_bidirectional_mode. */
 export type OutboundMode = 'rtp' | 'mp3';
 
+/** What a stream sends. */
 export interface OutboundOptions {
   /** Default: rtp, unless the server's `outboundMode` says otherwise. In `mp3` mode encoding and rate mean nothing. */
   mode?: OutboundMode;

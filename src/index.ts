@@ -1,5 +1,5 @@
 export { type DtmfOptions, dtmfTones } from './audio/dtmf.js';
-export { readWav, WavWriter, wavBytes } from './audio/wav.js';
+export { readWav, type WavAudio, WavWriter, type WavWriterOptions, wavBytes } from './audio/wav.js';
 export { type Clock, systemClock, VirtualClock } from './clock.js';
 export {
   createDecoder,
@@ -10,9 +10,16 @@ export {
 } from './codecs/create.js';
 export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
 export { type ErrorCode, SidetoneError } from './errors.js';
-export { ENCODINGS, type Encoding, type OutboundOptions, SAMPLE_RATES } from './formats.js';
+export {
+  ENCODINGS,
+  type Encoding,
+  type Format as StreamFormat,
+  type OutboundMode,
+  type OutboundOptions,
+  SAMPLE_RATES,
+} from './formats.js';
 export type { Logger } from './log/log.js';
-export type { ServerOptions } from './options/options.js';
+export type { ResolvedOptions as ResolvedServerOptions, ServerOptions } from './options/options.js';
 export type { PluginEntry } from './options/table.js';
 export { definePlugin } from './plugin/define.js';
 export type {
@@ -46,6 +53,7 @@ export type {
   PlaybackResult,
   PlayedFrame,
   PlayOptions,
+  Resumption,
   Speech,
   SpeechOptions,
   Stream,
@@ -63,29 +71,47 @@ export {
 export { type RecordOptions, record } from './plugins/record.js';
 export { type SpeakOptions, speak } from './plugins/speak.js';
 export { tone } from './plugins/tone.js';
+export type { ReactorHealth } from './reactor/snapshot.js';
 export { createServer, type Server } from './server/server.js';
+export type { Latencies } from './simulator/echo.js';
+export type { ApplicationEnd, LinkOptions } from './simulator/memory.js';
 export type { CallOptions as SimulatedCallOptions } from './simulator/options.js';
-export type { CallResult } from './simulator/result.js';
+export type { Gap as HeardGap, HeardSegment } from './simulator/playback.js';
+export type { CallResult, SentError } from './simulator/result.js';
 export { type Call, Simulator, type SimulatorOptions } from './simulator/simulator.js';
-export type { CodecFactory, Pcm } from './simulator/speech.js';
+export type { SocketOptions as SimulatedSocketOptions } from './simulator/socket.js';
+export type { CodecFactory, Pcm, SpeechFormat, SpokenOptions } from './simulator/speech.js';
 export { type AnswererOptions, createAnswerer } from './telnyx/answer.js';
 export {
+  type Address as StreamAddress,
   type AnswerRequest,
   buildAnswer,
   buildDial,
   buildStreamingStart,
   type DialRequest,
+  type Outbound as StreamingOutbound,
+  type OutboundOnAnswer,
   type StreamingStartRequest,
 } from './telnyx/build.js';
+export type {
+  CallControl,
+  CommandOptions,
+  RecordingOptions,
+  SendDtmfOptions,
+  TransferOptions,
+} from './telnyx/call-control.js';
+export type { Severity } from './telnyx/check/findings.js';
 export { type CheckOptions, checkRequest, type Finding, type RequestKind } from './telnyx/check.js';
 export type {
   CallAnsweredEvent,
   CallBridgedEvent,
   CallDtmfReceivedEvent,
+  CallEvent,
   CallHangupEvent,
   CallInitiatedEvent,
   CallMachineEvent,
   CallQuality,
+  CallRecordingSavedEvent,
   OtherEvent,
   StreamingFailedEvent,
   StreamingStartedEvent,
@@ -96,8 +122,13 @@ export type {
   /** @deprecated Its name is RequestedFormat now. */
   RequestedFormat as StreamWishes,
 } from './telnyx/expectations.js';
-export { type StreamExpectation, StreamExpectations } from './telnyx/expectations.js';
-export type { AnswerBody, DialBody, StreamingStartBody } from './telnyx/requests.js';
+export {
+  type StreamExpectation,
+  StreamExpectations,
+  type StreamExpectationsOptions,
+} from './telnyx/expectations.js';
+export type { MediaFormat, Track } from './telnyx/frames.js';
+export type { AnswerBody, CustomParameter, DialBody, StreamingStartBody } from './telnyx/requests.js';
 export {
   ApiKeyRefusedError,
   answerCall,
@@ -112,16 +143,25 @@ export {
   StreamUrlRefusedError,
   startStreaming,
   TelnyxError,
+  type TelnyxErrorFacts,
   type TelnyxOptions,
   TelnyxUnavailableError,
   TelnyxUnreachableError,
   UnknownCallError,
 } from './telnyx/rest.js';
-export { buildTexml, escapeXml, type TexmlDocument, type TexmlStream } from './telnyx/texml.js';
+export {
+  buildTexml,
+  escapeXml,
+  type TexmlAfter,
+  type TexmlDocument,
+  type TexmlOutbound,
+  type TexmlStream,
+} from './telnyx/texml.js';
 export {
   createWebhookHandler,
   type WebhookEvent,
   type WebhookHandler,
   type WebhookOptions,
+  type WebhookOutcome,
   type WebhookReply,
 } from './telnyx/webhooks.js';

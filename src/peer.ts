@@ -1,8 +1,9 @@
 /** Packages that sidetone uses where they are installed: what is rarely needed and large, so no dependency of everybody's. */
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { SidetoneError } from './errors.js';
 
-type Peer = 'echarts' | 'telnyx';
+type Peer = 'echarts' | 'telnyx' | 'wasm-media-encoders';
 
 /** The versions of an optional package that this one works with, as package.json has them. */
 function rangeOf(name: Peer): string {
@@ -22,11 +23,24 @@ export async function importPeer<T>(name: Peer, use: string, load: () => Promise
     return await load();
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
-    const range = rangeOf(name);
-    throw new SidetoneError(
-      'SIDETONE_PACKAGE_MISSING',
-      `the package ${name} (${range}) is not installed, and ${use} need it: run: npm install ${name}@"${range}"`,
-      { cause },
-    );
+    throw missing(name, use, cause);
   }
+}
+
+/**
+ * Sees that the optional package `name` is there, without loading it: another thread does.
+ * @throws SIDETONE_PACKAGE_MISSING
+ */
+export function wantPeer(name: Peer, use: string): void {
+  try {
+    createRequire(import.meta.url).resolve(name);
+  } catch (cause) {
+    throw missing(name, use, cause);
+  }
+}
+
+function missing(name: Peer, use: string, cause: unknown): SidetoneError {
+  const range = rangeOf(name);
+  const problem = `the package ${name} (${range}) is not installed, and ${use} need it: run: npm install ${name}@"${range}"`;
+  return new SidetoneError('SIDETONE_PACKAGE_MISSING', problem, { cause });
 }

@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "notify/notify.h"
+
 // What is used of libuv, which Node.js exports with a stable ABI; its header does not come with Node-API's.
 extern "C" {
 struct uv_handle_s;
@@ -249,11 +251,18 @@ Napi::Value WatchProcess(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+/** (address, message) → 0 or an errno: see notify/notify.h. */
+Napi::Value Notify(const Napi::CallbackInfo& info) {
+  const auto text = [&](size_t at) { return info[at].ToString().Utf8Value(); };
+  return Napi::Number::New(info.Env(), notify(text(0), text(1)));
+}
+
 }  // namespace
 
 void exportSupervision(Napi::Env env, Napi::Object exports) {
   exports.Set("closeSocketsAtEnd", Napi::Function::New(env, CloseSocketsAtEnd));
   exports.Set("watchProcess", Napi::Function::New(env, WatchProcess));
+  exports.Set("notify", Napi::Function::New(env, Notify));
 }
 
 }  // namespace sidetone::binding

@@ -3,7 +3,7 @@
 
 namespace sidetone::binding {
 
-/** `closeSocketsAtEnd`, `watchProcess`: what outlives a stuck or dying thread. native.ts is their typed face.
+/** `closeSocketsAtEnd`, `watchProcess`: what outlives a stuck or dying thread. `notify`: the service manager.
  */
 void exportSupervision(Napi::Env env, Napi::Object exports);
 

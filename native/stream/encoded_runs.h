@@ -12,7 +12,8 @@ class EncodedRuns {
 
   /** What is accepted from `from` up to `to` is encoded. Parts before `heard` are forgotten. */
   void add(double from, double to, double heard) {
-    runs_.erase(runs_.begin(), std::find_if(runs_.begin(), runs_.end(), [&](const Run& run) { return run.to > heard; }));
+    runs_.erase(runs_.begin(),
+                std::find_if(runs_.begin(), runs_.end(), [&](const Run& run) { return run.to > heard; }));
     if (!runs_.empty() && runs_.back().to == from)
       runs_.back().to = to;
     else
@@ -33,7 +34,8 @@ class EncodedRuns {
   /** Where a byte begins: `position`, or the one behind it in the middle of a byte of two samples. */
   double aligned(double position) const {
     for (const Run& run : runs_) {
-      if (run.from <= position && position < run.to && std::fmod(position - run.from, 2) != 0) return position + 1;
+      if (run.from <= position && position < run.to && std::fmod(position - run.from, 2) != 0)
+        return position + 1;
     }
     return position;
   }
@@ -47,7 +49,8 @@ class EncodedRuns {
       return position >= to ? position - (to - from) : std::min(position, from);
     };
     for (Run& run : runs_) run = {moved(run.from), moved(run.to)};
-    runs_.erase(std::remove_if(runs_.begin(), runs_.end(), [](const Run& run) { return run.from >= run.to; }), runs_.end());
+    runs_.erase(std::remove_if(runs_.begin(), runs_.end(), [](const Run& run) { return run.from >= run.to; }),
+                runs_.end());
   }
 
   void clear() { runs_.clear(); }

@@ -176,7 +176,8 @@ size_t Outbound::take(double nowMs, uint8_t* payload) {
   return bytes + padding * bytesPerSample_;
 }
 
-/** Samples of the next message, which holds encoded audio, or PCM; 0 where the next one is of the other kind. */
+/** Samples of the next message, which holds encoded audio, or PCM; 0 where the next one is of the other kind.
+ */
 size_t Outbound::dueG722(double nowMs, bool isEncoded) {
   double end = accepted_;
   if (encoded_.at(sent_, end) != isEncoded) return 0;

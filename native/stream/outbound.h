@@ -95,8 +95,8 @@ class Outbound {
   /** G722 only: PCM of the next message into `pcm`, if one is due; its samples (an even number), or 0. */
   size_t takeG722(double nowMs, int16_t* pcm);
   /**
-   * G722 only: the payload of the next message, if one is due whose audio came encoded; its bytes, or 0. Before
-   * takeG722(), which takes no such audio.
+   * G722 only: the payload of the next message, if one is due whose audio came encoded; its bytes, or 0.
+   * Before takeG722(), which takes no such audio.
    */
   size_t takeEncodedG722(double nowMs, uint8_t* payload);
   /** Samples that takeG722() may give. */
@@ -151,8 +151,8 @@ class Outbound {
   void resume(double nowMs);
   bool paused() const { return paused_; }
   /**
-   * Takes the positions from `from` up to `to` out of what is queued; those behind them move up. Both lie within what
-   * has been accepted and is still queued: see headPosition().
+   * Takes the positions from `from` up to `to` out of what is queued; those behind them move up. Both lie
+   * within what has been accepted and is still queued: see headPosition().
    */
   void remove(double from, double to);
 
@@ -259,8 +259,8 @@ class Outbound {
   std::unique_ptr<BlockQueue> spans_;  // pool: a Span for each frame with the encoder or waiting as a packet
   BlockQueue
       kept_;  // what went to the far end, or to the encoder, and may not have been heard, as it was queued
-  double keptEnd_ = 0;         // the position behind it
-  double notLiveEnd_ = 0;      // and behind what of it is not live
+  double keptEnd_ = 0;     // the position behind it
+  double notLiveEnd_ = 0;  // and behind what of it is not live
   EncodedRuns encoded_;
   double notLiveUntilMs_ = 0;  // the far end will have played everything that is not live
   CatchUp catchUp_;

@@ -165,7 +165,8 @@ double Outbound::enqueueEncoded(const uint8_t* payload, size_t bytes, double now
   } else {
     std::vector<int16_t> queued(samples);
     if (g722_) {
-      // Byte and sample keep their places in the queue: a byte stands where the first of its two samples would.
+      // Byte and sample keep their places in the queue: a byte stands where the first of its two samples
+      // would.
       for (size_t i = 0; i < bytes; i++) queued[2 * i] = payload[i];
       encoded_.add(accepted_, accepted_ + static_cast<double>(samples), playout_.playedPosition(nowMs));
     } else {

@@ -49,7 +49,7 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   messagesDropped: 'Messages not sent because the far end reads too slowly.',
   liveDropped: 'Live frames that a plugin played and the queue had no room for.',
   playsAfterEnd:
-    'Calls of play(), playFile(), mark() and clear() on a stream that had ended; nothing was played.',
+    'Calls of play(), playFile(), playEncoded(), speak(), mark() and clear() on a stream that had ended; nothing was played.',
   poolRefused: 'Frames that the codec pool refused because a queue was full.',
   telnyxErrors: 'Error messages from Telnyx.',
   handlerFailures: 'Exceptions and rejections of plugins.',

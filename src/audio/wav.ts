@@ -5,7 +5,9 @@ import { SidetoneError } from '../errors.js';
 
 /** Sound from a WAV file: 16-bit samples, one array a channel, all of one length. */
 export interface WavAudio {
+  /** In Hz. */
   sampleRate: number;
+  /** 1 or 2. */
   channels: Int16Array[];
 }
 
@@ -122,8 +124,11 @@ export function wavBytes({ sampleRate, channels }: WavAudio): Buffer {
   return bytes;
 }
 
+/** What a file that is written holds. */
 export interface WavWriterOptions {
+  /** In Hz. */
   sampleRate: number;
+  /** 1 or 2. */
   channels: 1 | 2;
   /**
    * How far one channel may be ahead of the other, in ms; what comes for a channel later than that is dropped.

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
+import * as v from 'valibot';
 import { SidetoneError, shown } from '../errors.js';
 import { nearest } from '../nearest.js';
 import {
@@ -40,6 +41,7 @@ const OTHER_VARIABLES = [
   'SIDETONE_P99_MAX_MS',
   'SIDETONE_TIMING',
   'SIDETONE_TEST_PACKAGE',
+  'SIDETONE_ROOTS',
   'SIDETONE_PROPERTY_RUNS',
   'SIDETONE_SEED',
   'SIDETONE_SHORT_CALLS',
@@ -114,7 +116,7 @@ function helpText(leaf: Leaf): string {
 function fromText(leaf: Leaf, text: string, name: string, source: 'flag' | 'environment'): unknown {
   const { entry } = leaf;
   const value = text.trim() === '' ? undefined : parse(leaf, text);
-  if (value !== undefined && entry.type.safeParse(value).success) return value;
+  if (value !== undefined && v.is(entry.type, value)) return value;
   const isNumber = valueFacts(entry.type).kind === 'number';
   const given = !isNumber ? shown(text) : Number.isNaN(parseNumber(text)) ? `${text} is not a number` : text;
   const problem = text.trim() === '' ? 'it is empty' : given;

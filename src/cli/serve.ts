@@ -6,6 +6,10 @@ import { resolveOptions } from '../options/options.js';
 import { createServer, type Server } from '../server/server.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { addServeOptions, readServeOptions, unknownVariables } from './serve-options.js';
+import { ServiceManager } from './service-manager.js';
+
+/** After the drain's deadline the process is ended by force within this time (native/binding/supervision.cpp). */
+const FORCED_END_MS = 10_000;
 
 /** As commander gives them. */
 type ServeFlagValues = Readonly<Record<string, unknown>>;
@@ -29,7 +33,9 @@ async function run(flags: ServeFlagValues): Promise<void> {
   }
   await server.listen();
   server.log.info({ host: server.options.host, port: server.port, adminPort: server.adminPort }, 'listening');
+  const manager = new ServiceManager(process.env, process.pid);
   const stop = (signal: string): void => {
+    manager.stopping('draining', server.options.drainTimeoutMs + FORCED_END_MS);
     server.log.info({ signal, streams: server.streams }, server.draining ? 'closing at once' : 'draining');
     server.close().then(
       () => {
@@ -44,6 +50,7 @@ async function run(flags: ServeFlagValues): Promise<void> {
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
   server.guardProcess();
+  manager.ready(`listening on ${server.options.host}:${server.port}`);
   hangups.take(() => void reload(server, flags));
 }
 

@@ -16,7 +16,9 @@ interface AnnouncedRate {
   /** As announced in `media_format` or asked for, in Hz; which ones there are depends on the encoding. */
   sampleRate?: number;
 }
+/** Which options a decoder takes depends on its encoding: docs/codecs.md. */
 export type DecoderOptions = AnnouncedRate & SampledOptions & Omit<PoolDecoderOptions, 'sampleRate'>;
+/** Which options an encoder takes depends on its encoding: docs/codecs.md. */
 export type EncoderOptions = AnnouncedRate & SampledOptions & Omit<PoolEncoderOptions, 'sampleRate'>;
 
 /**

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { SidetoneError } from '../errors.js';
 import { SAMPLE_RATES } from '../formats.js';
+import { wantPeer } from '../peer.js';
 import type { Mp3Job } from './mp3-worker.js';
 import { oneOf } from './options.js';
 
@@ -32,7 +33,7 @@ let waiting = 0;
  * the encoder's delay and the padding of the last frame.
  *
  * Rejects with `SIDETONE_BAD_OPTION`, `SIDETONE_BAD_ARGUMENT` (empty, or over 10 minutes), `SIDETONE_QUEUE_FULL` (32
- * utterances are waiting) or `SIDETONE_WORKER_DIED`.
+ * utterances are waiting), `SIDETONE_PACKAGE_MISSING` (wasm-media-encoders is not installed) or `SIDETONE_WORKER_DIED`.
  */
 export async function encodeMp3(
   pcm: Int16Array,
@@ -56,13 +57,7 @@ export async function encodeMp3(
       `MP3 encode: ${waiting} utterances are waiting; play fewer at once`,
     );
   }
-  encoders ??= new Piscina({
-    filename: fileURLToPath(new URL('./mp3-worker.js', import.meta.url)),
-    minThreads: 0,
-    maxThreads: 1,
-    idleTimeout: 30_000,
-    recordTiming: false,
-  });
+  encoders ??= startEncoders();
   const copy = pcm.slice();
   waiting++;
   try {
@@ -72,6 +67,22 @@ export async function encodeMp3(
   } finally {
     waiting--;
   }
+}
+
+/** @throws SIDETONE_PACKAGE_MISSING */
+export function wantMp3Encoder(): void {
+  wantPeer('wasm-media-encoders', 'utterances that are sent as MP3');
+}
+
+function startEncoders(): Piscina<Mp3Job, Uint8Array> {
+  wantMp3Encoder();
+  return new Piscina({
+    filename: fileURLToPath(new URL('./mp3-worker.js', import.meta.url)),
+    minThreads: 0,
+    maxThreads: 1,
+    idleTimeout: 30_000,
+    recordTiming: false,
+  });
 }
 
 /** Ends the thread that `encodeMp3` uses, if there is one; what is pending rejects. The next call starts another. */

@@ -6,6 +6,7 @@ import type { LoggedStream } from '../log/call-log.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
 import type { CodecPool } from '../pool/pool.js';
+import type { CallControl } from '../telnyx/call-control.js';
 import type { MediaPath } from './path.js';
 
 export interface StreamHost {
@@ -24,6 +25,8 @@ export interface StreamHost {
   encodeMp3(pcm: Int16Array, sampleRate: number): Promise<Uint8Array>;
   /** Counts up over all streams, for marks without a name. */
   nextMarkNumber(): number;
+  /** Commands to the call of a stream. */
+  callControl(stream: LoggedStream & { readonly runsTexml: boolean }): CallControl;
   handlerFailed(stream: LoggedStream, where: string, cause: unknown): void;
   handlerStalled(stream: LoggedStream, where: string, heldMs: number): void;
 }

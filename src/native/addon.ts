@@ -308,6 +308,11 @@ export interface NativeAddon extends NativeLoad {
     times: { stuckMs: number; drainMs: number },
     lines: { stuck: string; turns: string; deadline: string },
   ): void;
+  /**
+   * One message to the service manager at `address`, which is the value of NOTIFY_SOCKET; never waits. Returns 0 or the
+   * number of a system error.
+   */
+  notify(address: string, message: string): number;
   createEngine(config: NativeEngineConfig, buffers: NativeEngineBuffers): NativeEngine;
   engineBufferSizes(config: NativeEngineConfig): {
     sendSlots: number;

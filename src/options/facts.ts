@@ -1,5 +1,5 @@
 /** The facts of each option in the table, in the form that messages, help and README need. */
-import { z } from 'zod';
+import type * as v from 'valibot';
 import { type Fields, OPTION_TABLE, type OptionEntry } from './table.js';
 
 /** One option that has a value of its own: `path` is `['opus', 'dtx']` for a group's. */
@@ -29,16 +29,29 @@ export interface ValueFacts {
   default?: unknown;
 }
 
+/** What the schemas of valibot hold that is read here; its own type of any schema hides it. */
+interface SchemaFacts {
+  type: string;
+  wrapped?: v.GenericSchema;
+  default?: unknown;
+  options?: readonly unknown[];
+  pipe?: readonly { type: string; requirement?: unknown; pipe?: SchemaFacts['pipe'] }[];
+}
+
 /** What an option's type says of its values. */
-export function valueFacts(type: z.ZodType): ValueFacts {
-  if (type instanceof z.ZodDefault) {
-    return { ...valueFacts(type.unwrap() as z.ZodType), default: type.def.defaultValue };
+export function valueFacts(type: v.GenericSchema): ValueFacts {
+  const { type: name, wrapped, default: fallback, options, pipe = [] } = type as unknown as SchemaFacts;
+  if (wrapped !== undefined) {
+    const facts = valueFacts(wrapped);
+    return fallback === undefined ? facts : { ...facts, default: fallback };
   }
-  if (type instanceof z.ZodOptional) return valueFacts(type.unwrap() as z.ZodType);
-  if (type instanceof z.ZodBoolean) return { kind: 'boolean' };
-  if (type instanceof z.ZodEnum) return { kind: 'enum', choices: type.options.map(String) };
-  if (!(type instanceof z.ZodNumber)) return { kind: 'other' };
-  return { kind: 'number', min: type.minValue!, max: type.maxValue!, isWhole: type.format === 'safeint' };
+  if (name === 'boolean') return { kind: 'boolean' };
+  if (name === 'picklist') return { kind: 'enum', choices: options!.map(String) };
+  if (name !== 'number') return { kind: 'other' };
+  const rules = pipe.flatMap(rule => [rule, ...(rule.pipe ?? [])]);
+  const limit = (rule: string): number => rules.find(each => each.type === rule)!.requirement as number;
+  const isWhole = rules.some(each => each.type === 'safe_integer');
+  return { kind: 'number', min: limit('min_value'), max: limit('max_value'), isWhole };
 }
 
 /** The flag's long name, such as `--max-streams`. */

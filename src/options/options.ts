@@ -1,5 +1,5 @@
 /** The options of a server: defaults filled in, wrong ones refused. The options themselves are in table.ts. */
-import type { z } from 'zod';
+import * as v from 'valibot';
 import { SidetoneError, shown } from '../errors.js';
 import { nearest } from '../nearest.js';
 import { flagName, LEAVES, type Leaf, remedyOf } from './facts.js';
@@ -9,7 +9,8 @@ export { type ServerOptions, serverOptionsSchema } from './table.js';
 
 const ADMIN_PORT = 9090;
 
-export type ResolvedOptions = z.output<typeof serverOptionsSchema> & { adminPort: number };
+/** `ServerOptions` with every default filled in. */
+export type ResolvedOptions = v.InferOutput<typeof serverOptionsSchema> & { adminPort: number };
 /** What may change while a server runs: `server.reload()`. */
 export type Credentials = Pick<ResolvedOptions, 'authToken' | 'tls'>;
 /** The options that a reactor reads. */
@@ -38,6 +39,9 @@ export type ReactorOptions = Pick<
   | 'capturePersonal'
   | 'opus'
   | 'amrwb'
+  | 'api'
+  | 'answer'
+  | 'resumeWindowMs'
 >;
 
 /**
@@ -46,15 +50,10 @@ export type ReactorOptions = Pick<
  */
 export function resolveOptions(options: ServerOptions): ResolvedOptions {
   const renamed = underNewNames(options);
-  const result = serverOptionsSchema.safeParse(renamed);
-  if (result.success) {
-    const { data } = result;
-    return { ...data, adminPort: data.adminPort ?? (data.port === 0 ? 0 : ADMIN_PORT) };
-  }
-  throw new SidetoneError(
-    'SIDETONE_BAD_OPTION',
-    result.error.issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; '),
-  );
+  const problems = problemsIn(renamed, options);
+  if (problems.length > 0) throw new SidetoneError('SIDETONE_BAD_OPTION', problems.join('; '));
+  const resolved = v.parse(serverOptionsSchema, renamed);
+  return { ...resolved, adminPort: resolved.adminPort ?? (resolved.port === 0 ? 0 : ADMIN_PORT) };
 }
 
 /** @throws SidetoneError SIDETONE_BAD_OPTION */
@@ -64,6 +63,20 @@ export function resolveCredentials({
 }: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
   const resolved = resolveOptions({ authToken, tls });
   return { authToken: resolved.authToken, tls: resolved.tls };
+}
+
+/** How commands reach Telnyx; the older names count where none of the new ones is given. */
+export function apiAccess({ api, answer }: Pick<ResolvedOptions, 'api' | 'answer'>): {
+  apiKey: string | undefined;
+  apiKeyFile: string | undefined;
+  apiBase: string | undefined;
+} {
+  const hasKey = api.key !== undefined || api.keyFile !== undefined;
+  return {
+    apiKey: hasKey ? api.key : answer?.apiKey,
+    apiKeyFile: hasKey ? api.keyFile : answer?.apiKeyFile,
+    apiBase: api.base ?? answer?.apiBase,
+  };
 }
 
 const FORMER_NAMES: ReadonlyMap<string, string> = new Map(
@@ -114,38 +127,59 @@ const UNKNOWN_SHOWN_MAX = 10;
 
 /** What is wrong in options that others may still complete; undefined where nothing is. */
 export function problemsOf(options: object): string | undefined {
-  const renamed = underNewNames(options);
-  const { error } = serverOptionsSchema.safeParse(renamed);
-  const isThere = ({ path }: z.core.$ZodIssue): boolean =>
-    path.length < 2 || valueAt(renamed, path) !== undefined;
-  const issues = error?.issues.filter(isThere) ?? [];
-  if (issues.length === 0) return undefined;
-  return issues.flatMap(issue => describeIssue(issue, renamed, options)).join('; ');
+  const problems = problemsIn(underNewNames(options), options, true);
+  return problems.length === 0 ? undefined : problems.join('; ');
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** All that is wrong; `given` are the options under the names that the caller has used. */
+function problemsIn(input: unknown, given: unknown, mayBeCompleted = false): string[] {
+  if (!isObject(input)) return [`(options): ${shown(input)}: give an object`];
+  const { issues = [] } = v.safeParse(serverOptionsSchema, input);
+  const problems = issues.flatMap(issue => {
+    const path = issue.path?.map(({ key }) => key as PropertyKey) ?? [];
+    if (mayBeCompleted && path.length > 1 && valueAt(input, path) === undefined) return [];
+    return describe(issue, path, input, given);
+  });
+  for (const [name, { fields }] of Object.entries(OPTION_TABLE as Fields)) {
+    const value = (input as Record<string, unknown>)[name];
+    if (fields === undefined || value === undefined) continue;
+    if (Array.isArray(value)) problems.push(`${name}: ${shown(value)}: give an object of options`);
+    else if (isObject(value)) problems.push(...unknownIn([name], value, fields));
+  }
+  return [...problems, ...unknownIn([], input, OPTION_TABLE)];
+}
+
+/** The keys of `value` that are no options. */
+function unknownIn(path: readonly string[], value: object, known: object): string[] {
+  const unknown = Object.keys(value).filter(key => !Object.hasOwn(known, key));
+  if (unknown.length === 0) return [];
+  const named = unknown.slice(0, UNKNOWN_SHOWN_MAX).map(key => unknownKey(path, key));
+  const more = unknown.length - named.length;
+  const where = path.length === 0 ? '(options): ' : '';
+  const rest = more > 0 ? [`${more} more unknown options`] : [];
+  return [where + [...named, ...rest].join('; '), 'leave out what README does not list'];
 }
 
 /** What is wrong with one option: its name as `given` has it, its value unless that may be secret, and what would do. */
-function describeIssue(issue: z.core.$ZodIssue, input: unknown, given: unknown): string[] {
-  const { path } = issue;
-  if (path.length === 0 && issue.code === 'invalid_type') {
-    return [`(options): ${shown(input)}: give an object`];
-  }
+function describe(
+  issue: v.BaseIssue<unknown>,
+  path: readonly PropertyKey[],
+  input: unknown,
+  given: unknown,
+): string {
   const leaf = LEAVES.find(each => each.path.every((key, at) => key === path[at]));
-  if (issue.code === 'unrecognized_keys' && leaf === undefined) {
-    const named = issue.keys.slice(0, UNKNOWN_SHOWN_MAX).map(key => unknownKey(path, key));
-    const more = issue.keys.length - named.length;
-    const where = path.length === 0 ? '(options): ' : '';
-    const rest = more > 0 ? [`${more} more unknown options`] : [];
-    return [where + [...named, ...rest].join('; '), 'leave out what README does not list'];
-  }
   const former = leaf?.entry.formerly;
   const isFormer = former !== undefined && Object.hasOwn(given as object, former);
   const field = isFormer ? former : path.map(String).join('.');
   const value = valueAt(input, path);
-  if (leaf === undefined) return [`${field}: ${shown(value)}: give an object of options`];
-  if (value === undefined && path.length > 1) return [missing(leaf, input)];
+  if (leaf === undefined) return `${field}: ${shown(value)}: give an object of options`;
+  if (leaf.path.length > 1 && valueAt(input, leaf.path) === undefined) return missing(leaf, input);
   const remedy =
-    issue.code === 'custom' ? `${issue.message}; ${remedyOf(leaf, 'value')}` : remedyOf(leaf, 'value');
-  return [leaf.entry.secret ? `${field}: ${remedy}` : `${field}: ${shown(value)}: ${remedy}`];
+    issue.type === 'check' ? `${issue.message}; ${remedyOf(leaf, 'value')}` : remedyOf(leaf, 'value');
+  return leaf.entry.secret ? `${field}: ${remedy}` : `${field}: ${shown(value)}: ${remedy}`;
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

@@ -5,7 +5,7 @@
  * README's table (scripts/docs.mjs) are made of this. A new option is one entry here; `npm run docs`
  * then writes README.
  */
-import { z } from 'zod';
+import * as v from 'valibot';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
 import { STREAM_CODECS } from '../telnyx/requests.js';
 import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.js';
@@ -36,16 +36,18 @@ export interface OptionFacts<Former extends string = never> {
   formerly?: Former;
   /** Never shown in a message. */
   secret?: boolean;
+  /** Another option has taken its place: README does not list it. */
+  isFormer?: boolean;
 }
 
-export interface OptionEntry<T extends z.ZodType = z.ZodType, Former extends string = string>
+export interface OptionEntry<T extends v.GenericSchema = v.GenericSchema, Former extends string = string>
   extends OptionFacts<Former> {
   type: T;
   /** The options of a group, such as `tls`. */
   fields?: Readonly<Record<string, OptionEntry>>;
 }
 
-function option<T extends z.ZodType, Former extends string = never>(
+function option<T extends v.GenericSchema, Former extends string = never>(
   type: T,
   facts: OptionFacts<Former>,
 ): OptionEntry<T, Former> {
@@ -61,29 +63,38 @@ function shape<F extends Fields>(fields: F): Shape<F> {
 
 /** Options that are one object, absent unless one of them is given. */
 function group<F extends Fields>(text: string, fields: F) {
-  const type = z.strictObject(shape(fields)).optional();
+  const type = v.optional(v.object(shape(fields)));
   return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type, never>;
 }
 
 /** The same, and `{}` where none is given: no field may have to be there. */
 function groupOrEmpty<F extends Fields>(text: string, fields: F) {
-  const type = z.strictObject(shape(fields)).prefault({} as never);
+  const type = v.optional(v.object(shape(fields)), {} as never);
   return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type, never>;
 }
 
-const whole = (min: number, max: number) => z.number().int().min(min).max(max);
-const number = (min: number, max: number) => z.number().min(min).max(max);
-const text = z.string().min(1);
+const number = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));
+const whole = (min: number, max: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+const text = v.pipe(v.string(), v.nonEmpty());
 const port = whole(0, 65_535);
-const onOff = z.boolean();
+const onOff = v.boolean();
+const texts = v.custom<Record<string, string>>(
+  value =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every(each => typeof each === 'string'),
+);
 
-const outboundCodec = z
-  .strictObject({ encoding: z.enum(ENCODINGS), sampleRate: z.number().int().optional() })
-  .refine(
+const outboundCodec = v.pipe(
+  v.strictObject({ encoding: v.picklist(ENCODINGS), sampleRate: v.optional(v.number()) }),
+  v.check(
     ({ encoding, sampleRate }) =>
       sampleRate === undefined || CODECS[encoding].announcedRates.includes(sampleRate),
-    { message: 'this encoding does not come at this sampleRate' },
-  );
+    'this encoding does not come at this sampleRate',
+  ),
+);
 
 /** `L16@16000` as the option has it. */
 function parseCodec(given: string): unknown {
@@ -120,73 +131,76 @@ interface PluginLike {
 
 type PluginGiven = string | PluginEntry | PluginLike;
 
-const token = z.string().min(1).max(4000);
-const boundToken = z.strictObject({ token, callControlId: text });
+const token = v.pipe(v.string(), v.nonEmpty(), v.maxLength(4000));
+const boundToken = v.strictObject({ token, callControlId: text });
 
 export const OPTION_TABLE = {
-  host: option(text.default('127.0.0.1'), {
+  host: option(v.optional(text, '127.0.0.1'), {
     flag: '--host <address>',
     text: 'address to listen on; 0.0.0.0 for all addresses of this machine',
   }),
-  port: option(port.default(8080), {
+  port: option(v.optional(port, 8080), {
     flag: '--port <n>',
     text: 'port to listen on; 0 picks a free one',
   }),
-  admin: option(onOff.default(true), {
+  admin: option(v.optional(onOff, true), {
     flag: '--admin',
     text: '[admin port](docs/admin.md): health, metrics, dashboard',
   }),
-  adminHost: option(text.default('127.0.0.1'), {
+  adminHost: option(v.optional(text, '127.0.0.1'), {
     flag: '--admin-host <address>',
     text: 'address of the admin port',
   }),
-  adminPort: option(port.optional(), {
+  adminPort: option(v.optional(port), {
     flag: '--admin-port <n>',
     text: 'port for health, metrics and dashboard; 0 picks a free one',
     defaultText: '9090; 0 where `port` is 0',
   }),
-  plugins: option(z.array(z.custom<PluginGiven>()).default([]), {
+  plugins: option(v.optional(v.array(v.custom<PluginGiven>(() => true)), []), {
     flag: '--plugin <name|file.ts>',
     separator: ',',
     text: 'plugins: built-in names (`echo`, `speak`, `record`, `tone`, [`realtime`](docs/realtime.md)), TypeScript files, npm packages; in the config file and the library also [`{ "module", "options", "name", "path" }`](docs/plugins.md#options), for the library definitions too',
     defaultText: 'echo',
     remedy: 'give a list of names, files, { module, options, name, path } or definitions',
   }),
-  pluginOptions: option(z.record(z.string(), z.custom<object>(isObject)).default({}), {
+  pluginOptions: option(v.optional(v.record(v.string(), v.custom<object>(isObject)), {}), {
     text: "options of plugins by the plugins' names, field by field before those of `plugins`; in the environment [`SIDETONE_PLUGIN_OPTIONS_NAME='{ … }'`](docs/plugins.md#options)",
     defaultText: 'none',
     remedy: "give an object with an object for each plugin's name",
     secret: true,
   }),
-  setupTimeoutMs: option(number(100, 600e3).default(30_000), {
+  setupTimeoutMs: option(v.optional(number(100, 600e3), 30_000), {
     flag: '--setup-timeout <seconds>',
     unit: 'ms',
     flagUnit: { name: 's', factor: 1000 },
     text: "how long a plugin's `setup` may take before the server gives up its start",
   }),
-  watch: option(onOff.default(false), {
+  watch: option(v.optional(onOff, false), {
     flag: '--watch',
     text: 'loads the plugins anew when files of their folders change: new calls get the [new code](docs/plugins.md#watching)',
   }),
-  reactors: option(whole(1, 256).default(1), {
+  reactors: option(v.optional(whole(1, 256), 1), {
     flag: '--reactors <n>',
     text: 'threads that carry streams; connections are dealt to them in turn',
   }),
-  pool: option(whole(0, 64).default(0), {
+  pool: option(v.optional(whole(0, 64), 0), {
     flag: '--pool <n>',
     text: 'worker threads for OPUS and AMR-WB, for each reactor; 0: one fewer than there are cores, at least 1',
   }),
-  poolWarm: option(z.boolean().default(false), {
+  poolWarm: option(v.optional(onOff, false), {
     flag: '--pool-warm',
     text: 'starts these workers with the server, even where no option or plugin [names OPUS or AMR-WB](docs/codecs.md#the-pool)',
   }),
-  authToken: option(z.union([token, z.array(z.union([token, boundToken])).min(1)]).optional(), {
-    flag: '--auth-token <token>',
-    separator: '\n',
-    text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any one of several is accepted; `--auth-token-file` reads them from a file, one per line; [read again on SIGHUP](docs/admin.md#sighup); the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
-    remedy: 'give a token of 1 to 4000 characters, or a list of tokens and { token, callControlId }',
-    secret: true,
-  }),
+  authToken: option(
+    v.optional(v.union([token, v.pipe(v.array(v.union([token, boundToken])), v.minLength(1))])),
+    {
+      flag: '--auth-token <token>',
+      separator: '\n',
+      text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any one of several is accepted; `--auth-token-file` reads them from a file, one per line; [read again on SIGHUP](docs/admin.md#sighup); the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
+      remedy: 'give a token of 1 to 4000 characters, or a list of tokens and { token, callControlId }',
+      secret: true,
+    },
+  ),
   tls: group('files of certificate and key; without them the server speaks plain HTTP', {
     cert: option(text, { flag: '--tls-cert <file>', text: 'file of the certificate chain, PEM' }),
     key: option(text, {
@@ -194,14 +208,14 @@ export const OPTION_TABLE = {
       text: 'file of its private key, PEM, without a passphrase',
     }),
   }),
-  outboundCodec: option(outboundCodec.optional(), {
+  outboundCodec: option(v.optional(outboundCodec), {
     flag: '--outbound-codec <encoding[@rate]>',
     parse: parseCodec,
     text: 'what Telnyx was told as `stream_bidirectional_codec`, such as `L16@16000`; in the config file `{ "encoding", "sampleRate" }`',
     defaultText: 'what comes in',
     remedy: `give one of ${codecRemedy}`,
   }),
-  outboundMode: option(z.enum(['rtp', 'mp3']).default('rtp'), {
+  outboundMode: option(v.optional(v.picklist(['rtp', 'mp3']), 'rtp'), {
     flag: '--outbound-mode <mode>',
     text: 'what Telnyx was told as `stream_bidirectional_mode`; [`mp3`](docs/codecs.md) sends files, one message a second',
   }),
@@ -210,88 +224,99 @@ export const OPTION_TABLE = {
       flag: '--webhook-public-key <key>',
       text: 'public key of the Telnyx account (base64); with it the server takes [webhooks](docs/control.md#webhooks) whose signature fits it',
     }),
-    path: option(
-      z
-        .string()
-        .regex(/^\/[\w./-]*$/)
-        .default('/telnyx/webhooks'),
-      {
-        flag: '--webhook-path <path>',
-        text: 'path of the webhooks',
-        remedy: 'write it as /telnyx/webhooks',
-      },
-    ),
+    path: option(v.optional(v.pipe(v.string(), v.regex(/^\/[\w./-]*$/)), '/telnyx/webhooks'), {
+      flag: '--webhook-path <path>',
+      text: 'path of the webhooks',
+      remedy: 'write it as /telnyx/webhooks',
+    }),
   }),
   answer: group('answers every incoming call that a webhook tells of', {
     streamUrl: option(text, {
       flag: '--answer <wss-url>',
       text: 'answers every incoming call with a stream to this address ([docs/control.md](docs/control.md)); needs `webhooks`',
     }),
-    track: option(z.enum(['inbound', 'both']).optional(), {
+    track: option(v.optional(v.picklist(['inbound', 'both'])), {
       flag: '--answer-track <track>',
       text: 'the tracks that Telnyx is asked for',
       defaultText: 'what the plugins want',
     }),
-    inboundEncoding: option(z.enum(STREAM_CODECS).optional(), {
+    inboundEncoding: option(v.optional(v.picklist(STREAM_CODECS)), {
       flag: '--answer-codec <encoding>',
       text: 'the encoding that Telnyx is asked for',
       defaultText: "the call's own",
     }),
-    customParameters: option(z.record(z.string(), z.string()).optional(), {
+    customParameters: option(v.optional(texts), {
       text: 'custom parameters of the stream, by name',
       remedy: 'give an object whose values are texts',
     }),
-    apiKey: option(text.optional(), {
-      text: 'key of the Telnyx API',
+    apiKey: option(v.optional(text), { text: 'older name of `api.key`', secret: true, isFormer: true }),
+    apiKeyFile: option(v.optional(text), { text: 'older name of `api.keyFile`', isFormer: true }),
+    apiBase: option(v.optional(text), { text: 'older name of `api.base`', isFormer: true }),
+  }),
+  api: groupOrEmpty('how commands reach the Telnyx API', {
+    key: option(v.optional(text), {
+      text: 'key of the Telnyx API: for `answer`, and for `stream.callControl` of plugins',
       defaultText: '`TELNYX_API_KEY` of the environment',
       secret: true,
     }),
-    apiKeyFile: option(text.optional(), {
+    keyFile: option(v.optional(text), {
       flag: '--api-key-file <file>',
       text: 'a file with the key and nothing else',
     }),
-    apiBase: option(text.optional(), {
+    base: option(v.optional(text), {
       flag: '--api-base <url>',
       text: 'base of the API, for a test double',
       defaultText: "Telnyx's own",
     }),
   }),
-  streamsMax: option(whole(1, 1e6).default(10_000), {
+  streamsMax: option(v.optional(whole(1, 1e6), 10_000), {
     flag: '--max-streams <n>',
     flagAlias: '--streams-max',
     formerly: 'maxStreams',
     text: 'streams at a time; more are refused with 503',
   }),
-  drainTimeoutMs: option(number(0, 24 * 3600e3).default(30_000), {
+  drainTimeoutMs: option(v.optional(number(0, 24 * 3600e3), 30_000), {
     flag: '--drain-timeout <seconds>',
     unit: 'ms',
     flagUnit: { name: 's', factor: 1000 },
     text: 'how long running calls may go on after SIGTERM',
   }),
+  resumeWindowMs: option(v.optional(number(0, 300_000), 30_000), {
+    flag: '--resume-window <seconds>',
+    unit: 'ms',
+    flagUnit: { name: 's', factor: 1000 },
+    text: 'how long a handler with `onResume` is kept for a dropped stream to come back ([docs/plugins.md](docs/plugins.md)); 0: not at all',
+  }),
   // uWebSockets.js ends the process for more than 960; below 8 its timer is too coarse.
-  idleTimeoutSeconds: option(whole(8, 960).default(120), {
+  idleTimeoutSeconds: option(v.optional(whole(8, 960), 120), {
     flag: '--idle-timeout <seconds>',
     unit: 's',
     text: 'a connection on which no whole message comes for this long is closed',
   }),
-  leadMs: option(number(20, 5000).default(200), {
+  leadMs: option(v.optional(number(20, 5000), 200), {
     flag: '--lead <ms>',
     unit: 'ms',
     text: 'how far ahead Telnyx is kept while audio is queued',
   }),
-  chunkMs: option(number(20, 1000).default(100), {
+  chunkMs: option(v.optional(number(20, 1000), 100), {
     flag: '--chunk <ms>',
     unit: 'ms',
     text: 'longest audio of one message',
   }),
-  queueMaxMs: option(number(100, 3600e3).default(60_000), {
+  queueMaxMs: option(v.optional(number(100, 3600e3), 60_000), {
     flag: '--queue-max <ms>',
     unit: 'ms',
     text: 'longest audio that may wait in one stream',
   }),
   // 1 GiB: 10,000 streams with 12 s of PCMU each, or all of them at 100 ms of L16 48 kHz with plenty left.
   liveLatencyMaxMs: option(
-    z.number().min(0).max(LIVE_BOUND_MAX_MS).refine(isLiveBound, LIVE_BOUND_REMEDY).default(400),
+    v.optional(
+      v.pipe(
+        number(0, LIVE_BOUND_MAX_MS),
+        v.check((value: number) => isLiveBound(value), LIVE_BOUND_REMEDY),
+      ),
+      400,
+    ),
     {
       flag: '--live-latency-max <ms>',
       unit: 'ms',
@@ -299,57 +324,57 @@ export const OPTION_TABLE = {
       remedy: LIVE_BOUND_REMEDY,
     },
   ),
-  queueBytesMax: option(whole(1 << 20, 64e9).default(1 << 30), {
+  queueBytesMax: option(v.optional(whole(1 << 20, 64e9), 1 << 30), {
     flag: '--queue-bytes-max <bytes>',
     unit: 'bytes',
     text: 'memory for the queued audio of all streams of a reactor',
   }),
-  gatherMs: option(number(0, 20).default(1), {
+  gatherMs: option(v.optional(number(0, 20), 1), {
     flag: '--gather <ms>',
     unit: 'ms',
     text: 'how long incoming messages may wait to be read together, as long as no handler plays inside its `onAudio`; 0: never',
   }),
-  reorderWaitMs: option(number(0, 1000).default(60), {
+  reorderWaitMs: option(v.optional(number(0, 1000), 60), {
     flag: '--reorder-wait <ms>',
     unit: 'ms',
     text: 'how long a gap waits for the missing frame',
   }),
-  gapFillMaxMs: option(number(0, 10_000).default(1000), {
+  gapFillMaxMs: option(v.optional(number(0, 10_000), 1000), {
     flag: '--gap-fill-max <ms>',
     unit: 'ms',
     text: 'the longest loss that is filled with concealed frames',
   }),
-  concealment: option(z.enum(['on', 'silence']).default('on'), {
+  concealment: option(v.optional(v.picklist(['on', 'silence']), 'on'), {
     flag: '--concealment <what>',
     text: 'what stands in for lost audio: synthesised speech, or silence',
   }),
-  l16ByteOrder: option(z.enum(['le', 'be', 'auto']).default('le'), {
+  l16ByteOrder: option(v.optional(v.picklist(['le', 'be', 'auto']), 'le'), {
     flag: '--l16-byte-order <order>',
     text: 'byte order of L16 on the wire; `auto` finds it from the sound',
   }),
   opus: groupOrEmpty('how OPUS is encoded ([docs/codecs.md](docs/codecs.md))', {
-    bitrateBps: option(whole(6000, 128_000).optional(), {
+    bitrateBps: option(v.optional(whole(6000, 128_000)), {
       flag: '--opus-bitrate <bit/s>',
       unit: 'bit/s',
       text: 'bit rate of OPUS that is sent',
       defaultText: '16000 to 32000, by the rate',
     }),
-    complexity: option(whole(0, 10).optional(), {
+    complexity: option(v.optional(whole(0, 10)), {
       flag: '--opus-complexity <n>',
       text: "the OPUS encoder's effort",
       defaultText: '5',
     }),
-    dtx: option(onOff.optional(), {
+    dtx: option(v.optional(onOff), {
       flag: '--opus-dtx',
       text: 'OPUS sends almost nothing in silence',
       defaultText: 'false',
     }),
-    fec: option(onOff.optional(), {
+    fec: option(v.optional(onOff), {
       flag: '--opus-fec',
       text: 'each OPUS packet carries a coarse copy of the packet before it',
       defaultText: 'false',
     }),
-    packetLossPercent: option(whole(0, 100).optional(), {
+    packetLossPercent: option(v.optional(whole(0, 100)), {
       flag: '--opus-packet-loss <percent>',
       unit: '%',
       text: 'the loss that OPUS prepares for',
@@ -357,58 +382,61 @@ export const OPTION_TABLE = {
     }),
   }),
   amrwb: groupOrEmpty('how AMR-WB is encoded ([docs/codecs.md](docs/codecs.md))', {
-    form: option(z.enum(['bandwidth-efficient', 'octet-aligned']).optional(), {
+    form: option(v.optional(v.picklist(['bandwidth-efficient', 'octet-aligned'])), {
       flag: '--amrwb-form <form>',
       text: 'payload format of AMR-WB that is sent',
       defaultText: 'bandwidth-efficient',
     }),
-    mode: option(whole(0, 8).optional(), {
+    mode: option(v.optional(whole(0, 8)), {
       flag: '--amrwb-mode <n>',
       text: 'bit rate of AMR-WB that is sent, 6.6 to 23.85 kbit/s',
       defaultText: '2',
     }),
-    dtx: option(onOff.optional(), {
+    dtx: option(v.optional(onOff), {
       flag: '--amrwb-dtx',
       text: 'AMR-WB sends comfort noise in silence',
       defaultText: 'false',
     }),
   }),
-  handlerErrors: option(z.enum(['end', 'bypass']).default('end'), {
+  handlerErrors: option(v.optional(v.picklist(['end', 'bypass']), 'end'), {
     flag: '--handler-errors <what>',
     text: 'when a handler fails, its stream ends, or goes on without it',
   }),
-  messageBytesMax: option(whole(1024, 16e6).default(65_536), {
+  messageBytesMax: option(v.optional(whole(1024, 16e6), 65_536), {
     flag: '--message-bytes-max <bytes>',
     unit: 'bytes',
     formerly: 'maxMessageBytes',
     text: 'a longer message closes the stream',
   }),
-  malformedMax: option(whole(1, 1e9).default(100), {
+  malformedMax: option(v.optional(whole(1, 1e9), 100), {
     flag: '--malformed-max <n>',
     text: 'refused messages after which a stream is closed',
   }),
-  backpressureBytesMax: option(whole(4096, 64e6).default(262_144), {
+  backpressureBytesMax: option(v.optional(whole(4096, 64e6), 262_144), {
     flag: '--backpressure-bytes-max <bytes>',
     unit: 'bytes',
     formerly: 'maxBackpressureBytes',
     text: 'how much may wait to be sent to one peer',
   }),
-  slowReader: option(z.enum(['drop', 'close']).default('drop'), {
+  slowReader: option(v.optional(v.picklist(['drop', 'close']), 'drop'), {
     flag: '--slow-reader <what>',
     text: 'beyond `backpressureBytesMax` audio is dropped, or the stream is closed',
   }),
-  captureDir: option(text.optional(), {
+  captureDir: option(v.optional(text), {
     flag: '--capture <dir>',
     text: "directory for captures: each stream's messages in a file, for [`doctor` and `replay`](docs/tools.md)",
   }),
-  capturePersonal: option(onOff.default(false), {
+  capturePersonal: option(v.optional(onOff, false), {
     flag: '--capture-personal',
     text: 'captures keep numbers, client_state and custom_parameters; auth tokens are never kept',
   }),
-  logLevel: option(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'), {
-    flag: '--log-level <level>',
-    text: 'lowest level that is logged, one JSON line for each event ([fields](docs/admin.md#log)); tokens, numbers and client_state are never in it',
-  }),
+  logLevel: option(
+    v.optional(v.picklist(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), 'info'),
+    {
+      flag: '--log-level <level>',
+      text: 'lowest level that is logged, one JSON line for each event ([fields](docs/admin.md#log)); tokens, numbers and client_state are never in it',
+    },
+  ),
 };
 
 export type OptionTable = typeof OPTION_TABLE;
@@ -416,9 +444,9 @@ export type OptionTable = typeof OPTION_TABLE;
 type FormerNames = {
   [Name in keyof OptionTable as OptionTable[Name] extends { formerly?: infer Former extends string }
     ? Former
-    : never]?: OptionTable[Name] extends { type: infer T extends z.ZodType } ? z.input<T> : never;
+    : never]?: OptionTable[Name] extends { type: infer T extends v.GenericSchema } ? v.InferInput<T> : never;
 };
 
-export const serverOptionsSchema = z.strictObject(shape(OPTION_TABLE));
+export const serverOptionsSchema = v.object(shape(OPTION_TABLE));
 /** What `createServer` takes; everything has a default. */
-export type ServerOptions = z.input<typeof serverOptionsSchema> & FormerNames;
+export type ServerOptions = v.InferInput<typeof serverOptionsSchema> & FormerNames;

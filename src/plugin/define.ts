@@ -15,6 +15,8 @@ const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
   onPlayed: true,
   onMark: true,
   onError: true,
+  onCall: true,
+  onResume: true,
   onStop: true,
   onSpeech: true,
   onSilence: true,

@@ -6,7 +6,7 @@
 import type { OutboundOptions } from '../formats.js';
 import type { Logger } from '../log/log.js';
 import type { Track } from '../telnyx/frames.js';
-import type { WebhookEvent } from '../telnyx/webhooks.js';
+import type { CallEvent, WebhookEvent } from '../telnyx/webhooks.js';
 import type { PluginMetrics } from './metrics.js';
 import type { OptionsSchema } from './options.js';
 import type { SpeechEnd, SpeechStart, VadOptions } from './speech.js';
@@ -38,7 +38,12 @@ export type StopReason =
  * there are methods that need the audio is settled when `onStart` returns: without any, frames are put in order and counted,
  * and not decoded. A method named `on…` that is not one of these is refused, because it would never be called.
  */
-export interface StreamHandler {
+// biome-ignore lint/suspicious/noExplicitAny: where handlers are listed, one of any context fits
+export interface StreamHandler<Context = any> {
+  /**
+   * A frame, in order, losses concealed. It and its samples are valid during the call; `frame.copy()` keeps
+   * them.
+   */
   onAudio?(frame: AudioFrame): unknown;
   /** `at` is the telephony engine's time of the key, or the time of arrival where it gave none. */
   onDtmf?(digit: string, at: Date): unknown;
@@ -51,7 +56,20 @@ export interface StreamHandler {
   onMark?(name: string): unknown;
   /** An error frame from Telnyx, audio that had to be dropped, or a failure of this handler. */
   onError?(error: Error): unknown;
-  /** Runs exactly once, last. */
+  /**
+   * A webhook event of this stream's call, once its stream has started: `call.hangup` with its quality figures,
+   * `call.machine.…`, `call.dtmf.received`, recordings. Wants the option `webhooks`. Events that come up to 60 s after the
+   * end of the stream are told too, after `onStop`: `call.hangup` is often one of them.
+   */
+  onCall?(event: CallEvent): unknown;
+  /**
+   * The stream was dropped, and Telnyx has opened another one for the same call: from now on this handler hears and plays
+   * on `stream`. A handler that has this method is kept for `resumeWindowMs` after a drop (`disconnected`,
+   * `idle_timeout`); its `onStop` runs when the window has passed, or the call has been hung up. `stream.resumed` tells of
+   * the gap and of what was not heard.
+   */
+  onResume?(stream: Stream<Context>): unknown;
+  /** Runs exactly once, last; only `onCall` may come later. */
   onStop?(reason: StopReason): unknown;
   /** Somebody has begun to speak; told before the frame that shows it is heard. Needs `audio: { vad }`. */
   onSpeech?(start: SpeechStart): unknown;
@@ -59,6 +77,7 @@ export interface StreamHandler {
   onSilence?(end: SpeechEnd): unknown;
 }
 
+/** What a handler hears, and at which rate. */
 export interface AudioOptions {
   /** Rate at which the handler hears and, unless it says otherwise, plays, in Hz. Default: the inbound codec's. */
   sampleRate?: number;
@@ -77,7 +96,9 @@ export interface AudioOptions {
 export interface AcceptResult<Context = unknown> {
   /** Anything: `stream.context` in `onStart` and later. */
   context?: Context;
+  /** In place of the plugin's `audio`. */
   audio?: AudioOptions;
+  /** In place of the plugin's `outbound`. */
   outbound?: OutboundOptions;
 }
 
@@ -129,7 +150,9 @@ export interface Plugin<Options = any, State = any, Context = any> {
    * Options are validated once, at the server's start. A plugin without a schema takes no options.
    */
   options?: OptionsSchema<Options> | undefined;
+  /** What its handlers hear. Default: the inbound track, at the rate of its codec. */
   audio?: AudioOptions | undefined;
+  /** What it sends. Default: what Telnyx was told, else what comes in. */
   outbound?: OutboundOptions | undefined;
   /**
    * How late its live audio may be, in ms: 100 to 60000, or 0 for as late as it comes. Default: the server's. Frames
@@ -156,7 +179,7 @@ export interface Plugin<Options = any, State = any, Context = any> {
     stream: Stream<Context>,
     context: PluginContext<Options, State>,
     // biome-ignore lint/suspicious/noConfusingVoidType: a plugin that only plays has no return statement
-  ): StreamHandler | undefined | void;
+  ): StreamHandler<Context> | undefined | void;
   /**
    * Told of every webhook event of the account's calls that this server takes (option `webhooks`), once, whatever
    * call it is: `event.callControlId` is a stream's `call.callControlId`. With one reactor it is told in the thread

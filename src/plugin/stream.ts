@@ -1,6 +1,7 @@
 /** What a handler may touch of its stream, and the frames and playbacks that it gets. */
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import type { Logger } from '../log/log.js';
+import type { CallControl } from '../telnyx/call-control.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
@@ -9,6 +10,7 @@ export interface AudioFrame {
   readonly samples: Int16Array;
   /** In Hz. */
   readonly sampleRate: number;
+  /** Which leg it was heard on: the caller is `inbound`. */
   readonly track: Track;
   /** Where the frame's first sample stands on its stream's time axis, in ms since the first audio of the stream. */
   readonly timestampMs: number;
@@ -40,7 +42,9 @@ export interface PlaybackResult {
   interrupted: boolean;
 }
 
+/** What became of a mark. */
 export interface MarkResult {
+  /** As it was sent. */
   name: string;
   /** Whether the audio before it was heard: false after a clear, or when the stream ended first. */
   played: boolean;
@@ -105,6 +109,7 @@ export type PlayableAudio =
   | Iterable<Int16Array>
   | ReadableStream<Int16Array>;
 
+/** How audio is played. */
 export interface PlayOptions {
   /** Rate of the samples, in Hz. Default: the rate at which the handler hears. */
   sampleRate?: number;
@@ -127,14 +132,21 @@ export interface ClearOptions {
 
 /** Who is calling; absent fields were not in the start frame. */
 export interface CallInfo {
+  /** Names the call in commands and webhooks. */
   readonly callControlId: string;
+  /** Telnyx's id of the session; legs that are bridged share one. */
   readonly callSessionId?: string | undefined;
+  /** Telnyx's id of the account's user. */
   readonly userId: string;
+  /** Number or SIP address of the caller. */
   readonly from?: string | undefined;
+  /** Number or SIP address that was called. */
   readonly to?: string | undefined;
+  /** As they were given to Call Control. */
   readonly tags: readonly string[];
   /** As Call Control passed it: base64. */
   readonly clientState?: string | undefined;
+  /** As the request that started the stream had them. */
   readonly customParameters: Readonly<Record<string, string>>;
 }
 
@@ -147,6 +159,21 @@ export interface StreamRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Address of the peer: that of the proxy where there is one. */
   readonly remoteAddress: string;
+}
+
+/** The stream that this one continues. */
+export interface Resumption {
+  /** The id of the stream that was dropped. */
+  readonly streamId: string;
+  /** Why it ended. */
+  readonly reason: 'disconnected' | 'idle_timeout';
+  /** From its end until this stream's start, in ms. */
+  readonly gapMs: number;
+  /**
+   * How much of what was played had not been heard at its end, in ms: it is not played any more. Each of its playbacks
+   * tells `playedMs`, from which its audio can be played again.
+   */
+  readonly unheardMs: number;
 }
 
 /** One call's stream, as its handler sees it. `Context` is what the plugin's `accept()` gave for it. */
@@ -182,6 +209,10 @@ export interface Stream<Context = unknown> {
   readonly stats: Record<string, number>;
   /** The stream has ended. */
   readonly closed: boolean;
+  /** Commands to the call over Telnyx's REST API: `hangup`, `transfer`, `sendDtmf` … */
+  readonly callControl: CallControl;
+  /** What it continues: where Telnyx has opened another WebSocket for a dropped stream, and the handler has `onResume`. */
+  readonly resumed: Resumption | undefined;
 
   /**
    * Plays audio into the call, behind what is queued.

@@ -80,7 +80,7 @@ export class TurnTaking {
   #turnStartMs: number | undefined; // of the turn that is open
   #turnSpeechMs = 0; // in it, without the speech that is going on
   /** Speech that holds the answer, and may be a cough. */
-  #doubt: { readonly startMs: number; hasWords: boolean } | undefined;
+  #doubt: { readonly startMs: number } | undefined;
   #acting: Promise<unknown> | undefined;
 
   /** @throws SidetoneError SIDETONE_BAD_OPTION */
@@ -121,9 +121,7 @@ export class TurnTaking {
 
   /** A recogniser has found words in what the caller says: no cough. */
   words(): unknown {
-    if (!this.#doubt) return undefined;
-    this.#doubt.hasWords = true;
-    return this.#options.needsWords ? this.#interrupted() : undefined;
+    return this.#doubt ? this.#interrupted() : undefined;
   }
 
   /** A stream's handler that takes turns, and calls the methods of `handler` too. */
@@ -155,7 +153,7 @@ export class TurnTaking {
       this.#turnStartMs ??= startMs;
       return undefined;
     }
-    this.#doubt = { startMs, hasWords: false };
+    this.#doubt = { startMs };
     return this.#act(() => this.#held.pause());
   }
 

@@ -1,13 +1,14 @@
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { WavWriter } from '../audio/wav.js';
 import { SidetoneError } from '../errors.js';
 import { definePlugin } from '../plugin/define.js';
 import type { Plugin, StopReason, StreamHandler } from '../plugin/plugin.js';
 import type { AudioFrame, PlayedFrame, Stream } from '../plugin/stream.js';
 
+/** How the plugin `record` records. */
 export interface RecordOptions {
   /** Where the files go; made if it is not there. Default: `SIDETONE_RECORD_DIR` of the environment, or `recordings`. */
   directory?: string;
@@ -165,7 +166,7 @@ function reserve(directory: string, streamId: string): string {
 
 export default definePlugin({
   name: 'record',
-  options: z.strictObject({ directory: z.string().min(1).optional() }),
+  options: v.strictObject({ directory: v.optional(v.pipe(v.string(), v.nonEmpty())) }),
   setup: ({ options }) => record(undefined, options),
   onStart: (stream, context) => context.state.onStart(stream, context),
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { parseWav } from '../audio/wav.js';
 import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
@@ -8,6 +8,7 @@ import { CODECS, SAMPLE_RATES } from '../formats.js';
 import { definePlugin } from '../plugin/define.js';
 import type { Plugin } from '../plugin/plugin.js';
 
+/** What the plugin `speak` says. */
 export interface SpeakOptions {
   /** A WAV file: 16 bit, at one of SAMPLE_RATES; of stereo the left channel is played. Default: a built-in phrase. */
   file?: string;
@@ -94,9 +95,9 @@ function read(file: string): { samples: Int16Array; sampleRate: number } {
 /** The server chooses the file. A stream_url cannot. */
 export default definePlugin({
   name: 'speak',
-  options: z.strictObject({
-    file: z.string().min(1).optional(),
-    pauseMs: z.number().min(0).max(PAUSE_MS_MAX).optional(),
+  options: v.strictObject({
+    file: v.optional(v.pipe(v.string(), v.nonEmpty())),
+    pauseMs: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(PAUSE_MS_MAX))),
   }),
   setup: ({ options: { file = process.env.SIDETONE_SPEAK_FILE, pauseMs } }) =>
     speak({ ...(file && { file }), ...(pauseMs !== undefined && { pauseMs }) }),

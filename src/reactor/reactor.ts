@@ -16,11 +16,14 @@ import { nativeOutbound } from '../media/engine.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { type MediaLink, MediaPath, type Socket } from '../media/path.js';
 import { ENCODING_NUMBERS } from '../native/addon.js';
-import type { ReactorOptions } from '../options/options.js';
+import { apiAccess, type ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
 import { CodecPool, type PoolCodec } from '../pool/pool.js';
 import type { StreamSetup } from '../stream/setup.js';
 import { CallStream } from '../stream/stream.js';
+import { CallControl, CommandSender } from '../telnyx/call-control.js';
+import type { WebhookEvent } from '../telnyx/webhooks.js';
+import { Departed } from './departed.js';
 import { DroppedCalls } from './dropped-calls.js';
 import { type ReactorSnapshot, StreamGroups, streamSummaries } from './snapshot.js';
 import { Sweeper } from './sweeper.js';
@@ -52,6 +55,8 @@ export interface ReactorEnvironment {
   expectedOutbound?: ((callControlId: string) => OutboundOptions | undefined) | undefined;
   /** A stream of this call has started here. */
   onCall?: (callControlId: string) => void;
+  /** This call has a handler here that would go on with another stream of it; or has none any more. */
+  onHome?: (callControlId: string, isHome: boolean) => void;
   /** A connection came (+1) or went (-1). */
   onConnections?: (change: number) => void;
   /** A stream started (+1) or ended (-1). */
@@ -72,6 +77,10 @@ export class Reactor implements StreamHost {
   readonly #connections = new Set<ReactorLink>();
   readonly #calls = new Map<string, ReactorLink>();
   readonly #dropped = new DroppedCalls();
+  /** Handlers of streams that have ended. */
+  readonly departed: Departed;
+  /** What carries the commands to this reactor's calls. */
+  readonly commands: CommandSender;
   readonly #counters: Record<ReactorCounter, number>;
   /** Counters of MP3 files, which do not go through the engine. */
   readonly outputCounters: Record<OutputCounter, number> = { mediaSent: 0, bytesSent: 0, playsRefused: 0 };
@@ -95,6 +104,9 @@ export class Reactor implements StreamHost {
     this.#onConnections = environment.onConnections ?? (() => {});
     this.#onStreams = environment.onStreams ?? (() => {});
     this.capture = this.#openCapture();
+    const { clock, log, options, onHome } = environment;
+    this.departed = new Departed(clock, options.resumeWindowMs, onHome);
+    this.commands = new CommandSender({ clock, log, api: () => apiAccess(options) });
     this.path = new MediaPath(environment.clock, environment.options);
     this.#sweeper = new Sweeper(environment.clock, this.#connections);
     this.#loopDelay.enable();
@@ -185,8 +197,16 @@ export class Reactor implements StreamHost {
     if (this.#connections.size === 0) this.#sweeper.stop();
   }
 
-  /** A call has one bidirectional stream: a second one for the same call takes over from the first. */
-  takeOver(callControlId: string, connection: ReactorLink): void {
+  /**
+   * A call has one bidirectional stream: a second one for the same call takes over from the first. Returns the stream
+   * that it continues, where its handler is to go on.
+   */
+  takeOver(callControlId: string, connection: ReactorLink, plugin: string): ReturnType<Departed['take']> {
+    const same = this.#calls.get(callControlId);
+    // The same stream_id: Telnyx has come back before the loss of the first WebSocket was noticed here.
+    if (same?.stream?.id === connection.stream?.id && same?.stream?.handles('onResume')) {
+      same.end('disconnected');
+    }
     const before = this.#calls.get(callControlId);
     this.#calls.set(callControlId, connection);
     if (before && before !== connection) {
@@ -194,10 +214,30 @@ export class Reactor implements StreamHost {
       before.end('replaced');
     } else this.#resumed(callControlId);
     this.#onCall(callControlId);
+    return this.departed.take(callControlId, plugin);
+  }
+
+  /** A webhook event, of a call whose stream runs here or has ended here lately. */
+  tellCall(event: WebhookEvent): void {
+    const { callControlId } = event;
+    if (callControlId === undefined) return;
+    const stream = this.#calls.get(callControlId)?.stream ?? this.departed.get(callControlId);
+    if (!stream) return;
+    // Call Control's events name the call otherwise, and come as JSON.
+    if ('CallSid' in event.payload) stream.runsTexml = true;
+    stream.tell('onCall', event);
+    if (event.type === 'call.hangup') this.departed.stop(callControlId);
+  }
+
+  callControl(stream: LoggedStream & { readonly runsTexml: boolean }): CallControl {
+    const { callControlId, id: streamId } = stream;
+    const call = { callControlId, streamId, runsTexml: () => stream.runsTexml };
+    return new CallControl(this.commands, call, this.#log);
   }
 
   /** A stream of this call has started on another reactor. */
   replace(callControlId: string): void {
+    this.departed.stop(callControlId, 'replaced');
     const before = this.#calls.get(callControlId);
     if (!before) {
       this.#resumed(callControlId);
@@ -276,13 +316,15 @@ export class Reactor implements StreamHost {
     }
   }
 
-  closeStream(stream: CallStream, reason: StopReason): void {
+  /** `isAway`: its handler waits for it to come back. */
+  closeStream(stream: CallStream, reason: StopReason, isAway: boolean): void {
     this.#groups.count(stream, -1);
     logEnd(this.#log, stream, reason);
     if (this.#calls.get(stream.callControlId)?.stream === stream) {
       this.#calls.delete(stream.callControlId);
       this.#dropped.ended(stream.callControlId, { streamId: stream.id, reason, atMs: this.clock.now() });
     }
+    this.departed.left(stream, reason, isAway);
     this.path.close(stream.slot);
     this.#streams--;
     this.#onStreams(-1);
@@ -365,6 +407,8 @@ export class Reactor implements StreamHost {
   }
 
   async close(): Promise<void> {
+    this.departed.close();
+    this.commands.close();
     this.#sweeper.stop();
     this.#loopDelay.disable();
     this.path.destroy();

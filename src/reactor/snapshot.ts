@@ -58,7 +58,9 @@ export type ReactorCondition = 'well' | 'stuck' | 'ended';
 
 /** What a server tells of one of its reactors. */
 export interface ReactorHealth {
+  /** Its number, from 0. */
   reactor: number;
+  /** Whether it works, is stuck, or has ended. */
   health: ReactorCondition;
   /** Threads that have taken the place of one that ended. */
   restarts: number;

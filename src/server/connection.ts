@@ -2,7 +2,7 @@
  * One WebSocket: the protocol's state machine.
  *
  *   waiting ──start──▶ streaming ──stop──▶ stopped
- *      └──────────┬─────────┴─────────────────┘
+ *      └──────────┬─────────┴─────────────────┘      (or relayed, where another reactor has the call's handler)
  *               closed   (from any state: by the peer, by us, by a timeout)
  *
  * Media frames go to the engine as they are; whatever it does not recognise at once goes to the full parser here.
@@ -34,6 +34,7 @@ import { ControlFrames } from './control-frames.js';
 import { EarlyMedia } from './early-media.js';
 import { CLOSE_CODES, END_COUNTERS, type WireFault } from './ends.js';
 import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
+import type { Relay } from './relay.js';
 import { CallTokens, type KnownToken } from './tokens.js';
 
 /** A WebSocket's user data: what each of its messages needs. */
@@ -64,13 +65,15 @@ export interface ConnectionSetup {
   boundCall: string | undefined;
   /** Told when a token of this connection is not good for its call; absent when the server wants none. */
   onBadToken?: (() => void) | undefined;
+  /** The way to the reactor where the handler of this call waits, if that is another one. */
+  relay?: ((callControlId: string) => Relay | undefined) | undefined;
 }
 
 export class Connection implements ReactorLink {
   #data: SocketData = { slot: -1, connection: this };
   #socket: Socket | undefined;
   #stream: CallStream | undefined;
-  #state: 'waiting' | 'streaming' | 'stopped' | 'closed' = 'waiting';
+  #state: 'waiting' | 'streaming' | 'stopped' | 'relayed' | 'closed' = 'waiting';
   #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
@@ -80,6 +83,7 @@ export class Connection implements ReactorLink {
   readonly #controls = new ControlFrames();
   #congested = false;
   #endReason: StopReason | undefined;
+  #relay: Relay | undefined;
 
   constructor(
     private readonly reactor: Reactor,
@@ -103,7 +107,7 @@ export class Connection implements ReactorLink {
   }
 
   get streaming(): boolean {
-    return this.#state === 'streaming';
+    return this.#state === 'streaming' || this.#state === 'relayed';
   }
 
   get stream(): CallStream | undefined {
@@ -119,7 +123,8 @@ export class Connection implements ReactorLink {
   /** @internal A message that is no plain media frame, as far as the engine can tell at once. */
   unusual(message: ArrayBuffer, isBinary: boolean): void {
     this.#messageMs = this.reactor.clock.now();
-    if (isBinary) this.reactor.count('binaryMessages');
+    if (this.#state === 'relayed') this.#relay!.message(message, isBinary);
+    else if (isBinary) this.reactor.count('binaryMessages');
     else if (this.#state !== 'closed') this.#text(message);
   }
 
@@ -170,12 +175,14 @@ export class Connection implements ReactorLink {
 
   drained(): void {
     this.#congested = false;
+    this.#relay?.backlog(0, false);
     this.#stream?.drained();
   }
 
   /** A few times a second. Bytes that never make up a message do not keep a connection, nor do pongs alone. */
   sweep(nowMs: number): void {
-    const mediaMs = this.streaming ? this.reactor.path.engine.native.lastMediaMs(this.#data.slot) : 0;
+    const mediaMs =
+      this.#state === 'streaming' ? this.reactor.path.engine.native.lastMediaMs(this.#data.slot) : 0;
     const idleMs = nowMs - Math.max(this.#messageMs, mediaMs);
     if (idleMs > this.reactor.options.idleTimeoutSeconds * 1000) this.end('idle_timeout');
     else this.#stream?.sweep(nowMs);
@@ -185,7 +192,9 @@ export class Connection implements ReactorLink {
     if (!this.#socket) return;
     const status = this.#socket.send(message, false, false);
     this.#capture?.sent(message, status === 2);
-    if (status === 2) this.notSent();
+    if (this.#relay) {
+      if (status !== 1) this.#relay.backlog(this.#socket.getBufferedAmount(), status === 2);
+    } else if (status === 2) this.notSent();
   }
 
   /** @internal The WebSocket refused a message, because too much waits to be read by the peer. */
@@ -229,7 +238,7 @@ export class Connection implements ReactorLink {
         this.#connected(frame);
         break;
       case 'start':
-        this.#start(frame);
+        this.#start(frame, message);
         break;
       case 'media':
         this.#media(frame, message);
@@ -275,13 +284,18 @@ export class Connection implements ReactorLink {
     this.end('protocol_error');
   }
 
-  #start(frame: StartFrame): void {
+  #start(frame: StartFrame, message: ArrayBuffer): void {
     if (this.#state !== 'waiting') {
       this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
       return;
     }
     if (!this.#tokens.allow(frame.start.call_control_id)) {
       this.#unauthorized();
+      return;
+    }
+    const relay = this.setup.relay?.(frame.start.call_control_id);
+    if (relay) {
+      this.#forward(relay, message);
       return;
     }
     const audio: AudioOptions = { ...this.setup.plugin.audio, ...this.setup.accepted.audio };
@@ -318,10 +332,31 @@ export class Connection implements ReactorLink {
     this.#stream = opened;
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
-    this.reactor.takeOver(frame.start.call_control_id, this);
-    this.#startHandler(opened, audio);
+    const { name } = this.setup.plugin;
+    const continued = this.reactor.takeOver(frame.start.call_control_id, this, name);
+    if (continued) opened.continueFrom(continued.stream, continued.gapMs);
+    else this.#startHandler(opened, audio);
+    this.reactor.departed.started(opened);
     // A capture has seen them when they came.
     for (const message of this.#early.take()) receive(this.reactor.path, this.#data, message, false);
+  }
+
+  /** Another reactor gets the stream; this one carries its messages. */
+  #forward(relay: Relay, start: ArrayBuffer): void {
+    this.#relay = relay;
+    this.#state = 'relayed';
+    relay.open({
+      send: message => this.#send(message),
+      end: (code, reason) => {
+        const socket = this.#socket;
+        this.#socket = undefined;
+        this.#endReason ??= 'closed';
+        this.#finish('closed');
+        socket?.end(code, reason);
+      },
+    });
+    relay.message(start, false);
+    for (const message of this.#early.take()) relay.message(message, false);
   }
 
   #startHandler(stream: CallStream, audio: AudioOptions): void {
@@ -408,9 +443,9 @@ export class Connection implements ReactorLink {
 
   #finish(reason: StopReason): void {
     if (this.#state === 'closed') return;
-    if (this.#state === 'waiting' && reason !== 'overloaded') this.reactor.count('closedBeforeStart');
-    const counter = END_COUNTERS[reason];
-    if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
+    // The other reactor counts its end.
+    if (this.#state === 'relayed') this.#relay!.closed(reason);
+    else this.#countEnd(reason);
     this.#closeStream(reason);
     this.#state = 'closed';
     this.#capture?.closed(reason);
@@ -419,12 +454,19 @@ export class Connection implements ReactorLink {
     this.setup.plugin.closed();
   }
 
+  #countEnd(reason: StopReason): void {
+    if (this.#state === 'waiting' && reason !== 'overloaded') this.reactor.count('closedBeforeStart');
+    const counter = END_COUNTERS[reason];
+    if (counter && (reason !== 'disconnected' || this.#state === 'streaming')) this.reactor.count(counter);
+  }
+
   #closeStream(reason: StopReason): void {
     if (this.#state !== 'streaming') return;
     this.#state = 'stopped';
     const stream = this.#stream!;
-    stream.finish(reason);
-    this.reactor.closeStream(stream, reason);
+    const stays = this.reactor.departed.awaits(stream, reason);
+    stream.finish(reason, stays);
+    this.reactor.closeStream(stream, reason, stays);
     this.#data.slot = -1;
   }
 }

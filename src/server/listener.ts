@@ -15,6 +15,7 @@ import { Connection, receive, type SocketData } from './connection.js';
 import type { WireFault } from './ends.js';
 import { answerLast } from './last-answer.js';
 import { RefusedTokens } from './refused-tokens.js';
+import type { Relay } from './relay.js';
 import { Tokens } from './tokens.js';
 import {
   ACCEPTED,
@@ -39,6 +40,12 @@ export interface ListenerOptions {
   log: Logger;
   /** Whether another stream may come: false when draining or full. */
   admits(): boolean;
+  /** The way to the reactor where a call's handler waits, if that is another one. */
+  relay?(
+    callControlId: string,
+    setup: Pick<Upgrade, 'plugin' | 'request'>,
+    accepted: AcceptResult,
+  ): Relay | undefined;
   /** Judges a webhook; wanted where `options.webhooks` are. */
   webhook?: WebhookJudge | undefined;
 }
@@ -256,7 +263,7 @@ export class Listener {
     upgrade: Upgrade,
     accepted: AcceptResult,
   ): void {
-    const { reactor } = this.#environment;
+    const { reactor, relay } = this.#environment;
     const tokens = this.#tokens;
     const { plugin, request, boundCall } = upgrade;
     const connection = new Connection(reactor, {
@@ -266,6 +273,7 @@ export class Listener {
       boundCall,
       knownToken: tokens.wanted ? token => this.#tokens.known(token) : undefined,
       onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(request.remoteAddress) : undefined,
+      relay: relay && (callControlId => relay(callControlId, upgrade, accepted)),
     });
     reactor.admit(connection);
     this.#requests--;

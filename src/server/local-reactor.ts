@@ -1,10 +1,12 @@
 /** A reactor with its sockets, plugins and drain, and how a server speaks to one: in its own thread or in another. */
+import { MessageChannel } from 'node:worker_threads';
 import { systemClock } from '../clock.js';
 import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import { loadPluginsAnew } from '../plugin/loader.js';
+import type { AcceptResult } from '../plugin/plugin.js';
 import { IDLE_MS_MIN, type PluginSet } from '../plugin/plugin-set.js';
 import { tellDraining, tellPlugins } from '../plugin/tell.js';
 import { Reactor } from '../reactor/reactor.js';
@@ -12,9 +14,12 @@ import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import { expectedCodecs } from '../stream/pooled-codecs.js';
 import { outboundOf, type RequestedFormat, StreamExpectations } from '../telnyx/expectations.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
+import { adopt } from './adopted.js';
 import { drain } from './drain.js';
 import { Listener } from './listener.js';
+import { type Adoption, Relay } from './relay.js';
 import type { SharedState } from './shared-state.js';
+import type { Upgrade } from './upgrade.js';
 import type { WebhookJudge } from './webhook-route.js';
 
 /**
@@ -32,6 +37,10 @@ export interface ReactorCommands {
   close(): Promise<ReactorSnapshot>;
   /** Another reactor has a new stream of this call: one here is replaced. */
   replace(callControlId: string): void;
+  /** This call has a handler on `reactor` that would go on with another stream of it; or has none any more. */
+  home(callControlId: string, reactor: number, isHome: boolean): void;
+  /** A stream has come back to another reactor than this, where its handler waits. */
+  adopt(adoption: Adoption): void;
   /** What was asked of Telnyx for this call's stream; undefined when the call is over. */
   expect(callControlId: string, requested: RequestedFormat | undefined): void;
   /** Tells the plugins of this reactor. */
@@ -56,8 +65,15 @@ export interface ReactorHandleSetup {
   log: Logger;
   /** A stream of this call has started here. */
   onCall(callControlId: string): void;
+  /** This call has a handler here that would go on with another stream of it; or has none any more. */
+  onHome(callControlId: string, isHome: boolean): void;
+  /** Hands a connection over to the reactor `home`; its port goes along. */
+  handOver(home: number, adoption: Adoption): void;
   webhook: WebhookJudge | undefined;
 }
+
+/** Calls of other reactors that are known here, about 150 bytes each: as many as Webhooks knows. The oldest goes. */
+const HOMES_MAX = 50_000;
 
 /** A reactor in the thread that makes it. */
 export class LocalReactor implements ReactorCommands {
@@ -69,6 +85,8 @@ export class LocalReactor implements ReactorCommands {
   readonly #plugins: PluginSet;
   /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
+  /** The reactors that have other calls' handlers. A reactor that has ended leaves its own behind, so it is bounded. */
+  readonly #homes = new Map<string, number>();
   readonly #stopGathering: (() => void) | undefined;
   #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
@@ -86,6 +104,7 @@ export class LocalReactor implements ReactorCommands {
       options,
       expectedOutbound: callControlId => outboundOf(this.#expectations.get(callControlId)),
       onCall: setup.onCall,
+      onHome: setup.onHome,
       onConnections: change => counts.connections(change),
       onStreams: change => counts.streams(change),
     });
@@ -95,6 +114,7 @@ export class LocalReactor implements ReactorCommands {
       reactor: this.reactor,
       log,
       admits: () => state.admits(),
+      relay: (...call) => this.#relay(...call),
       webhook: setup.webhook,
     });
     plugins.count = () => this.reactor.count('handlerFailures');
@@ -118,9 +138,18 @@ export class LocalReactor implements ReactorCommands {
     this.#deadlineMs = systemClock.now() + options.drainTimeoutMs;
     const deadline = new Date(Date.now() + options.drainTimeoutMs);
     tellDraining(this.#plugins.all, deadline, log, () => this.reactor.count('handlerFailures'));
+    const { departed, commands } = this.reactor;
+    // No stream is let in any more, so none comes back.
+    departed.drain();
     const draining = drain(this.reactor, systemClock, options.drainTimeoutMs);
-    this.#closeNow = draining.closeNow;
+    const endCommands = systemClock.after(options.drainTimeoutMs, () => commands.close());
+    this.#closeNow = () => {
+      draining.closeNow();
+      commands.close();
+    };
     await draining.done;
+    await commands.done();
+    endCommands();
   }
 
   closeNow(): void {
@@ -145,6 +174,37 @@ export class LocalReactor implements ReactorCommands {
     this.reactor.replace(callControlId);
   }
 
+  home(callControlId: string, reactor: number, isHome: boolean): void {
+    if (!isHome && this.#homes.get(callControlId) !== reactor) return;
+    this.#homes.delete(callControlId);
+    if (!isHome) return;
+    if (this.#homes.size >= HOMES_MAX) this.#homes.delete(this.#homes.keys().next().value as string);
+    this.#homes.set(callControlId, reactor);
+  }
+
+  adopt(adoption: Adoption): void {
+    const plugin = this.#plugins.running.find(({ name }) => name === adoption.plugin);
+    // A reload has taken it away.
+    if (!plugin) adoption.port.close();
+    else adopt(this.reactor, plugin, adoption);
+  }
+
+  /** A stream of this call starts here. */
+  #relay(
+    callControlId: string,
+    { plugin, request }: Pick<Upgrade, 'plugin' | 'request'>,
+    { audio, outbound }: AcceptResult,
+  ): Relay | undefined {
+    const home = this.#homes.get(callControlId);
+    if (home === undefined) return undefined;
+    const { port1, port2 } = new MessageChannel();
+    const accepted = { ...(audio && { audio }), ...(outbound && { outbound }) };
+    const { path, query, headers, remoteAddress } = request;
+    const copied = { path, query: String(query), headers, remoteAddress };
+    this.#setup.handOver(home, { port: port2, plugin: plugin.name, accepted, request: copied });
+    return new Relay(port1);
+  }
+
   expect(callControlId: string, requested: RequestedFormat | undefined): void {
     if (requested) this.#expectations.set(callControlId, requested);
     else this.#expectations.forget(callControlId);
@@ -152,6 +212,7 @@ export class LocalReactor implements ReactorCommands {
 
   tell(event: WebhookEvent): void {
     tellPlugins(this.#plugins.running, event, this.#setup.log, () => this.reactor.count('webhookFailures'));
+    this.reactor.tellCall(event);
   }
 
   reload(credentials: Credentials, isNewTls: boolean): UWebSockets.AppDescriptor {

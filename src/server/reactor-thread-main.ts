@@ -60,6 +60,8 @@ try {
       state,
       log,
       onCall: callControlId => post({ kind: 'call', callControlId }),
+      onHome: (callControlId, isHome) => post({ kind: 'home', callControlId, isHome }),
+      handOver: (home, adoption) => port.postMessage({ kind: 'handOver', home, adoption }, [adoption.port]),
       webhook,
     },
     plugins,

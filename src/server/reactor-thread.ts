@@ -5,6 +5,7 @@ import type { UWebSockets } from '../native/uws.js';
 import type { ResolvedOptions } from '../options/options.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
 import type { ReactorCommands, ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
+import type { Adoption } from './relay.js';
 import type { WebhookHeaders } from './webhook-route.js';
 
 /** What goes to a reactor's thread when it is made. */
@@ -29,6 +30,8 @@ export type FromReactor =
   /** A plugin wants the thread to end, which it does when it has been closed. */
   | { kind: 'ending'; code: number }
   | { kind: 'call'; callControlId: string }
+  | { kind: 'home'; callControlId: string; isHome: boolean }
+  | { kind: 'handOver'; home: number; adoption: Adoption }
   | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
 
 /** How a reactor's thread ended. */
@@ -66,6 +69,8 @@ export class ReactorThread implements ReactorHandle {
     this.#worker = worker;
     worker.on('message', (message: FromReactor) => {
       if (message.kind === 'call') setup.onCall(message.callControlId);
+      if (message.kind === 'home') setup.onHome(message.callControlId, message.isHome);
+      if (message.kind === 'handOver') setup.handOver(message.home, message.adoption);
       if (message.kind === 'result') this.#question(message.id)?.resolve(message.result);
       if (message.kind === 'refused') this.#question(message.id)?.reject(threadError(message));
       if (message.kind === 'webhook') void this.#judge(setup, message);
@@ -135,6 +140,14 @@ export class ReactorThread implements ReactorHandle {
     this.#tell('replace', callControlId);
   }
 
+  home(...args: Parameters<ReactorCommands['home']>): void {
+    this.#tell('home', ...args);
+  }
+
+  adopt(adoption: Adoption): void {
+    this.#tell('adopt', adoption);
+  }
+
   expect(...args: Parameters<ReactorCommands['expect']>): void {
     this.#tell('expect', ...args);
   }
@@ -186,7 +199,7 @@ export class ReactorThread implements ReactorHandle {
   }
 
   #post(message: ToReactor): void {
-    this.#worker.postMessage(message);
+    this.#worker.postMessage(message, message.command === 'adopt' ? [message.args[0].port] : []);
   }
 
   #over(): SidetoneError {

@@ -2,9 +2,11 @@
 import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
+import { wantMp3Encoder } from '../codecs/mp3.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
+  apiAccess,
   type Credentials,
   type ResolvedOptions,
   resolveCredentials,
@@ -18,6 +20,7 @@ import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
 import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
+import { readApiBase, readApiKey } from '../telnyx/rest.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
 import { PluginWatch } from './plugin-watch.js';
@@ -28,8 +31,11 @@ import { containStrays } from './strays.js';
 import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
 
+/** A media-stream server, made by `createServer()`. It takes streams from `listen()` to `close()`. */
 export class Server extends EventEmitter {
+  /** What it was made with, defaults filled in. */
   readonly options: ResolvedOptions;
+  /** Its own log, at `options.logLevel`. */
   readonly log: Logger;
   /** What streams were asked of Telnyx by this process: pass it to `startStreaming`, and they are carried as asked. */
   readonly expectations = new StreamExpectations({
@@ -114,6 +120,7 @@ export class Server extends EventEmitter {
     return this.#reactors?.health ?? [];
   }
 
+  /** Whether `close()` was called: running streams go on, new ones are refused. */
   get draining(): boolean {
     return this.#state.draining;
   }
@@ -305,6 +312,16 @@ export class Server extends EventEmitter {
       options: this.options,
       state: this.#state,
       log: this.log,
+      onHome: (callControlId, isHome) => {
+        for (let other = 0; other < this.options.reactors; other++) {
+          if (other !== index) this.#reactors?.get(other)?.home(callControlId, index, isHome);
+        }
+      },
+      handOver: (home, adoption) => {
+        const reactor = this.#reactors?.get(home);
+        if (reactor) reactor.adopt(adoption);
+        else adoption.port.close();
+      },
       onCall: callControlId => {
         this.#webhooks?.started(callControlId, index);
         for (let other = 0; other < this.options.reactors; other++) {
@@ -340,6 +357,13 @@ export class Server extends EventEmitter {
   }
 }
 
+/** A wrong key or base must show now, not with the first command. That there is none may be meant. */
+function checkApi(options: ResolvedOptions): void {
+  const { apiKey, apiKeyFile, apiBase } = apiAccess(options);
+  if (apiKey !== undefined || apiKeyFile !== undefined) readApiKey({ apiKey, apiKeyFile });
+  if (apiBase !== undefined) readApiBase(apiBase);
+}
+
 /**
  * Makes a server; `listen()` starts it.
  * @throws SidetoneError SIDETONE_BAD_OPTION, SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID
@@ -347,8 +371,20 @@ export class Server extends EventEmitter {
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
   if (resolved.tls) checkTlsFiles(resolved.tls);
+  checkApi(resolved);
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   if (resolved.reactors > 1) checkCloneable(resolved.plugins);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);
-  return new Server(resolved, createLog(resolved.logLevel), plugins);
+  const log = createLog(resolved.logLevel);
+  if (resolved.outboundMode === 'mp3') warnWithoutEncoder(log);
+  return new Server(resolved, log, plugins);
+}
+
+/** Files can be played without it. */
+function warnWithoutEncoder(log: Logger): void {
+  try {
+    wantMp3Encoder();
+  } catch (error) {
+    log.warn({ err: error }, 'in MP3 mode this server can play MP3 files and no other audio');
+  }
 }

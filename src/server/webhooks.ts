@@ -9,7 +9,7 @@ import { SidetoneError } from '../errors.js';
 import { CODECS, type OutboundOptions } from '../formats.js';
 import { eventFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
-import type { ResolvedOptions } from '../options/options.js';
+import { apiAccess, type ResolvedOptions } from '../options/options.js';
 import { type Routed, route } from '../plugin/route.js';
 import { type Told, tellPlugins } from '../plugin/tell.js';
 import { createAnswerer } from '../telnyx/answer.js';
@@ -126,7 +126,6 @@ export class Webhooks {
     } else log.debug(eventFields(event), 'webhook');
     // Plugins first: a command may be tried again for a minute, and later events of the call do not wait for it.
     this.#tell(event);
-    if (event.type === 'call.hangup') this.#reactors.delete(event.callControlId);
     await this.#command(event);
   }
 
@@ -162,7 +161,7 @@ export class Webhooks {
   #answerer(): ((event: WebhookEvent) => Promise<void>) | undefined {
     const { options, plugins, expectations, log } = this.#setup;
     if (!options.answer) return undefined;
-    const { apiKey, apiKeyFile, apiBase } = options.answer;
+    const { apiKey, apiKeyFile, apiBase } = apiAccess(options);
     const stream = answerStream(options, plugins);
     for (const finding of checkRequest(stream)) log.warn(`answer: ${describeFinding(finding)}`);
     // Wrong options must show now, not with the first call.

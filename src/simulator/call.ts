@@ -185,6 +185,13 @@ export class SimulatedCall {
     this.#send(dtmfFrame(this.options, this.#nextSequence(), digit, occurred));
   }
 
+  /** The network loses the connection: neither `stop` nor a closing handshake. The caller is still there. */
+  drop(): void {
+    if (this.#state === 'ended') return;
+    this.#finish(this.#state === 'streaming' ? 'by the caller' : 'unanswered');
+    this.#transport.close();
+  }
+
   /** Ends the call now: as `ending` says after `start`, with a plain close before it. */
   hangup(): void {
     if (this.#state === 'ended') return;

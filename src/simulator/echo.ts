@@ -1,9 +1,14 @@
 /** Spread of a set of times, in ms. */
 export interface Latencies {
+  /** How many were measured. */
   count: number;
+  /** In ms, as all that follow. */
   p50: number;
+  /** 95th percentile. */
   p95: number;
+  /** 99th percentile. */
   p99: number;
+  /** The longest. */
   max: number;
 }
 

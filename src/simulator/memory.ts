@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { SimulatedCall, type SimulatedCallInit } from './call.js';
 import { Random } from './random.js';
 
+/** How long messages are on their way. */
 export interface LinkOptions {
   /** How long a message is under way, in each direction, in ms. Default 0: delivered within `send`. */
   latencyMs?: number;
@@ -15,8 +16,11 @@ export interface ApplicationEnd {
   onText: (text: string) => void;
   /** Telnyx closed the connection; 1006: it broke. */
   onClose: (code: number, reason: string) => void;
+  /** A text message to Telnyx. */
   send(text: string): void;
+  /** A binary message, which Telnyx refuses. */
   sendBinary(bytes: Uint8Array): void;
+  /** Closes the WebSocket from the application's side. */
   close(code?: number, reason?: string): void;
 }
 

@@ -51,26 +51,37 @@ export interface CallOptions {
 
   /** See `ImpairmentOptions`. Defaults 0: the network is perfect. */
   shuffle?: number;
+  /** Share of media frames that are lost, 0 to 1. Default 0. */
   loss?: number;
+  /** Share of media frames that are sent twice, 0 to 1. Default 0. */
   duplicate?: number;
   /** Everything random follows from it. Default: derived from the simulator's seed. */
   seed?: number;
 
   /** Sent as the upgrade header and in `connected`. Default none. */
   authToken?: string;
+  /** Default: made from the seed, as the next three. */
   streamId?: string;
+  /** Telnyx's id of the account's user. */
   userId?: string;
+  /** The call. */
   callControlId?: string;
+  /** Telnyx's id of the session. */
   callSessionId?: string;
+  /** Default +13122010094. */
   from?: string;
+  /** Default +13122123456. */
   to?: string;
+  /** Default: not in `start`. */
   tags?: readonly string[];
   /** Base64, as the application gave it to Call Control. Default: not in `start`. */
   clientState?: string;
+  /** As `start.custom_parameters` has them. Default: not in `start`. */
   customParameters?: Readonly<Record<string, string>>;
 
   /** Media messages a second above which the application draws error 100005, after a burst. Defaults 100, 300. */
   messageRateMax?: number;
+  /** Messages that may come at once before `messageRateMax` counts. Default 300. */
   messageBurstMax?: number;
   /** Audio that may wait to be played; more draws error 100005. Default ten minutes: 4.8 MB of G.711. */
   queueMsMax?: number;

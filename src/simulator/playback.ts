@@ -8,6 +8,7 @@ export interface HeardSegment {
   arrivedMs: number;
   /** How long it plays in full. */
   durationMs: number;
+  /** As it was sent, base64 undone. */
   payload: Uint8Array;
   /** Set where a `clear` or the end of the call cut it short: how much of it was heard. */
   clearedAfterMs?: number;
@@ -17,7 +18,9 @@ export interface HeardSegment {
 
 /** Silence between two segments of one utterance: the application's next audio came too late. */
 export interface Gap {
+  /** When it began, in ms since `start`. */
   atMs: number;
+  /** In ms. */
   durationMs: number;
 }
 

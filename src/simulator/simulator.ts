@@ -17,6 +17,7 @@ import {
   type SpokenOptions,
 } from './speech.js';
 
+/** What all calls of a simulator share. */
 export interface SimulatorOptions {
   /** Default: the system's monotonic clock. With a virtual one, use `pair`. */
   clock?: Clock;
@@ -32,7 +33,9 @@ export interface SimulatorOptions {
 export interface Call {
   /** When the connection is gone. Never rejects: see `ended` and `failure` of the result. */
   readonly result: Promise<CallResult>;
+  /** As in `start`. */
   readonly streamId: string;
+  /** As in `start`. */
   readonly callControlId: string;
   /** Audio of the application that has not been played yet, in ms. */
   readonly queuedMs: number;
@@ -46,6 +49,11 @@ export interface Call {
   dtmf(digit: string): void;
   /** Ends the call now, as its option `ending` says. */
   hangup(): void;
+  /**
+   * The connection breaks off without a `stop`, as when the network fails. Telnyx comes back with another stream of the
+   * same `callControlId`.
+   */
+  drop(): void;
   /** What the call has come to so far. */
   soFar(): CallResult;
 }
@@ -157,6 +165,7 @@ function handle(call: SimulatedCall, result: Promise<CallResult>): Call {
     say: payloads => call.say(payloads),
     dtmf: digit => call.dtmf(digit),
     hangup: () => call.hangup(),
+    drop: () => call.drop(),
     soFar: () => call.result(),
   };
 }

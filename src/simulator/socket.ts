@@ -3,6 +3,7 @@ import { SidetoneError } from '../errors.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 import { SimulatedCall, type SimulatedCallInit } from './call.js';
 
+/** How a call is connected over a real WebSocket. */
 export interface SocketOptions {
   /** More headers for the upgrade. */
   headers?: Readonly<Record<string, string>>;

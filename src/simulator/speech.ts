@@ -5,16 +5,20 @@ import type { HeardSegment } from './playback.js';
 
 /** Mono sound: 16-bit samples at `sampleRate` Hz. */
 export interface Pcm {
+  /** 16 bits, mono. */
   samples: Int16Array;
+  /** In Hz. */
   sampleRate: number;
 }
 
 /** The codecs a simulated call speaks and listens with. `sampleRate` is the rate that `media_format` announces. */
 export interface CodecFactory {
+  /** An encoder of one direction of a call; `close()` frees it. */
   createEncoder(
     encoding: Encoding,
     options: { sampleRate: number },
   ): { encode(pcm: Int16Array): Uint8Array; close(): void };
+  /** A decoder of one direction of a call, and the rate of what it gives, in Hz; `close()` frees it. */
   createDecoder(
     encoding: Encoding,
     options: { sampleRate: number },
@@ -25,8 +29,11 @@ export interface CodecFactory {
 
 /** How speech is to be put on the wire. */
 export interface SpeechFormat {
+  /** Default PCMU. */
   encoding: Encoding;
+  /** As `start` will announce it, in Hz. */
   sampleRate: number;
+  /** Audio of one payload, 1 to 1000 ms. Default 20. */
   ptimeMs: number;
 }
 

@@ -10,6 +10,8 @@ export type HandlerMethod =
   | 'onMark'
   | 'onError'
   | 'onPlayed'
+  | 'onCall'
+  | 'onResume'
   | 'onStop'
   | 'onSpeech'
   | 'onSilence';
@@ -41,6 +43,21 @@ export class HandlerCalls {
 
   attach(handler: StreamHandler | undefined): void {
     this.#handler = handler as Methods | undefined;
+  }
+
+  /** Whether the handler has the method and would be told. */
+  handles(method: HandlerMethod): boolean {
+    return !this.#bypassed && typeof this.#handler?.[method] === 'function';
+  }
+
+  /** From now on the handler is told of nothing else. */
+  narrow(...methods: HandlerMethod[]): void {
+    const handler = this.#handler;
+    const kept = methods.filter(method => typeof handler?.[method] === 'function');
+    this.#handler =
+      kept.length === 0
+        ? undefined
+        : Object.fromEntries(kept.map(method => [method, handler![method]!.bind(handler)]));
   }
 
   /** Returns what the method returned. */

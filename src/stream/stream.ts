@@ -33,11 +33,13 @@ import type {
   PlayableAudio,
   Playback,
   PlayOptions,
+  Resumption,
   Speech,
   SpeechOptions,
   Stream,
   StreamRequest,
 } from '../plugin/stream.js';
+import type { CallControl } from '../telnyx/call-control.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
@@ -96,10 +98,15 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
   /** The HTTP upgrade that asked for it. */
   readonly request: StreamRequest;
   /** What the plugin's accept() gave for it. */
-  readonly context: unknown;
+  context: unknown;
   readonly #owner: StreamOwner;
   #log: Logger | undefined; // made when somebody asks
   readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
+  #callControl: CallControl | undefined; // made when somebody asks
+  #resumed: Resumption | undefined;
+  #unheardMs = 0; // at its end
+  /** @internal A TeXML document is known to run on the call. */
+  runsTexml = false;
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -175,6 +182,15 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
   get log(): Logger {
     this.#log ??= this.#owner.log.child(callFields(this));
     return this.#log;
+  }
+
+  get callControl(): CallControl {
+    this.#callControl ??= this.#host.callControl(this);
+    return this.#callControl;
+  }
+
+  get resumed(): Resumption | undefined {
+    return this.#resumed;
   }
 
   /** @internal */
@@ -306,7 +322,7 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
       if (!hears) this.#host.path.engine.native.deafen(this.#slot);
     }
     this.#player.followAll(this.#played !== undefined);
-    if (this.#stopReason !== undefined) this.#tellStop(this.#stopReason); // onStart closed its own stream
+    if (this.#stopReason !== undefined) this.tellStop(this.#stopReason); // onStart closed its own stream
   }
 
   /**
@@ -450,9 +466,32 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
     this.#player.sweep(nowMs);
   }
 
-  /** @internal The end, whatever the reason: settles everything and lets the handler know, once. */
-  finish(reason: StopReason): void {
+  /** @internal Takes on the handler of the stream that it continues. */
+  continueFrom(before: CallStream, gapMs: number): void {
+    const reason = before.#stopReason === 'idle_timeout' ? 'idle_timeout' : 'disconnected';
+    this.#resumed = { streamId: before.id, reason, gapMs, unheardMs: before.#unheardMs };
+    this.runsTexml = before.runsTexml;
+    // Where another thread has the WebSocket, what accept() gave stayed there.
+    this.context ??= before.context;
+    const handler = before.#handler;
+    before.#handler = undefined;
+    before.#calls.attach(undefined);
+    this.attach(handler);
+    this.tell('onResume', this);
+  }
+
+  /** @internal Whether the handler has the method and would be told. */
+  handles(method: HandlerMethod): boolean {
+    return this.#calls.handles(method);
+  }
+
+  /**
+   * @internal The end, whatever the reason: settles everything and lets the handler know, once. Where the handler `stays`
+   * for a stream that may come back, it is let know later.
+   */
+  finish(reason: StopReason, stays = false): void {
     if (this.#closed) return;
+    if (stays) this.#unheardMs = this.queuedMs;
     this.#player.finish();
     const played = this.#played;
     this.#played = undefined;
@@ -460,12 +499,14 @@ export class CallStream implements Stream, MediaStream, PlayerOwner, PayloadSour
     played?.close(this.#host.clock.now());
     this.#pooled?.close();
     this.#stopReason = reason;
-    this.#tellStop(reason);
+    if (stays) this.#calls.narrow('onCall', 'onStop');
+    else this.tellStop(reason);
   }
 
-  #tellStop(reason: StopReason): void {
+  /** @internal Events of the call may still come; nothing else does. */
+  tellStop(reason: StopReason): void {
     this.#owner.stopped(this.#calls.tell('onStop', [reason]));
-    this.#calls.attach(undefined);
+    this.#calls.narrow('onCall');
     this.#handler = undefined;
     this.#onAudio = undefined;
   }

@@ -5,9 +5,11 @@ import type { StreamingStartBody } from './requests.js';
 import { answerCall, startStreaming, type TelnyxOptions } from './rest.js';
 import type { CallInitiatedEvent, WebhookEvent } from './webhooks.js';
 
+/** How `createAnswerer()` answers calls. */
 export interface AnswererOptions {
   /** The stream of every call; or of this one, undefined to leave it ringing. Made with `buildStreamingStart()`. */
   stream: StreamingStartBody | ((call: CallInitiatedEvent) => StreamingStartBody | undefined);
+  /** How its commands get to Telnyx. */
   telnyx?: TelnyxOptions;
   /** Calls that were answered and whose stream is yet to be started. Default 10,000; when full the oldest goes. */
   pendingMax?: number;

@@ -30,6 +30,7 @@ export type Outbound =
 /** How audio is played into the call where the command has no sampling rate: without L16, which would be 8000 Hz. */
 export type OutboundOnAnswer = Mp3 | ({ mode: 'rtp'; encoding: FixedRate | 'OPUS'; sampleRate?: never } & To);
 
+/** Where Telnyx opens the WebSocket. */
 export type Address =
   | { url: `wss://${string}`; local?: false }
   /** `local` lets through an unencrypted or private address, which Telnyx itself cannot or should not use: for tests. */
@@ -50,6 +51,7 @@ interface Token {
   authToken?: string;
 }
 
+/** What `buildStreamingStart()` takes: a stream to a WebSocket, or to Dialogflow. */
 export type StreamingStartRequest =
   | (Common &
       Token & {
@@ -62,16 +64,24 @@ export type StreamingStartRequest =
   | {
       /** Streams to the connection's Dialogflow agent instead of a WebSocket. */
       dialogflow: { analyzeSentiment?: boolean; partialAutomatedAgentReply?: boolean };
+      /** Any text or bytes; comes back in webhooks, as base64. */
       clientState?: string | Uint8Array;
+      /** Telnyx ignores a second command with the same id for the same call. */
       commandId?: string;
       url?: never;
     };
+/** What `buildAnswer()` takes. `outbound`: default RTP with PCMU to the leg itself. */
 export type AnswerRequest = Common & { outbound?: OutboundOnAnswer };
+/** What `buildDial()` takes. */
 export type DialRequest = Common &
   Token & {
+    /** Default RTP with PCMU to the leg itself. */
     outbound?: Outbound;
+    /** Id of the Call Control application that dials. */
     connectionId: string;
+    /** Number that is shown to whoever is called, in E.164 form (`+13122010094`). */
     from: string;
+    /** Number or SIP address, or several that ring at the same time. */
     to: string | string[];
     /** The command's other fields, as on the wire. */
     more?: Readonly<Record<string, unknown>>;

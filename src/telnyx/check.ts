@@ -10,6 +10,7 @@ export const REQUEST_KINDS = ['streaming_start', 'answer', 'dial', 'texml'] as c
 /** A Call Control command, or a TeXML document. */
 export type RequestKind = Command | 'texml';
 
+/** How `checkRequest()` checks. */
 export interface CheckOptions {
   /** Default `streaming_start`. */
   for?: RequestKind;

@@ -13,65 +13,94 @@ interface EventBase {
   payload: Readonly<Record<string, unknown>>;
 }
 interface CallEventBase extends EventBase {
+  /** The call, as `stream.call.callControlId` names it. */
   callControlId: string;
+  /** Telnyx's id of this leg; the same in all events of it. */
   callLegId?: string;
+  /** Telnyx's id of the session; legs that are bridged share one. */
   callSessionId?: string;
+  /** Id of the connection or Call Control application. */
   connectionId?: string;
   /** Base64. */
   clientState?: string;
 }
+/** A call begins: somebody calls, or this account dials. */
 export interface CallInitiatedEvent extends CallEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'call.initiated';
   /** `incoming` is somebody calling a Telnyx number: it rings until it is answered. */
   direction?: 'incoming' | 'outgoing';
+  /** Number or SIP address of the caller. */
   from?: string;
+  /** Number or SIP address that was called. */
   to?: string;
 }
+/** A call was answered. */
 export interface CallAnsweredEvent extends CallEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'call.answered';
+  /** Number or SIP address of the caller. */
   from?: string;
+  /** Number or SIP address that was called. */
   to?: string;
   /** ISO 8601. */
   startTime?: string;
 }
+/** Two calls were joined. */
 export interface CallBridgedEvent extends CallEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'call.bridged';
+  /** Number or SIP address of the caller. */
   from?: string;
+  /** Number or SIP address that was called. */
   to?: string;
 }
 /** What one direction of a call was like on the network; Telnyx sends the figures as text. */
 export interface CallQuality {
   /** Mean opinion score, 1 to 5. */
   mos?: number;
+  /** RTP packets. */
   packetCount?: number;
   /** Packets that never came. */
   skipPacketCount?: number;
+  /** Largest variance of the jitter, as Telnyx measures it. */
   jitterMaxVariance?: number;
+  /** Packets that had jitter. */
   jitterPacketCount?: number;
 }
+/** A call has ended. */
 export interface CallHangupEvent extends CallEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'call.hangup';
   /** Such as `normal_clearing`, `user_busy`, `time_limit`. */
   hangupCause?: string;
+  /** Who ended it: `caller`, `callee` or `unknown`. */
   hangupSource?: string;
   /** SIP response code, such as `404`. */
   sipHangupCause?: string;
+  /** Number or SIP address of the caller. */
   from?: string;
+  /** Number or SIP address that was called. */
   to?: string;
   /** ISO 8601. */
   startTime?: string;
   /** `inbound` is what Telnyx received, `outbound` what it sent. */
   callQualityStats?: { inbound?: CallQuality; outbound?: CallQuality };
 }
+/** The caller pressed a key. */
 export interface CallDtmfReceivedEvent extends CallEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'call.dtmf.received';
   /** One of 0 to 9, A to D, * and #. */
   digit?: string;
+  /** Number or SIP address of the caller. */
   from?: string;
+  /** Number or SIP address that was called. */
   to?: string;
 }
 /** Answering machine detection. */
 export interface CallMachineEvent extends CallEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type:
     | 'call.machine.detection.ended'
     | 'call.machine.greeting.ended'
@@ -83,37 +112,64 @@ export interface CallMachineEvent extends CallEventBase {
    * one `beep_detected`, `no_beep_detected`. A value that is not listed comes as it is.
    */
   result?: string;
+  /** Number or SIP address of the caller. */
   from?: string;
+  /** Number or SIP address that was called. */
   to?: string;
+}
+/** A recording of the call can be fetched. */
+export interface CallRecordingSavedEvent extends CallEventBase {
+  type: 'call.recording.saved';
+  recordingId?: string;
+  channels?: 'single' | 'dual';
+  /** Where it is, for some minutes. */
+  recordingUrls?: { wav?: string; mp3?: string };
+  /** ISO 8601. */
+  recordingStartedAt?: string;
+  recordingEndedAt?: string;
 }
 /** What streams of TeXML tell beside: their callbacks come form-encoded. */
 interface StreamEventBase extends CallEventBase {
+  /** The stream, as `stream.id` names it. */
   streamId?: string;
+  /** Address that the stream was opened to. */
   streamUrl?: string;
   /** TeXML's `name` of the stream. */
   streamName?: string;
   /** TeXML only. */
   accountSid?: string;
 }
+/** A stream of a call has started. */
 export interface StreamingStartedEvent extends StreamEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'streaming.started';
 }
+/** A stream of a call has stopped. */
 export interface StreamingStoppedEvent extends StreamEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'streaming.stopped';
 }
+/** A stream of a call could not be started, or broke. */
 export interface StreamingFailedEvent extends StreamEventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'streaming.failed';
   /** Such as `connection_failed`; TeXML's `StreamError`. */
   failureReason?: string;
+  /** What the stream was opened to. */
   streamType?: 'websocket' | 'dialogflow';
+  /** The track that was asked for, such as `inbound_track`. */
   streamTrack?: string;
 }
 /** Any other event; `eventType` is Telnyx's name for it, or `unknown`. */
 export interface OtherEvent extends EventBase {
+  /** Discriminates the union {@link WebhookEvent}. */
   type: 'other';
+  /** Such as `call.playback.ended`. */
   eventType: string;
+  /** The call, where the event has one. */
   callControlId?: string;
 }
+/** An event of Telnyx; `type` tells which. */
 export type WebhookEvent =
   | CallInitiatedEvent
   | CallAnsweredEvent
@@ -121,10 +177,14 @@ export type WebhookEvent =
   | CallHangupEvent
   | CallDtmfReceivedEvent
   | CallMachineEvent
+  | CallRecordingSavedEvent
   | StreamingStartedEvent
   | StreamingStoppedEvent
   | StreamingFailedEvent
   | OtherEvent;
+
+/** An event that belongs to a call. */
+export type CallEvent = Exclude<WebhookEvent, OtherEvent> | (OtherEvent & { callControlId: string });
 
 type Fields = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Fields =>
@@ -224,6 +284,23 @@ function readJson(parsed: Fields, body: Uint8Array): WebhookEvent {
     case 'call.machine.premium.detection.ended':
     case 'call.machine.premium.greeting.ended':
       return { ...call, type, ...pick(payload, { ...PARTIES, result: 'result' }) };
+    case 'call.recording.saved': {
+      const channels = text(payload, 'channels');
+      const known = channels === 'single' || channels === 'dual';
+      const urls = payload.recording_urls;
+      const names = {
+        recording_id: 'recordingId',
+        recording_started_at: 'recordingStartedAt',
+        recording_ended_at: 'recordingEndedAt',
+      } as const;
+      return {
+        ...call,
+        type,
+        ...pick(payload, names),
+        ...(known && { channels }),
+        ...(isObject(urls) && { recordingUrls: pick(urls, { wav: 'wav', mp3: 'mp3' }) }),
+      };
+    }
     case 'call.hangup': {
       const names = {
         ...PARTIES,

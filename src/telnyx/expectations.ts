@@ -12,12 +12,15 @@ import type { CustomParameter, StreamingStartBody } from './requests.js';
 export interface RequestedFormat {
   /** In `mp3` mode raw audio is ignored: encoding and rate mean nothing. */
   mode: 'rtp' | 'mp3';
+  /** Of what the application is to send. */
   outboundEncoding: Encoding;
   /** The rate in Hz, as it would be announced: G722 says 8000. */
   outboundSampleRate: number;
+  /** What the application hears. */
   track: 'inbound' | 'outbound' | 'both';
 }
 
+/** A request that is kept until its stream starts. */
 export interface StreamExpectation extends RequestedFormat {
   /** On the clock that was given. */
   requestedAtMs: number;
@@ -64,7 +67,9 @@ export function outboundOf(requested: RequestedFormat | undefined): OutboundOpti
   return { mode: 'rtp', encoding: requested.outboundEncoding, sampleRate: requested.outboundSampleRate };
 }
 
+/** How long requests are kept, and who is told. */
 export interface StreamExpectationsOptions {
+  /** Measures how old they are. */
   clock: Clock;
   /** How long a request waits for its `start`; a call may ring for minutes. Default one hour. */
   ttlMs?: number;
@@ -92,6 +97,7 @@ export class StreamExpectations {
     this.#onChange = options.onChange;
   }
 
+  /** Requests whose stream has not started yet. */
   get size(): number {
     this.#expire();
     return this.#entries.size;

@@ -7,10 +7,13 @@ import type { Encoding } from '../formats.js';
 /** Which leg's audio: the caller's voice is `inbound`. */
 export type Track = 'inbound' | 'outbound';
 
+/** As `start` announces it. */
 export interface MediaFormat {
+  /** Of the payloads. */
   encoding: Encoding;
   /** In Hz. The specification says 8000 or 16000; G722 says 8000, its RTP clock, and carries 16 kHz audio. */
   sample_rate: number;
+  /** Always 1. */
   channels: 1;
 }
 
@@ -26,15 +29,23 @@ export interface StartFrame {
   sequence_number: string;
   stream_id: string;
   start: {
+    /** Telnyx's id of the account's user. */
     user_id: string;
+    /** The call. */
     call_control_id: string;
+    /** Telnyx's id of the session. */
     call_session_id?: string;
+    /** Number or SIP address of the caller. */
     from?: string;
+    /** Number or SIP address that was called. */
     to?: string;
+    /** As they were given to Call Control. */
     tags?: string[];
     /** Base64, as it was passed through Call Control. */
     client_state?: string;
+    /** As the request had them. */
     custom_parameters?: Record<string, string>;
+    /** What Telnyx sends. */
     media_format: MediaFormat;
   };
 }

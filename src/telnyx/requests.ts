@@ -21,8 +21,11 @@ export type BidirectionalMode = (typeof BIDIRECTIONAL_MODES)[number];
 export type TargetLegs = (typeof TARGET_LEGS)[number];
 export type BidirectionalRate = (typeof BIDIRECTIONAL_RATES)[number];
 
+/** One of `custom_parameters`. */
 export interface CustomParameter {
+  /** Not empty. */
   name: string;
+  /** Any text. */
   value: string;
 }
 
@@ -56,6 +59,7 @@ export interface StreamingStartBody extends StreamFields {
   custom_parameters?: CustomParameter[];
   /** Streams to the connection's Dialogflow agent. Default false. */
   enable_dialogflow?: boolean;
+  /** What Dialogflow is to do. */
   dialogflow_config?: {
     /** Sentiment analysis by Dialogflow. */
     analyze_sentiment?: boolean;
@@ -71,14 +75,21 @@ export interface AnswerBody extends StreamFields {
 
 /** Body of `POST /v2/calls`: as `streaming_start`, without custom parameters. */
 export interface DialBody extends StreamFields {
+  /** Id of the Call Control application that dials. */
   connection_id: string;
+  /** Number that is shown to whoever is called. */
   from: string;
+  /** Number or SIP address, or several. */
   to: string | string[];
+  /** In Hz, of the audio that is played into the call. */
   stream_bidirectional_sampling_rate?: BidirectionalRate;
+  /** Sent on the upgrade as `x-telnyx-streaming-auth-token`; up to 4,000 characters. */
   stream_auth_token?: string;
   /** Opens the WebSocket before the destination is dialled. */
   stream_establish_before_call_originate?: boolean;
+  /** Streams to the connection's Dialogflow agent. Default false. */
   enable_dialogflow?: boolean;
+  /** What Dialogflow is to do. */
   dialogflow_config?: StreamingStartBody['dialogflow_config'];
   [field: string]: unknown;
 }

@@ -11,16 +11,21 @@ export interface RateLimit {
   resetMs?: number;
 }
 
+/** What is known of a refusal. */
 export interface TelnyxErrorFacts {
   /** HTTP status; undefined where no answer came. */
   status: number | undefined;
   /** Telnyx's own code, such as `90018`. */
   telnyxCode: string | undefined;
+  /** Telnyx's own. */
   title: string;
+  /** Telnyx's own. */
   detail: string;
   /** JSON pointer to the field that was refused. */
   pointer: string | undefined;
+  /** The id that the command was sent with. */
   commandId: string;
+  /** Requests sent. */
   attempts: number;
   /** Absent where the answer says nothing of it. */
   rateLimit?: RateLimit;
@@ -30,8 +35,10 @@ export interface TelnyxErrorFacts {
 
 /** Telnyx refused a command, or could not be reached. `code` is SIDETONE_TELNYX_ERROR. */
 export class TelnyxError extends SidetoneError {
+  /** Made by the commands of this library. */
   constructor(
     message: string,
+    /** What is known of the refusal. */
     readonly facts: Readonly<TelnyxErrorFacts>,
   ) {
     super('SIDETONE_TELNYX_ERROR', message);

@@ -42,6 +42,7 @@ export {
   StreamingNotInUseError,
   StreamUrlRefusedError,
   TelnyxError,
+  type TelnyxErrorFacts,
   TelnyxUnavailableError,
   TelnyxUnreachableError,
   UnknownCallError,
@@ -49,6 +50,7 @@ export {
 
 export const TELNYX_API_BASE = 'https://api.telnyx.com/v2';
 
+/** How a command gets to Telnyx. */
 export interface TelnyxOptions {
   /** Default: the content of `apiKeyFile`, else the environment's TELNYX_API_KEY. Never logged nor put into an error. */
   apiKey?: string;
@@ -60,6 +62,7 @@ export interface TelnyxOptions {
   retriesMax?: number;
   /** How long one request may take. Default 10,000. */
   timeoutMs?: number;
+  /** Measures waits between attempts. Default the system's. */
   clock?: Clock;
   /** 0 to 1, spreads the retries of many callers. Default Math.random. */
   random?: () => number;
@@ -72,7 +75,9 @@ export interface TelnyxOptions {
   announce?: boolean;
 }
 
+/** A command that Telnyx took. */
 export interface CommandResult {
+  /** The call that it was for. */
   callControlId: string;
   /** The one that was given, else a new UUID: sending it again for the same call does nothing. */
   commandId: string;
@@ -145,15 +150,27 @@ function refuseErrors(findings: readonly Finding[]): void {
   throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `the request is not sent: ${said.join('; ')}`);
 }
 
-interface Sending {
+/** One command: what it is called, whose it is, and how the SDK sends it. */
+export interface Command {
   command: string;
   callControlId: string;
   commandId: string;
+  post(client: Telnyx, request: { signal?: AbortSignal }): Promise<Response>;
+}
+
+interface Sending extends Command {
   /** Where it goes, with the port where it is an unusual one. */
   host: string;
   /** Texts that must not come out again, whatever the other side writes into its answer. */
   secrets: string[];
-  post(client: Telnyx): Promise<Response>;
+}
+
+/** How commands of a server's own calls are sent. */
+export interface SendOptions extends TelnyxOptions {
+  /** Sends again after a lost connection too: Telnyx carries a command_id out once. */
+  resendsLost?: boolean;
+  /** Nothing is sent once it is aborted, and what is under way is abandoned. */
+  signal?: AbortSignal;
 }
 
 function asText(value: unknown, secrets: readonly string[]): string {
@@ -204,11 +221,36 @@ function backoffMs(error: APIError, attempt: number, random: () => number): numb
   return Math.min(BACKOFF_MS * 2 ** (attempt - 1), BACKOFF_MAX_MS) * (0.75 + 0.25 * random());
 }
 
+/** The server closes: what is known of a command that was to be sent, or was. */
+function abandoned({ command, callControlId, commandId }: Command, attempts: number): SidetoneError {
+  const what =
+    attempts === 0
+      ? 'it was not sent'
+      : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} without an answer (command_id ${commandId}), it may have been carried out`;
+  const remedy = 'send commands before the drain ends, from onDraining at the latest';
+  const problem = `${command} for call ${callControlId}: the server has closed: ${what}; ${remedy}`;
+  return new SidetoneError('SIDETONE_SERVER_CLOSED', problem);
+}
+
+/** Resolves after `ms`, or at once where `signal` is aborted meanwhile. */
+function pause(ms: number, clock: Clock, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise(resolve => {
+    const finish = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', finish);
+      resolve();
+    };
+    let cancel = (): void => {};
+    signal?.addEventListener('abort', finish);
+    cancel = clock.after(ms, finish);
+  });
+}
+
 /** Sends until it is answered: again after 429 and 5xx, with growing pauses; anything else is final. */
 async function send(
   sending: Sending,
   key: string,
-  options: TelnyxOptions,
+  options: SendOptions,
 ): Promise<{ attempts: number; rateLimit?: RateLimit }> {
   const { APIConnectionTimeoutError, APIError, Telnyx } = await importPeer(
     'telnyx',
@@ -226,22 +268,25 @@ async function send(
     // A redirected POST would become a GET, and the key has no business elsewhere.
     fetchOptions: { redirect: 'error' },
   });
+  const { signal, resendsLost = false } = options;
   for (let attempt = 1; ; attempt++) {
+    if (signal?.aborted) throw abandoned(sending, attempt - 1);
     try {
-      const response = await sending.post(client);
+      const response = await sending.post(client, signal ? { signal } : {});
       // Nothing in the answer is needed; reading it frees the connection.
       await response.arrayBuffer().catch(() => undefined);
       const rateLimit = rateLimitOf(response.headers);
       return { attempts: attempt, ...(rateLimit && { rateLimit }) };
     } catch (error) {
+      if (signal?.aborted) throw abandoned(sending, attempt);
       if (!(error instanceof APIError)) throw error;
       const status = error.status as number | undefined;
-      const isPassing = status === 429 || (status !== undefined && status >= 500);
+      const isPassing = status === undefined ? resendsLost : status === 429 || status >= 500;
       if (!isPassing || attempt > (options.retriesMax ?? RETRIES_MAX)) {
         throw errorOf(error, error instanceof APIConnectionTimeoutError, sending, attempt);
       }
       const waitMs = backoffMs(error, attempt, options.random ?? Math.random);
-      await new Promise<void>(resolve => clock.after(waitMs, resolve));
+      await pause(waitMs, clock, signal);
     }
   }
 }
@@ -250,6 +295,19 @@ function requireCall(callControlId: string): void {
   if (typeof callControlId === 'string' && /^[\x21-\x7e]{1,1000}$/.test(callControlId)) return;
   const message = 'call_control_id is empty or no id: give the one from the webhook or from dial';
   throw new SidetoneError('SIDETONE_BAD_ARGUMENT', message);
+}
+
+/**
+ * Sends a command whose body needs no check.
+ * @throws as {@link startStreaming}; SIDETONE_SERVER_CLOSED where `options.signal` is aborted
+ */
+export async function sendCommand(command: Command, options: SendOptions): Promise<CommandResult> {
+  const { callControlId, commandId } = command;
+  requireCall(callControlId);
+  const key = readApiKey(options);
+  const { host } = new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE));
+  const outcome = await send({ ...command, host, secrets: [key] }, key, options);
+  return { callControlId, commandId, ...outcome, warnings: [] };
 }
 
 /** Runs `work` with the expectation in place: `start` may arrive before the command is answered. */

@@ -7,6 +7,7 @@ import { SidetoneError, shown } from '../errors.js';
 import { type Address, type Mp3, refuseFindings } from './build.js';
 import { REQUESTED_PARAMETER, requestedParameter } from './expectations.js';
 
+/** How audio is played into the call; rates in Hz. */
 export type TexmlOutbound =
   | Omit<Mp3, 'legs'>
   | { mode: 'rtp'; encoding: 'PCMU' | 'PCMA' | 'G722' | 'AMR-WB'; sampleRate?: never }
@@ -14,6 +15,7 @@ export type TexmlOutbound =
   /** Default 16000. */
   | { mode: 'rtp'; encoding: 'L16'; sampleRate?: 16000 | 24000 };
 
+/** A `<Stream>` and what stands in it. */
 export type TexmlStream = Address & {
   /** What the server hears: the caller (default), or both parties. */
   track?: 'inbound' | 'both';
@@ -50,6 +52,7 @@ export type TexmlAfter =
   /** Another document says how it goes on. */
   | { redirect: `https://${string}` | `http://${string}`; method?: 'GET' | 'POST' };
 
+/** What `buildTexml()` takes: a stream that the document waits for (`connect`), or does not (`start`). */
 export type TexmlDocument =
   /** Without `after` the document, and with it the call, ends with the stream; one that drops is opened again. */
   | { connect: TexmlStream; after?: TexmlAfter; start?: never }

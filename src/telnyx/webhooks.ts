@@ -24,15 +24,20 @@ export const WEBHOOK_OUTCOMES = [
   /** `takes` said no: answered with 503, so that it is sent again. */
   'not_now',
 ] as const;
+/** What became of a delivery. */
 export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
 
+/** What to answer to a delivery. */
 export interface WebhookReply {
+  /** HTTP status. */
   status: number;
   /** JSON text. */
   body: string;
+  /** Why. */
   outcome: WebhookOutcome;
 }
 
+/** What `createWebhookHandler()` takes. */
 export interface WebhookOptions {
   /** The account's public key from the portal: base64 of 32 bytes (Ed25519, RFC 8032). */
   publicKey: string;
@@ -57,6 +62,7 @@ export interface WebhookOptions {
   seenMax?: number;
 }
 
+/** Judges deliveries; its fields count them. */
 export interface WebhookHandler {
   /** `headers` by lower-case name, as Node and uWebSockets.js give them; `body` is the raw bytes. Never throws. */
   (headers: Readonly<Record<string, string | string[] | undefined>>, body: Uint8Array): WebhookReply;

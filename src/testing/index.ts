@@ -1,4 +1,5 @@
 /** `sidetone/testing`: what the tests of a plugin import. */
+
 export {
   type CallMark,
   type HeardAudio,

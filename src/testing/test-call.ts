@@ -61,6 +61,7 @@ export type TestSound = Pcm | WavAudio | string | number;
 
 /** A mark that the application has set, its own or that of an awaited playback. Times are in ms since `start`. */
 export interface CallMark {
+  /** As it was sent. */
   name: string;
   /** When it was sent. */
   sentMs: number;

@@ -60,6 +60,9 @@ const ended = (of: TestCall, name: string, times = 1): Promise<void> =>
     await of.advance(20);
     return (await outcome(of, name)) === times;
   }, `${times} texts ${name}`);
+/** Time stands still until PCM has come, because on a slow machine the caller would hear a gap. */
+const allThere = (of: TestCall, queuedMs = 500): Promise<void> =>
+  eventually(() => of.stream.queuedMs >= queuedMs, 'the whole text');
 const heard = (of: TestCall): Buffer => {
   const { samples } = of.heard();
   return Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
@@ -69,6 +72,7 @@ test('HTTP: what comes in odd pieces is heard sample for sample', async () => {
   answer = whole;
   asked.length = 0;
   const caller = await call(HTTP, { fields: { voice: 'Anna' }, headers: { 'x-key': 'secret-7' } });
+  await allThere(caller);
   await ended(caller, 'heard');
   assert.deepEqual(asked[0]!.body, { voice: 'Anna', text: 'Welcome.' });
   assert.equal(asked[0]!.headers['x-key'], 'secret-7');
@@ -91,6 +95,9 @@ test('it is played while it is being made, and a key stops both', async () => {
   });
   answer = whole;
   caller.dtmf('5');
+  await caller.until(() => caller.clears.length > 0);
+  // The way of the clear may have taken 20 ms of it.
+  await allThere(caller, 480);
   await ended(caller, 'heard');
   assert.equal(await outcome(caller, 'interrupted'), 1);
   await eventually(() => isCut, 'the end of the first synthesis');
@@ -131,6 +138,7 @@ test('WebSocket: one text, binary messages until it closes; an address that nobo
     });
   });
   const caller = await call(WEB_SOCKET);
+  await allThere(caller);
   await ended(caller, 'heard');
   assert.deepEqual(texts, ['{"text":"Welcome."}']);
   assert.ok(heard(caller).includes(BYTES));

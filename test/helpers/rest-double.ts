@@ -5,8 +5,23 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** Commands to a call that it carries out. */
+const ACTIONS = [
+  'streaming_start',
+  'answer',
+  'hangup',
+  'transfer',
+  'send_dtmf',
+  'bridge',
+  'streaming_stop',
+  'record_start',
+  'record_stop',
+  'suppression_start',
+  'suppression_stop',
+] as const;
+
 export interface DoubleRequest {
-  command: 'streaming_start' | 'answer' | 'dial' | 'other';
+  command: (typeof ACTIONS)[number] | 'dial' | 'other';
   callControlId: string | undefined;
   body: Record<string, unknown>;
   headers: IncomingMessage['headers'];
@@ -16,6 +31,7 @@ export interface DoubleRequest {
 }
 
 interface Failure {
+  /** 0: the command is carried out, and the connection breaks before its answer. */
   status: number;
   times: number;
   headers?: Record<string, string>;
@@ -152,6 +168,42 @@ const spec: Record<string, Record<string, Judge>> = {
   dial: { ...stream, ...extra, ...call, ...dial },
 };
 
+const common = { client_state: base64, command_id: text };
+const within =
+  (least: number, most: number): Judge =>
+  value =>
+    whole(value) && (value as number) >= least && (value as number) <= most;
+Object.assign(spec, {
+  hangup: { ...common, custom_headers: array },
+  transfer: { ...common, ...dial, ...call, target_leg_client_state: base64, mute_dtmf: text },
+  send_dtmf: {
+    ...common,
+    digits: (value: unknown) => text(value) && /^[0-9A-DwW*#]+$/.test(value as string),
+    duration_millis: within(100, 500),
+  },
+  bridge: { ...common, call_control_id: text, park_after_unbridge: text, play_ringtone: flag },
+  streaming_stop: { ...common, stream_id: text },
+  record_start: {
+    ...common,
+    format: oneOf('wav', 'mp3'),
+    channels: oneOf('single', 'dual'),
+    play_beep: flag,
+    max_length: whole,
+    trim: oneOf('trim-silence'),
+  },
+  record_stop: { ...common, recording_id: text },
+  suppression_start: { ...common, direction: oneOf('inbound', 'outbound', 'both') },
+  suppression_stop: common,
+});
+/** Fields that a command cannot do without. */
+const REQUIRED: Readonly<Record<string, readonly string[]>> = {
+  dial: ['connection_id', 'from', 'to'],
+  transfer: ['to'],
+  send_dtmf: ['digits'],
+  bridge: ['call_control_id'],
+  record_start: ['format', 'channels'],
+};
+
 interface Refusal {
   status: number;
   code: string;
@@ -180,9 +232,10 @@ function judge(command: string, body: Record<string, unknown>): Refusal | undefi
     if (field === 'stream_url') return refuse('90046', 'Invalid stream_url', field);
     return field === 'client_state' ? refusalOf('90017') : refuse('10015', 'Bad Request', field);
   }
-  const required = command === 'dial' ? ['connection_id', 'from', 'to'] : [];
+  const required = [...(REQUIRED[command] ?? [])];
   const wantsStream =
-    command === 'streaming_start' || Object.keys(body).some(field => field.startsWith('stream_'));
+    command === 'streaming_start' ||
+    (command !== 'streaming_stop' && Object.keys(body).some(field => field.startsWith('stream_')));
   if (wantsStream && body.enable_dialogflow !== true) required.push('stream_url');
   const missing = required.find(field => body[field] === undefined);
   return missing === undefined ? undefined : refuse('10004', 'Missing required parameter', missing);
@@ -205,6 +258,8 @@ export interface RestDouble {
   onCommand: ((request: DoubleRequest) => void) | undefined;
   close(): Promise<void>;
 }
+
+const ROUTE = new RegExp(`^/v2/calls(?:/([^/]+)/actions/(${ACTIONS.join('|')}))?$`);
 
 async function readBody(request: IncomingMessage): Promise<string> {
   const parts: Buffer[] = [];
@@ -233,7 +288,7 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const raw = await readBody(request);
-    const path = /^\/v2\/calls(?:\/([^/]+)\/actions\/(streaming_start|answer))?$/.exec(request.url ?? '');
+    const path = ROUTE.exec(request.url ?? '');
     const record: DoubleRequest = {
       command: path ? ((path[2] ?? 'dial') as DoubleRequest['command']) : 'other',
       callControlId: path?.[1] === undefined ? undefined : decodeURIComponent(path[1]),
@@ -247,17 +302,20 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
       record.status = refusal.status;
       refuse(response, refusal, headers);
     };
+    let isLost = false;
     const failure = failures[0];
     if (failure) {
       if (--failure.times <= 0) failures.shift();
       record.status = failure.status;
-      if (failure.body !== undefined) answer(response, failure.status, failure.body, failure.headers);
+      isLost = failure.status === 0;
+      if (isLost) record.status = 200;
+      else if (failure.body !== undefined) answer(response, failure.status, failure.body, failure.headers);
       else {
         const title = failure.status === 429 ? 'Too many requests' : 'Unexpected error';
         const code = failure.status === 429 ? '10011' : '10007';
         refuse(response, { status: failure.status, code, title, detail: title }, failure.headers);
       }
-      return;
+      if (!isLost) return;
     }
     if (request.headers.authorization !== `Bearer ${apiKey}`)
       return no({
@@ -297,7 +355,8 @@ export async function startRestDouble(apiKey: string): Promise<RestDouble> {
     const key = `${record.callControlId} ${String(id)}`;
     record.ignored = id !== undefined && record.command !== 'dial' && done.has(key);
     if (id !== undefined) done.add(key);
-    answer(response, 200, { data: { result: 'ok' } });
+    if (isLost) response.destroy();
+    else answer(response, 200, { data: { result: 'ok' } });
     if (!record.ignored) double.onCommand?.(record);
   }
 

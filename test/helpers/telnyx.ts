@@ -13,11 +13,15 @@ import { createWebhookSigner, type WebhookSigner, webhookBody } from './webhooks
 
 export const API_KEY = 'KEY0123456789abcdef_secret';
 
+const RESENDS_MAX = 30;
+
 export interface TelnyxDoubleOptions {
   /** Where webhooks go. */
   webhookUrl: string;
   /** What the caller is like: what it says, for how long. */
   caller: CallOptions;
+  /** Sends a webhook again that got 503, as Telnyx does: a starved main thread answers so. Default: no. */
+  resends?: boolean;
 }
 
 export interface Delivery {
@@ -29,6 +33,11 @@ export class TelnyxDouble {
   readonly simulator = new Simulator({ seed: 5 });
   /** Statuses of the webhooks that it sent by itself, by event. */
   readonly deliveries: { event: string; status: number }[] = [];
+  /** The stream that each call has or had last, what was asked for it, and how it ends if it ends now. */
+  readonly #streams = new Map<
+    string,
+    { call: Call; request: StreamingStartBody; ends: 'with the call' | 'alone' | 'dropped' }
+  >();
   readonly #opened = new Map<string, (call: Call) => void>();
   #pending: Promise<unknown>[] = [];
 
@@ -72,10 +81,29 @@ export class TelnyxDouble {
     return new Promise(resolve => this.#opened.set(callControlId, resolve));
   }
 
+  /**
+   * The WebSocket of the call is lost, and opened again. Resolves with the new stream, which has the old one's call and
+   * another id.
+   */
+  async reconnect(callControlId: string): Promise<Call> {
+    const running = this.#streams.get(callControlId)!;
+    running.ends = 'dropped';
+    running.call.drop();
+    await running.call.result;
+    const stream = this.stream(callControlId);
+    this.#open(callControlId, running.request);
+    return stream;
+  }
+
   /** Sends a webhook as Telnyx does. */
   async tell(event: string, callControlId: string, payload: Record<string, unknown> = {}): Promise<Delivery> {
     const body = webhookBody(event, randomUUID(), { call_control_id: callControlId, ...payload });
-    const delivery = await this.post(body, this.signer.headers(body, Date.now()));
+    const again = this.options.resends ? RESENDS_MAX : 0;
+    let delivery = await this.post(body, this.signer.headers(body, Date.now()));
+    for (let times = 0; times < again && delivery.status === 503; times++) {
+      await new Promise(resolve => setTimeout(resolve, 1000));
+      delivery = await this.post(body, this.signer.headers(body, Date.now()));
+    }
     this.deliveries.push({ event, status: delivery.status });
     return delivery;
   }
@@ -88,6 +116,15 @@ export class TelnyxDouble {
       headers: { 'content-type': 'application/json', ...headers },
     });
     return { status: response.status, body: await response.json() };
+  }
+
+  /** The call is over: its last webhook. */
+  hungUp(callControlId: string): Promise<Delivery> {
+    this.rest.ended.add(callControlId);
+    return this.tell('call.hangup', callControlId, {
+      hangup_cause: 'normal_clearing',
+      call_quality_stats: { inbound: { mos: '4.50', packet_count: '150' } },
+    });
   }
 
   /** Waits for the webhooks of everything that has happened. */
@@ -105,6 +142,15 @@ export class TelnyxDouble {
 
   #carryOut({ command, callControlId, body }: DoubleRequest): void {
     if (command === 'answer') this.#pending.push(this.tell('call.answered', callControlId!));
+    const running = this.#streams.get(callControlId ?? '');
+    if (running && (command === 'hangup' || command === 'streaming_stop' || command === 'transfer')) {
+      if (command !== 'hangup') running.ends = 'alone';
+      if (command === 'transfer') {
+        const to = (body as { to: string }).to;
+        this.#pending.push(this.tell('call.bridged', callControlId!, { to }));
+      }
+      running.call.hangup();
+    }
     const request = body as StreamingStartBody;
     if (request.stream_url !== undefined) this.#open(callControlId!, request);
   }
@@ -122,6 +168,8 @@ export class TelnyxDouble {
         (request.custom_parameters ?? []).map(({ name, value }) => [name, value]),
       ),
     });
+    const running = { call, request, ends: 'with the call' as 'with the call' | 'alone' | 'dropped' };
+    this.#streams.set(callControlId, running);
     const stream = { stream_id: call.streamId, stream_url: request.stream_url };
     const life = async (): Promise<void> => {
       // Two frames stand at a stream's beginning: connected and start.
@@ -130,7 +178,9 @@ export class TelnyxDouble {
       if (began()) {
         await this.tell('streaming.started', callControlId, stream);
         await call.result;
+        if (running.ends === 'dropped') return;
         await this.tell('streaming.stopped', callControlId, stream);
+        if (running.ends === 'alone') return;
       } else {
         await this.tell('streaming.failed', callControlId, {
           failure_reason: 'connection_failed',
@@ -138,7 +188,7 @@ export class TelnyxDouble {
           stream_params: { stream_url: request.stream_url },
         });
       }
-      await this.tell('call.hangup', callControlId, { hangup_cause: 'normal_clearing' });
+      await this.hungUp(callControlId);
     };
     this.#pending.push(life());
     this.#opened.get(callControlId)?.(call);

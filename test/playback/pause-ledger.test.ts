@@ -298,3 +298,71 @@ test("a frame's payload is what came in; a concealed frame, and one that is kept
     await call.hangup();
   }
 });
+
+test('onPlayed has what the caller heard, once, through a pause and a fade', async () => {
+  const played: number[] = [];
+  let stream: Stream | undefined;
+  const plugin = definePlugin({
+    name: 'taped',
+    audio: { sampleRate: 16000 },
+    onStart: started => {
+      stream = started;
+      return { onPlayed: frame => played.push(...frame.samples) };
+    },
+  });
+  const call = await testCall(plugin, { encoding: 'L16' });
+  const pcm = Int16Array.from({ length: 32000 }, (_, i) => 1000 + (i % 30000));
+  const playback = stream!.play(pcm);
+  await call.advance(700);
+  stream!.pause();
+  await call.advance(400);
+  stream!.resume();
+  await call.advance(500);
+  const { playedMs } = await stream!.clear({ fadeMs: 50 });
+  await call.advance(1000);
+  const heard = [...call.heard().samples].filter(sample => sample !== 0);
+  assert.deepEqual(
+    played.filter(sample => sample !== 0),
+    heard,
+  );
+  assert.equal(playback.playedMs, playedMs);
+  // The last samples of a fade are nearly none.
+  assert.ok(Math.abs(heard.length - playedMs * 16) < 10, `${heard.length} ${playedMs}`);
+  await call.hangup();
+});
+
+test('an echo that is paused and goes on is caught up, and stays in step with its ledger', async () => {
+  for (const encoding of ['PCMU', 'L16', 'G722'] as const) {
+    let stream: Stream | undefined;
+    let live: Playback | undefined;
+    const plugin = definePlugin({
+      name: 'echo-held',
+      onStart: started => {
+        stream = started;
+        return {
+          onAudio: frame => {
+            live = started.play(frame);
+          },
+        };
+      },
+    });
+    const call = await testCall(plugin, { encoding });
+    call.say({
+      samples: Int16Array.from({ length: 64000 }, (_, i) => 9000 * Math.sin(i / 5)),
+      sampleRate: 16000,
+    });
+    await call.advance(1000);
+    stream!.pause();
+    const { playedMs } = live!;
+    const heardMs = call.heard().samples.length;
+    await call.advance(600);
+    assert.equal(live!.playedMs, playedMs);
+    assert.ok(stream!.queuedMs > 500);
+    assert.ok(call.heard().samples.length >= heardMs);
+    stream!.resume();
+    await call.advance(5000);
+    assert.ok(stream!.queuedMs < 400, `${encoding}: ${stream!.queuedMs} ms late`);
+    assert.ok(live!.playedMs > 5500 && live!.playedMs < 6700, `${encoding}: ${live!.playedMs} ms`);
+    await call.hangup();
+  }
+});

@@ -119,6 +119,9 @@ test('where words decide, long noise is a cough and a short word is none', () =>
   const word = run([[1000, 1200]], options, { answering: true, wordsAtMs: 1600 });
   assert.deepEqual(word.answer.done, ['pause', 'clear']);
   assert.deepEqual(word.log, ['1600 interruption 1000', '1880 turn 1000-1200 200']);
+  // Words are no cough where they are not needed either.
+  const early = run([[1000, 2000]], {}, { answering: true, wordsAtMs: 1200 });
+  assert.equal(early.log[0], '1200 interruption 1000');
 });
 
 test('an answer that ends while it is held leaves the speech to the caller', async () => {

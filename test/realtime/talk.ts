@@ -1,7 +1,6 @@
 /** A call to a server with the realtime plugin, whose service is the double. */
 import assert from 'node:assert/strict';
 import { type Call, createEncoder, type Encoding, type ServerOptions, Simulator } from '../../src/index.js';
-import type { CallControl } from '../../src/plugins/realtime/tools.js';
 import { type RealtimeOptions, realtime } from '../../src/plugins/realtime.js';
 import { type DoubleOptions, type DoubleSession, RealtimeDouble } from '../helpers/realtime-double.js';
 import { eventually, url, withServer } from '../helpers/servers.js';
@@ -43,7 +42,11 @@ export interface TalkOptions {
   encoding?: Encoding;
   server?: ServerOptions;
   /** Stands in for the REST API. */
-  control?: CallControl;
+  control?: {
+    hangup(): Promise<unknown>;
+    transfer(to: string): Promise<unknown>;
+    sendDtmf(digits: string): Promise<unknown>;
+  };
   /** What the double did not like is looked at by the test itself. */
   mayFault?: boolean;
   /** The call may begin without a session. */

@@ -198,3 +198,28 @@ test('resampled for the handler, the events are the same', async () => {
   assert.ok(heard[0]!.length >= 2);
   assert.deepEqual(heard[0], heard[1]);
 });
+
+test('both tracks are listened to, each by itself', async () => {
+  const told: string[] = [];
+  const virtual = new VirtualReactor();
+  const { receive } = virtual.connect({
+    name: 'both',
+    audio: { tracks: 'both', vad: true },
+    onStart: () => ({
+      onSpeech: ({ track }) => told.push(`speech ${track}`),
+      onSilence: ({ track }) => told.push(`silence ${track}`),
+    }),
+  });
+  const wire = new WireCall({ encoding: 'L16' });
+  receive(wire.start());
+  const pcm = new Int16Array(WORDS.length + 16_000);
+  pcm.set(WORDS);
+  const bytes = new Uint8Array(pcm.buffer);
+  for (let at = 0; at + 640 <= bytes.length; at += 640) {
+    receive(wire.media(new Uint8Array(640), 'inbound'));
+    receive(wire.media(bytes.subarray(at, at + 640), 'outbound'));
+  }
+  assert.ok(told.length >= 2);
+  assert.deepEqual(new Set(told), new Set(['speech outbound', 'silence outbound']));
+  await virtual.close();
+});

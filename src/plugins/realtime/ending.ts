@@ -59,7 +59,7 @@ export class Ending {
   }
 
   tick(now: { isActive: boolean; callMeter: CallMeter; session: boolean }): void {
-    const { stream, clock, answers, speaker } = this.#setup;
+    const { clock, answers, speaker } = this.#setup;
     const nowMs = clock.now();
     if (this.#why === undefined) {
       if (now.isActive) this.#lastActiveMs = nowMs;
@@ -80,7 +80,7 @@ export class Ending {
     const { stream, clock, speaker } = this.#setup;
     const late = new Promise<void>(resolve => clock.after(CONFIRMATION_MS_MAX, resolve));
     await Promise.race([late, Promise.all([speaker.heard(), this.#fallback])]);
-    await hangUp(stream);
+    await hangUp(stream, clock);
   }
 
   #limit(nowMs: number, { tokens, cost }: CallMeter): EndReason | undefined {

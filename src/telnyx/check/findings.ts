@@ -1,5 +1,6 @@
 /** What a checker says, and the list of what it can say: docs/mistakes.md tells each code's why and how it sounds. */
 
+/** `error`: Telnyx refuses it. `warning`: accepted, and not heard as meant. */
 export type Severity = 'error' | 'warning';
 
 /** Every mistake with its severity: an error is refused by Telnyx, a warning is accepted and not heard as meant. */
@@ -46,14 +47,19 @@ export const MISTAKES = {
 
 export type MistakeCode = keyof typeof MISTAKES;
 
+/** What is wrong or unwise in a request. */
 export interface Finding {
+  /** Stable; docs/mistakes.md tells each. */
   code: MistakeCode;
   /** The field as the request spells it; `Stream.url` for an attribute of TeXML's `<Stream>`. */
   field: string;
   /** The field's value, shortened; null where it is absent; never a token or password. */
   value: string | number | boolean | null;
+  /** What is wrong, in words. */
   problem: string;
+  /** What to write instead. */
   remedy: string;
+  /** Whether Telnyx refuses it. */
   severity: Severity;
   /** TeXML only: the line where the element ends, counted from 1. */
   line?: number;
