@@ -61,6 +61,13 @@ export type {
 } from './plugin/stream.js';
 export { type HeldAnswer, type Turn, type TurnOptions, TurnTaking } from './plugin/turns.js';
 export { default as echo } from './plugins/echo.js';
+export {
+  type RealtimeOptions,
+  type RealtimeTool,
+  realtime,
+  realtimeTool,
+  type ToolContext,
+} from './plugins/realtime.js';
 export { type RecordOptions, record } from './plugins/record.js';
 export { type SpeakOptions, speak } from './plugins/speak.js';
 export { tone } from './plugins/tone.js';

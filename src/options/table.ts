@@ -159,7 +159,7 @@ export const OPTION_TABLE = {
   plugins: option(v.optional(v.array(v.custom<PluginGiven>(() => true)), []), {
     flag: '--plugin <name|file.ts>',
     separator: ',',
-    text: 'plugins: built-in names (`echo`, `speak`, `record`, `tone`), TypeScript files, npm packages; in the config file and the library also [`{ "module", "options", "name", "path" }`](docs/plugins.md#options), for the library definitions too',
+    text: 'plugins: built-in names (`echo`, `speak`, `record`, `tone`, [`realtime`](docs/realtime.md)), TypeScript files, npm packages; in the config file and the library also [`{ "module", "options", "name", "path" }`](docs/plugins.md#options), for the library definitions too',
     defaultText: 'echo',
     remedy: 'give a list of names, files, { module, options, name, path } or definitions',
   }),

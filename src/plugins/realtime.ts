@@ -21,6 +21,7 @@ export function realtime(options: RealtimeOptions = {}, clock: Clock = systemClo
     name: 'realtime',
     options: settingsSchema(options),
     setup: ({ options: settings, metrics }) => ({ settings, meters: createMeters(metrics) }),
+    accept: (_request, { options: { vad } }) => ({ audio: { vad: vad ?? false } }),
     onStart: (stream, { state: { settings, meters } }) => new Conversation(stream, settings, meters, clock),
   });
 }

@@ -90,12 +90,12 @@ describe('faults', { concurrency: 4 }, () => {
   });
 
   test('a service that does not begin the session is given up, and another one asked for', async () => {
-    const plugin = { connectTimeoutMs: 300 };
+    const plugin = { connectTimeoutMs: 1000, retryPausesMs: Array(50).fill(20) };
     const double = { mute: 1, answer: () => ({ audio: answerAudio(0.2) }) };
     await talk({ plugin, double }, async ({ call, double, say }) => {
       say();
       await eventually(() => call.soFar().heardMs >= 200, 'an answer');
-      assert.equal(double.sessions.length, 2);
+      assert.ok(double.sessions.length >= 2);
       assert.ok(!double.sessions[0]!.audio.length, 'the first one has got no audio');
     });
   });
@@ -106,9 +106,12 @@ describe('faults', { concurrency: 4 }, () => {
     const plugin = { answerTimeoutMs: 1200, waitingToneMs: 100 };
     await talk({ plugin, double: { answer } }, async ({ call, double, say }) => {
       say();
-      await eventually(() => double.sessions.length === 2, 'a new session');
+      await eventually(() => double.sessions.length >= 2, 'a new session');
       assert.ok(call.soFar().heardMs > 0, 'a tone was heard');
-      await eventually(() => double.sessions[1]!.turns === 1, 'it is asked for the answer');
+      await eventually(
+        () => double.sessions.slice(1).some(({ turns }) => turns > 0),
+        'it is asked for the answer',
+      );
       await eventually(() => heardBytes(call).includes(answerAudio(0.2)), 'the answer');
     });
   });

@@ -10,6 +10,9 @@ import { RealtimeDouble } from '../helpers/realtime-double.js';
 import { runCli, serveChild } from '../helpers/serve-child.js';
 import { answerAudio, eventually, words } from './talk.js';
 
+/** A slow machine must not look like a slow service. */
+const PATIENT = JSON.stringify({ connectTimeoutMs: 60_000, answerTimeoutMs: 600_000, waitingToneMs: 0 });
+
 for (const reactors of [1, 2]) {
   test(`conversations with ${reactors} reactor(s): settings of the environment, metrics, a line for each call`, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'sidetone-realtime-'));
@@ -27,6 +30,7 @@ for (const reactors of [1, 2]) {
         SIDETONE_REALTIME_MODEL: 'gpt-realtime',
         SIDETONE_REALTIME_VOICE: 'marin',
         SIDETONE_REALTIME_INSTRUCTIONS: 'Be brief.',
+        SIDETONE_PLUGIN_OPTIONS_REALTIME: PATIENT,
       },
     });
     try {

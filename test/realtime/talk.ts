@@ -1,12 +1,11 @@
 /** A call to a server with the realtime plugin, whose service is the double. */
 import assert from 'node:assert/strict';
 import { type Call, createEncoder, type Encoding, type ServerOptions, Simulator } from '../../src/index.js';
-import type { CallControl } from '../../src/plugins/realtime/tools.js';
 import { type RealtimeOptions, realtime } from '../../src/plugins/realtime.js';
 import { type DoubleOptions, type DoubleSession, RealtimeDouble } from '../helpers/realtime-double.js';
 import { eventually, url, withServer } from '../helpers/servers.js';
 
-const simulator = new Simulator({ seed: 7 });
+export const simulator = new Simulator({ seed: 7 });
 
 /** A sine that every codec carries: loud enough to be speech. */
 export function sine(seconds: number, sampleRate: number, hz = 300): Int16Array {
@@ -43,7 +42,11 @@ export interface TalkOptions {
   encoding?: Encoding;
   server?: ServerOptions;
   /** Stands in for the REST API. */
-  control?: CallControl;
+  control?: {
+    hangup(): Promise<unknown>;
+    transfer(to: string): Promise<unknown>;
+    sendDtmf(digits: string): Promise<unknown>;
+  };
   /** What the double did not like is looked at by the test itself. */
   mayFault?: boolean;
   /** The call may begin without a session. */
@@ -54,7 +57,15 @@ export async function talk(options: TalkOptions, run: (talk: Talk) => Promise<vo
   const { plugin, encoding = 'PCMU', mayFault = false, withoutSession = false } = options;
   const double = await RealtimeDouble.start(options.double);
   const turnDetection = { type: 'server_vad', silence_duration_ms: 200 };
-  const bridge = realtime({ url: double.url, turnDetection, retryPausesMs: [20, 20, 20], ...plugin });
+  // A slow machine must not look like a slow service.
+  const patient = { connectTimeoutMs: 60_000, answerTimeoutMs: 600_000, waitingToneMs: 0, silenceMaxMs: 0 };
+  const bridge = realtime({
+    url: double.url,
+    turnDetection,
+    retryPausesMs: [20, 20, 20],
+    ...patient,
+    ...plugin,
+  });
   if (options.control) {
     const { onStart } = bridge;
     bridge.onStart = (stream, context) => {

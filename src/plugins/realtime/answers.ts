@@ -36,9 +36,9 @@ export class Answers {
     return this.#active !== undefined;
   }
 
-  /** Something would be cut off now though nothing of it has been played. */
+  /** The service is at an answer that has not been cut off yet. */
   get cutsOff(): boolean {
-    return this.#active !== undefined && this.#active !== '';
+    return this.#active !== undefined && this.#active !== '' && !this.#cut.has(this.#active);
   }
 
   /** Since when the caller waits for an answer. */

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../../clock.js';
 import type { StopReason, StreamHandler } from '../../plugin/plugin.js';
+import type { SpeechStart } from '../../plugin/speech.js';
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { Answers } from './answers.js';
 import { bytesPerMs, bytesPlayer, inputFormat, outputFormat } from './audio.js';
@@ -54,6 +55,8 @@ export class Conversation implements StreamHandler {
   readonly #stopTicks: () => void;
   #session = 0;
   #callerSpeaks = false;
+  /** Where the caller's audio ends so far, on the axis of the frames. */
+  #heardEndMs = 0;
   /** When the caller's last word was said: the next audio that is heard answers it. */
   #lastWordMs: number | undefined;
   #lastEventMs: number;
@@ -117,7 +120,16 @@ export class Conversation implements StreamHandler {
   // --- the caller ---
 
   onAudio(frame: AudioFrame): void {
+    this.#heardEndMs = frame.timestampMs + (1000 * frame.samples.length) / frame.sampleRate;
     this.#uplink.hear(frame);
+  }
+
+  /** This server's own ears: only with the option `vad`. */
+  onSpeech({ startMs, track }: SpeechStart): void {
+    if (track !== 'inbound') return;
+    const { cutsOff } = this.#answers;
+    this.#interrupt(this.#heardEndMs - startMs);
+    if (cutsOff) this.#link.send(responseCancel());
   }
 
   onDtmf(digit: string): void {
@@ -275,6 +287,9 @@ export class Conversation implements StreamHandler {
         break;
       case 'input_audio_buffer.speech_stopped':
         this.#callerSpeaks = false;
+        // If it was a cough, no answer follows.
+        if (this.#resumeAtMs < Number.POSITIVE_INFINITY)
+          this.#resumeAtMs = this.#clock.now() + RESUME_AFTER_MS;
         this.#lastWordMs = this.#clock.now() - this.#silenceSinceMs(event.audio_end_ms);
         if (this.#settings.turnDetection.create_response !== false) this.#answers.owe();
         this.#history.begin('user', itemId);
@@ -284,7 +299,9 @@ export class Conversation implements StreamHandler {
         this.#meter.turn('user');
         break;
       case 'response.created':
-        if (response) this.#answers.created(response);
+        if (!response) break;
+        this.#answers.created(response);
+        if (this.#answers.generating) this.#resumeAtMs = Number.POSITIVE_INFINITY;
         break;
       case 'response.output_item.added':
       case 'response.output_item.done':

@@ -1,6 +1,6 @@
 /** The end of a conversation: at a limit, at the model's wish, or because there is no service. Politely, and in any case. */
 import type { Clock } from '../../clock.js';
-import type { Stream } from '../../plugin/stream.js';
+import type { Playback, Stream } from '../../plugin/stream.js';
 import type { Answers } from './answers.js';
 import type { CallMeter } from './meters.js';
 import type { RealtimeSettings } from './options.js';
@@ -13,6 +13,7 @@ export type EndReason = 'hang_up' | 'silence' | 'length' | 'tokens' | 'cost' | '
 /** How long the last words are waited for, and how long they may be. */
 const GOODBYE_MS_MAX = 10_000;
 const LAST_WORDS_MS_MAX = 30_000;
+const CONFIRMATION_MS_MAX = 3000;
 const FALLBACK = beeps(3);
 
 interface EndingSetup {
@@ -30,6 +31,7 @@ export class Ending {
   #why: EndReason | undefined;
   #begunMs = 0;
   #isOver = false;
+  #fallback: Playback | undefined;
 
   constructor(setup: EndingSetup) {
     this.#setup = setup;
@@ -47,17 +49,17 @@ export class Ending {
   /** The call ends once what is said has been heard. */
   begin(why: EndReason, say: 'nothing' | 'goodbye' | 'fallback' = 'nothing'): void {
     if (this.#why !== undefined) return;
-    const { stream, settings, clock, answers } = this.#setup;
+    const { settings, stream, clock, answers } = this.#setup;
     this.#why = why;
     this.#begunMs = clock.now();
     if (say === 'goodbye') answers.want(settings.goodbye);
     if (say !== 'fallback') return;
     const { samples, sampleRate } = settings.fallback ?? FALLBACK;
-    stream.play(samples, { sampleRate });
+    this.#fallback = stream.play(samples, { sampleRate });
   }
 
   tick(now: { isActive: boolean; callMeter: CallMeter; session: boolean }): void {
-    const { stream, clock, answers, speaker } = this.#setup;
+    const { clock, answers, speaker } = this.#setup;
     const nowMs = clock.now();
     if (this.#why === undefined) {
       if (now.isActive) this.#lastActiveMs = nowMs;
@@ -70,7 +72,15 @@ export class Ending {
     const maxMs = speaker.speaking ? LAST_WORDS_MS_MAX : isToSpeak ? GOODBYE_MS_MAX : 0;
     if (endingMs < maxMs || this.#isOver) return;
     this.#isOver = true;
-    void hangUp(stream);
+    void this.#hangUp();
+  }
+
+  /** Telnyx tells when the last of it has been heard; until then it is an estimate. */
+  async #hangUp(): Promise<void> {
+    const { stream, clock, speaker } = this.#setup;
+    const late = new Promise<void>(resolve => clock.after(CONFIRMATION_MS_MAX, resolve));
+    await Promise.race([late, Promise.all([speaker.heard(), this.#fallback])]);
+    await hangUp(stream, clock);
   }
 
   #limit(nowMs: number, { tokens, cost }: CallMeter): EndReason | undefined {

@@ -1,6 +1,6 @@
 /** The WebSocket to the service: connected again where it is lost, with the caller's audio kept meanwhile. */
-import { type RawData, WebSocket } from 'ws';
 import type { Clock } from '../../clock.js';
+import { ServiceSocket } from './socket.js';
 
 /** Why there is no connection (any more). */
 export interface LinkFault {
@@ -38,19 +38,17 @@ export interface LinkOwner {
 const FINAL_STATUS: readonly number[] = [400, 401, 403, 404, 405];
 /** A service that reads slower than this many bytes wait for is given no more audio until it has read them. */
 const BUFFERED_BYTES_MAX = 256 * 1024;
-const AS_TEXT = { binary: false };
-const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
+const CLOSE_MS_MAX = 2000;
 
 export class Link {
   readonly #settings: LinkSettings;
   readonly #owner: LinkOwner;
-  #socket: WebSocket | undefined;
+  #socket: ServiceSocket | undefined;
   #ready = false;
   #closed = false;
   #tries = 0;
   #cancelTimer: () => void = () => {};
   #audio: Buffer[] = [];
-  #status: number | undefined;
   /** Messages of audio that found no room. */
   dropped = 0;
 
@@ -71,39 +69,19 @@ export class Link {
   connect(): void {
     if (this.#closed) return;
     const { url, headers, clock, connectTimeoutMs } = this.#settings;
-    const socket = new WebSocket(url, {
-      headers,
-      perMessageDeflate: false,
-      skipUTF8Validation: true,
-      handshakeTimeout: connectTimeoutMs,
-      maxPayload: PAYLOAD_BYTES_MAX,
+    const socket = new ServiceSocket(url, headers, {
+      opened: () => {
+        if (this.#socket === socket) this.#owner.opened();
+      },
+      message: data => {
+        if (this.#socket === socket) this.#owner.message(data);
+      },
+      closed: (why, status) => this.#down(socket, why, status),
     });
     this.#socket = socket;
-    this.#status = undefined;
-    let why = '';
-    this.#cancelTimer = clock.after(connectTimeoutMs, () => {
-      why = `no session after ${connectTimeoutMs} ms`;
-      socket.terminate();
-    });
-    socket.on('open', () => {
-      if (this.#socket === socket) this.#owner.opened();
-    });
-    socket.on('message', (data: RawData) => {
-      if (this.#socket === socket) this.#owner.message(data as Buffer);
-    });
-    socket.on('unexpected-response', (request, response) => {
-      this.#status = response.statusCode;
-      why = `the service refused the connection with ${response.statusCode}`;
-      request.destroy();
-      this.#down(socket, why);
-    });
-    socket.on('error', error => {
-      why ||= error.message;
-    });
-    socket.on('close', (code, reason) => {
-      const text = reason.toString().slice(0, 120);
-      this.#down(socket, why || `the service closed the connection (${code}${text && `, ${text}`})`);
-    });
+    this.#cancelTimer = clock.after(connectTimeoutMs, () =>
+      this.reset(`no session after ${connectTimeoutMs} ms`),
+    );
   }
 
   /** The session is set up: audio goes out from here on, what waits first. */
@@ -116,7 +94,7 @@ export class Link {
 
   /** Sends an event; nothing without a session or its socket. */
   send(text: string): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
+    this.#socket?.send(text);
   }
 
   /**
@@ -124,9 +102,8 @@ export class Link {
    * message is the caller's again when this returns.
    */
   sendAudio(message: Buffer): void {
-    if (this.#ready && this.#audio.length === 0 && this.#socket!.bufferedAmount < BUFFERED_BYTES_MAX) {
-      // From memory that is not its own `ws` makes one masked copy, header and all: one write.
-      this.#socket!.send(message, AS_TEXT);
+    if (this.#ready && this.#audio.length === 0 && this.#socket!.bufferedBytes < BUFFERED_BYTES_MAX) {
+      this.#socket!.send(message);
       return;
     }
     this.#audio.push(Buffer.from(message));
@@ -141,8 +118,8 @@ export class Link {
   flush(): void {
     if (!this.#ready) return;
     let sent = 0;
-    while (sent < this.#audio.length && this.#socket!.bufferedAmount < BUFFERED_BYTES_MAX) {
-      this.#socket!.send(this.#audio[sent++]!, AS_TEXT);
+    while (sent < this.#audio.length && this.#socket!.bufferedBytes < BUFFERED_BYTES_MAX) {
+      this.#socket!.send(this.#audio[sent++]!);
     }
     if (sent > 0) this.#audio.splice(0, sent);
   }
@@ -152,7 +129,7 @@ export class Link {
     const socket = this.#socket;
     if (!socket) return;
     this.#down(socket, why);
-    socket.terminate();
+    socket.destroy();
   }
 
   close(): void {
@@ -163,20 +140,17 @@ export class Link {
     this.#ready = false;
     this.#audio = [];
     if (!socket) return;
-    // Closing a socket that is still connecting is an error, of which nobody needs to know.
-    socket.on('error', () => {});
-    socket.close(1000);
     // A service that does not answer the close must not keep the socket.
-    this.#settings.clock.after(2000, () => socket.terminate());
+    const cancel = this.#settings.clock.after(CLOSE_MS_MAX, () => socket.destroy());
+    socket.close(cancel);
   }
 
-  #down(socket: WebSocket, why: string): void {
+  #down(socket: ServiceSocket, why: string, status?: number): void {
     if (this.#socket !== socket || this.#closed) return;
     this.#cancelTimer();
     this.#socket = undefined;
     this.#ready = false;
     const { retryPausesMs, clock } = this.#settings;
-    const status = this.#status;
     const isFinal = status !== undefined && FINAL_STATUS.includes(status);
     const pauseMs = retryPausesMs[this.#tries++];
     const fault: LinkFault = {

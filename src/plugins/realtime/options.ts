@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseWav } from '../../audio/wav.js';
+import { checkHearing } from '../../plugin/hearing.js';
+import type { VadOptions } from '../../plugin/speech.js';
 import type { BuiltInTools, RealtimeTool } from './tools.js';
 
 /** Prices in any currency, for a million tokens of each kind. */
@@ -39,6 +41,11 @@ export interface RealtimeOptions {
   transcriptionModel?: string | null;
   /** `turn_detection` as the service takes it. Default `{ type: 'server_vad' }`. */
   turnDetection?: Record<string, unknown>;
+  /**
+   * The model falls silent as soon as this server hears speech, beside the service's own turn detection, which needs a way
+   * there and back for it. Default false.
+   */
+  vad?: boolean | VadOptions;
   /** With it the model speaks first, as these instructions say. Default: it waits for the caller. */
   greeting?: string | undefined;
 
@@ -98,6 +105,7 @@ export interface RealtimeSettings extends BuiltInTools {
   protocol: 'ga' | 'beta';
   transcriptionModel: string | null;
   turnDetection: Record<string, unknown>;
+  vad: boolean | VadOptions;
   greeting: string | undefined;
   appendMs: number;
   keepMs: number;
@@ -148,6 +156,12 @@ const FIELDS = z.strictObject({
   protocol: z.enum(['ga', 'beta']).default('ga'),
   transcriptionModel: text.nullable().default('gpt-4o-mini-transcribe'),
   turnDetection: z.record(z.string(), z.unknown()).default({ type: 'server_vad' }),
+  vad: z
+    .union([
+      z.boolean(),
+      z.custom<VadOptions>(value => typeof value === 'object' && value !== null, 'give true or options'),
+    ])
+    .default(false),
   greeting: text.optional(),
   appendMs: ms(20, 100, 60),
   keepMs: ms(1000, 60_000, 10_000),
@@ -196,6 +210,11 @@ export function settingsSchema(own: RealtimeOptions): z.ZodType<RealtimeSettings
       const twice = names.find((name, i) => names.indexOf(name) !== i);
       if (twice !== undefined) return refuse('tools', `two tools are named ${twice}: give each its own name`);
       if (rest.costMax > 0 && !rest.prices) return refuse('costMax', 'give `prices` too');
+      try {
+        checkHearing({ vad: rest.vad }, '');
+      } catch (error) {
+        return refuse('vad', (error as Error).message);
+      }
       let bearer = key;
       if (keyFile !== undefined) {
         if (key !== undefined) return refuse('keyFile', 'give it or `key`, not both');

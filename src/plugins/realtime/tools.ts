@@ -1,4 +1,5 @@
 /** Functions that the model may call: those of the plugin's user, and the call's own. */
+import type { Clock } from '../../clock.js';
 import type { Stream } from '../../plugin/stream.js';
 import type { ToolDescription } from './events.js';
 
@@ -45,26 +46,21 @@ export function realtimeTool<Arguments>(tool: RealtimeTool<Arguments>): Realtime
   return tool;
 }
 
-/** What a stream may offer to steer its call. */
-export interface CallControl {
-  hangup(): Promise<unknown>;
-  transfer(to: string): Promise<unknown>;
-  sendDtmf(digits: string): Promise<unknown>;
-}
+/** How long Telnyx may take for a hangup. */
+const HANGUP_MS_MAX = 5000;
 
-/** The stream's means to steer its call; undefined where it has none. */
-export function callControl(stream: Stream): CallControl | undefined {
-  return (stream as Stream & { callControl?: CallControl }).callControl;
-}
-
-/** Ends the call; where that is not possible, the stream. */
-export async function hangUp(stream: Stream): Promise<void> {
+/** Ends the call; where that is not possible, such as without an API key, its stream. */
+export async function hangUp(stream: Stream, clock: Clock): Promise<void> {
+  let cancel = (): void => {};
+  const late = new Promise<void>(resolve => {
+    cancel = clock.after(HANGUP_MS_MAX, resolve);
+  });
   try {
-    const control = callControl(stream);
-    if (control) await control.hangup();
+    await Promise.race([stream.callControl.hangup(), late]);
   } catch (error) {
-    stream.log.warn({ err: error }, 'realtime: the call could not be hung up: its stream is closed');
+    stream.log.info({ err: error }, 'realtime: the call could not be hung up: its stream is closed');
   }
+  cancel();
   stream.close();
 }
 
@@ -86,7 +82,7 @@ export interface BuiltInTools {
 
 export function builtInTools({ hangUp, transferTo, sendKeys }: BuiltInTools, host: ToolHost): RealtimeTool[] {
   const tools: RealtimeTool[] = [];
-  const control = callControl(host.stream);
+  const { stream } = host;
   if (hangUp) {
     tools.push({
       name: 'hang_up',
@@ -114,8 +110,7 @@ export function builtInTools({ hangUp, transferTo, sendKeys }: BuiltInTools, hos
       run: async ({ destination }: { destination: string }) => {
         const to = Object.hasOwn(transferTo, destination) ? transferTo[destination] : undefined;
         if (to === undefined) throw new Error(`unknown destination: use one of ${names.join(', ')}`);
-        if (!control) throw new Error('this call cannot be transferred');
-        await control.transfer(to);
+        await stream.callControl.transfer(to);
         return 'The call has been transferred. Say nothing more.';
       },
     });
@@ -132,8 +127,7 @@ export function builtInTools({ hangUp, transferTo, sendKeys }: BuiltInTools, hos
       word: '',
       run: async ({ keys }: { keys: string }) => {
         if (!/^[0-9*#A-D]{1,32}$/.test(keys)) throw new Error('keys: give 1 to 32 of 0 to 9, *, #, A to D');
-        if (!control) throw new Error('keys cannot be sent into this call');
-        await control.sendDtmf(keys);
+        await stream.callControl.sendDtmf(keys);
         return 'The keys have been pressed.';
       },
     });
