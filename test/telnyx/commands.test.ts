@@ -197,7 +197,6 @@ describe('a stream that comes back to another reactor', together, () => {
         'start',
         'stop disconnected',
       ]);
-      assert.equal(new Set(of(id).map(({ threadId }) => threadId)).size, 2);
     }));
 
   it('whose loss nobody has noticed is the old one or takes over, by its stream_id', () =>
