@@ -63,9 +63,11 @@ export { type HeldAnswer, type Turn, type TurnOptions, TurnTaking } from './plug
 export { default as echo } from './plugins/echo.js';
 export {
   type RealtimeOptions,
+  type RealtimeSound,
   type RealtimeTool,
   realtime,
   realtimeTool,
+  type TokenPrices,
   type ToolContext,
 } from './plugins/realtime.js';
 export { type RecordOptions, record } from './plugins/record.js';

@@ -253,7 +253,7 @@ describe('plugins and servers', () => {
     refused({ onDTMF() {} }, /onDTMF: .*did you mean onDtmf\?/);
     refused(
       { onTick() {} },
-      /onTick: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onStop, onSpeech/,
+      /onTick: .*use one of onAudio, onDtmf, onPlayed, onMark, onError, onCall, onResume, onStop, onSpeech/,
     );
     for (const name of ['onSpeech', 'onSilence']) {
       const handler = checkHandler(plugin, { [name]() {} });

@@ -185,7 +185,11 @@ test('options that make no sense are refused with their names', async () => {
     const schema = realtime().options!;
     const result = await schema['~standard'].validate(options);
     assert.ok(result.issues, JSON.stringify(options));
-    return result.issues.map(({ path, message }) => `${path?.join('.')}: ${message}`).join('; ');
+    const keyOf = (segment: PropertyKey | { key: PropertyKey }): PropertyKey =>
+      typeof segment === 'object' ? segment.key : segment;
+    return result.issues
+      .map(({ path, message }) => `${path?.map(keyOf).map(String).join('.')}: ${message}`)
+      .join('; ');
   };
   const url = 'ws://127.0.0.1:1';
   assert.match(await refusal({}), /^url: .*SIDETONE_REALTIME_URL/);

@@ -1,6 +1,6 @@
 /** The options of the realtime plugin: what they may be, their defaults, and what the environment says. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { parseWav } from '../../audio/wav.js';
 import { checkHearing } from '../../plugin/hearing.js';
 import type { VadOptions } from '../../plugin/speech.js';
@@ -77,6 +77,7 @@ export interface RealtimeOptions {
   tokensMax?: number;
   /** What a call may cost by `prices`; 0: anything. Default 0. */
   costMax?: number;
+  /** What tokens cost: for `costMax` and the log. */
   prices?: TokenPrices | undefined;
   /** How the model is told to end the call at a limit. */
   goodbye?: string;
@@ -128,83 +129,98 @@ export interface RealtimeSettings extends BuiltInTools {
 }
 
 const DAY_MS = 86_400_000;
-const ms = (min: number, max: number, usual: number) => z.number().int().min(min).max(max).default(usual);
-const text = z.string().min(1).max(100_000);
-const token = z.number().min(0);
-const sound = z.union([
+const ms = (min: number, max: number, usual: number) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max)), usual);
+const text = v.pipe(v.string(), v.nonEmpty(), v.maxLength(100_000));
+const token = v.pipe(v.number(), v.minValue(0));
+const sound = v.union([
   text,
-  z.object({
-    samples: z.instanceof(Int16Array),
-    sampleRate: z.number().int().min(8000).max(48_000),
+  v.object({
+    samples: v.instance(Int16Array),
+    sampleRate: v.pipe(v.number(), v.integer(), v.minValue(8000), v.maxValue(48_000)),
   }),
 ]);
-const tool = z.custom<RealtimeTool>(value => {
+const tool = v.custom<RealtimeTool>(value => {
   const { name, description, run } = (value ?? {}) as Partial<RealtimeTool>;
   return /^[\w-]{1,64}$/.test(name ?? '') && typeof description === 'string' && typeof run === 'function';
 }, 'give { name, description, parameters, run } with a name of 1 to 64 letters, digits, _ and -');
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
-const FIELDS = z.strictObject({
-  url: z
-    .string('give the address of the service, or set SIDETONE_REALTIME_URL')
-    .regex(/^wss?:\/\/\S+$/, 'give a ws: or wss: address'),
-  key: text.optional(),
-  keyFile: text.optional(),
-  model: text.optional(),
-  voice: text.optional(),
-  instructions: text.optional(),
-  headers: z.record(z.string(), z.string()).default({}),
-  protocol: z.enum(['ga', 'beta']).default('ga'),
-  transcriptionModel: text.nullable().default('gpt-4o-mini-transcribe'),
-  turnDetection: z.record(z.string(), z.unknown()).default({ type: 'server_vad' }),
-  vad: z
-    .union([
-      z.boolean(),
-      z.custom<VadOptions>(value => typeof value === 'object' && value !== null, 'give true or options'),
-    ])
-    .default(false),
-  greeting: text.optional(),
+const FIELDS = v.strictObject({
+  url: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^wss?:\/\/\S+$/, ({ input }) =>
+        input === ''
+          ? 'give the address of the service, or set SIDETONE_REALTIME_URL'
+          : 'give a ws: or wss: address',
+      ),
+    ),
+    '',
+  ),
+  key: v.optional(text),
+  keyFile: v.optional(text),
+  model: v.optional(text),
+  voice: v.optional(text),
+  instructions: v.optional(text),
+  headers: v.optional(v.record(v.string(), v.string()), {}),
+  protocol: v.optional(v.picklist(['ga', 'beta']), 'ga'),
+  transcriptionModel: v.optional(v.nullable(text), 'gpt-4o-mini-transcribe'),
+  turnDetection: v.optional(v.record(v.string(), v.unknown()), { type: 'server_vad' }),
+  vad: v.optional(v.union([v.boolean(), v.custom<VadOptions>(isObject)], 'give true or options'), false),
+  greeting: v.optional(text),
   appendMs: ms(20, 100, 60),
   keepMs: ms(1000, 60_000, 10_000),
-  tools: z.array(tool).default([]),
-  hangUp: z.boolean().default(true),
-  transferTo: z.record(z.string(), text).default({}),
-  sendKeys: z.boolean().default(false),
-  toolWord: z
-    .string()
-    .default('Say in at most five words, in the language of the call, that you are looking it up.'),
+  tools: v.optional(v.array(tool), []),
+  hangUp: v.optional(v.boolean(), true),
+  transferTo: v.optional(v.record(v.string(), text), {}),
+  sendKeys: v.optional(v.boolean(), false),
+  toolWord: v.optional(
+    v.string(),
+    'Say in at most five words, in the language of the call, that you are looking it up.',
+  ),
   toolPatienceMs: ms(0, DAY_MS, 1000),
   keyPauseMs: ms(0, 60_000, 1500),
   silenceMaxMs: ms(0, DAY_MS, 60_000),
   callMaxMs: ms(0, DAY_MS, 3_600_000),
-  tokensMax: z.number().int().min(0).default(0),
-  costMax: z.number().min(0).default(0),
-  prices: z
-    .strictObject({
+  tokensMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
+  costMax: v.optional(v.pipe(v.number(), v.minValue(0)), 0),
+  prices: v.optional(
+    v.strictObject({
       textIn: token,
       audioIn: token,
-      cachedIn: token.optional(),
+      cachedIn: v.optional(token),
       textOut: token,
       audioOut: token,
-    })
-    .optional(),
-  goodbye: text.default('The call has to end now. Say so and say goodbye, in one sentence.'),
+    }),
+  ),
+  goodbye: v.optional(text, 'The call has to end now. Say so and say goodbye, in one sentence.'),
   connectTimeoutMs: ms(100, 60_000, 5000),
-  retryPausesMs: z.array(z.number().int().min(0).max(60_000)).max(100).default([250, 1000, 3000]),
+  retryPausesMs: v.optional(
+    v.pipe(v.array(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000))), v.maxLength(100)),
+    [250, 1000, 3000],
+  ),
   answerTimeoutMs: ms(100, 600_000, 10_000),
   waitingToneMs: ms(0, 60_000, 2000),
-  fallback: sound.optional(),
-  logWords: z.boolean().default(false),
+  fallback: v.optional(sound),
+  logWords: v.optional(v.boolean(), false),
 });
 
 /** The schema of the options: `own` are those of the code, which entries of `plugins` and `pluginOptions` change. */
-export function settingsSchema(own: RealtimeOptions): z.ZodType<RealtimeSettings, object> {
-  return z
-    .preprocess(given => ({ ...fromEnvironment(), ...own, ...(given as object) }), FIELDS)
-    .transform((fields, context): RealtimeSettings => {
-      const { key, keyFile, fallback, url, ...rest } = fields;
-      const refuse = (field: string, message: string): never => {
-        context.addIssue({ code: 'custom', path: [field], message });
-        return z.NEVER;
+export function settingsSchema(own: RealtimeOptions): v.GenericSchema<unknown, RealtimeSettings> {
+  return v.pipe(
+    v.unknown(),
+    v.transform(given => ({ ...fromEnvironment(), ...own, ...(given as object) })),
+    FIELDS,
+    v.rawTransform(({ dataset, addIssue, NEVER }): RealtimeSettings => {
+      const input = dataset.value;
+      const { key, keyFile, fallback, url, ...rest } = input;
+      const refuse = (field: keyof typeof input, message: string): never => {
+        addIssue({
+          message,
+          path: [{ type: 'object', origin: 'value', input, key: field, value: input[field] }],
+        });
+        return NEVER;
       };
       const names = [...rest.tools.map(({ name }) => name), 'hang_up', 'transfer_call', 'press_keys'];
       const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -241,7 +257,8 @@ export function settingsSchema(own: RealtimeOptions): z.ZodType<RealtimeSettings
         headers: bearer === undefined ? rest.headers : { authorization: `Bearer ${bearer}`, ...rest.headers },
         fallback: spoken,
       };
-    }) as unknown as z.ZodType<RealtimeSettings, object>;
+    }),
+  );
 }
 
 function wav(path: string): { samples: Int16Array; sampleRate: number } {

@@ -5,6 +5,7 @@ import type { ToolDescription } from './events.js';
 
 /** What a tool is given beside its arguments. */
 export interface ToolContext {
+  /** The call's stream. */
   stream: Stream;
   /** Aborted at the end of the call. */
   signal: AbortSignal;
