@@ -62,9 +62,10 @@ export class Ending {
     const { clock, answers, speaker } = this.#setup;
     const nowMs = clock.now();
     if (this.#why === undefined) {
-      if (now.isActive) this.#lastActiveMs = nowMs;
-      const why = this.#limit(nowMs, now.callMeter);
-      if (why !== undefined) this.begin(why, now.session ? 'goodbye' : 'fallback');
+      if (now.isActive || !now.session) this.#lastActiveMs = nowMs;
+      // Without a session nobody can say goodbye: either there is one soon, or there is no service.
+      const why = now.session ? this.#limit(nowMs, now.callMeter) : undefined;
+      if (why !== undefined) this.begin(why, 'goodbye');
       return;
     }
     const endingMs = nowMs - this.#begunMs;

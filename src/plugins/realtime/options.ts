@@ -8,11 +8,15 @@ import type { BuiltInTools, RealtimeTool } from './tools.js';
 
 /** Prices in any currency, for a million tokens of each kind. */
 export interface TokenPrices {
+  /** Text that goes to the service. */
   textIn: number;
+  /** The caller's audio. */
   audioIn: number;
   /** Input that the service had already. Default: as textIn. */
   cachedIn?: number;
+  /** Text of the answers. */
   textOut: number;
+  /** Audio of the answers. */
   audioOut: number;
 }
 
