@@ -20,6 +20,7 @@ export type ConcernName =
   | 'underruns'
   | 'handlerStalls'
   | 'turnedAway'
+  | 'overloaded'
   | 'notOpened';
 
 export interface Concern {
@@ -97,6 +98,12 @@ export function concerns(figures: ConcernFigures): Concern[] {
     refused > 0 && !draining,
     'turnedAway',
     () => `The server was full and refused ${refused} upgrades ${perMinute}.`,
+  );
+  const overloaded = grown('upgradesOverloaded');
+  add(
+    overloaded > 0,
+    'overloaded',
+    () => `The server was overloaded and refused ${overloaded} upgrades ${perMinute}.`,
   );
   const notOpened = grown('streamsNotOpened');
   add(

@@ -135,7 +135,7 @@ function describeIssue(issue: z.core.$ZodIssue, input: unknown, given: unknown):
     const more = issue.keys.length - named.length;
     const where = path.length === 0 ? '(options): ' : '';
     const rest = more > 0 ? [`${more} more unknown options`] : [];
-    return [where + [...named, ...rest].join('; '), 'leave out what README does not list'];
+    return [where + [...named, ...rest].join('; '), 'leave out what docs/options.md does not list'];
   }
   const former = leaf?.entry.formerly;
   const isFormer = former !== undefined && Object.hasOwn(given as object, former);

@@ -2,8 +2,8 @@
  * Every option of a server, once: what it takes, its default, its limits, its text, its flag.
  *
  * Validation (options.ts), the flags of `sidetone serve`, the environment and the config file (cli/serve-options.ts) and
- * README's table (scripts/docs.mjs) are made of this. A new option is one entry here; `npm run docs`
- * then writes README.
+ * docs/options.md (scripts/docs.mjs) are made of this. A new option is one entry here; `npm run docs`
+ * then writes that page.
  */
 import { z } from 'zod';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
@@ -12,7 +12,7 @@ import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.
 
 /** What an option has besides the values that it takes. */
 export interface OptionFacts<Former extends string = never> {
-  /** What it does, for README and --help. Limits, choices and the default are added from the type. */
+  /** What it does, for docs/options.md and --help. Limits, choices and the default are added from the type. */
   text: string;
   /** `--name <value>`; `--name` for an on/off option. None: library and config file only. */
   flag?: string;
@@ -224,6 +224,29 @@ export const OPTION_TABLE = {
     formerly: 'maxStreams',
     text: 'streams at a time; more are refused with 503',
   }),
+  overload: groupOrEmpty(
+    'when new streams are refused because the running ones need all the time ([docs/operations.md](docs/operations.md#overload))',
+    {
+      refuse: option(onOff.default(true), {
+        flag: '--overload-refuse',
+        text: 'refuses new streams with 503 while a reactor is [overloaded](docs/operations.md#overload)',
+      }),
+      busyMaxPercent: option(number(10, 100).default(85), {
+        flag: '--overload-busy-max <percent>',
+        unit: '%',
+        text: 'a reactor is overloaded when its thread uses more than this share of the time',
+      }),
+      lagMaxMs: option(number(1, 10_000).default(10), {
+        flag: '--overload-lag-max <ms>',
+        unit: 'ms',
+        text: 'a reactor is overloaded when its event loop is usually later than this',
+      }),
+      streamsMin: option(whole(0, 1e6).default(32), {
+        flag: '--overload-streams-min <n>',
+        text: 'a reactor with fewer connections than this is never overloaded',
+      }),
+    },
+  ),
   drainTimeoutMs: option(number(0, 24 * 3600e3).default(30_000), {
     flag: '--drain-timeout <seconds>',
     unit: 'ms',

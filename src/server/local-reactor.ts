@@ -14,6 +14,8 @@ import { outboundOf, type RequestedFormat, StreamExpectations } from '../telnyx/
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import { drain } from './drain.js';
 import { Listener } from './listener.js';
+import { LoadMeter } from './load-meter.js';
+import { type LoadSample, OverloadGate, SAMPLE_MS } from './overload.js';
 import type { SharedState } from './shared-state.js';
 import type { WebhookJudge } from './webhook-route.js';
 
@@ -57,6 +59,8 @@ export interface ReactorHandleSetup {
   /** A stream of this call has started here. */
   onCall(callControlId: string): void;
   webhook: WebhookJudge | undefined;
+  /** This reactor is overloaded from now on, or no longer: connections are to be dealt elsewhere or here. */
+  onOverload(): void;
 }
 
 /** A reactor in the thread that makes it. */
@@ -70,6 +74,9 @@ export class LocalReactor implements ReactorCommands {
   /** The server's expectations, as far as this reactor has been told of them. */
   readonly #expectations = new StreamExpectations({ clock: systemClock });
   readonly #stopGathering: (() => void) | undefined;
+  readonly #gate: OverloadGate;
+  readonly #meter: LoadMeter;
+  readonly #stopSampling: () => void;
   #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
 
@@ -94,12 +101,37 @@ export class LocalReactor implements ReactorCommands {
       reactor: this.reactor,
       log,
       admits: () => state.admits(),
+      hasRoom: () => !options.overload.refuse || this.#gate.admits(counts.connectionCount),
       webhook: setup.webhook,
     });
+    this.#gate = new OverloadGate(options.overload);
+    this.#meter = new LoadMeter(systemClock, this.reactor.path.gathering);
+    this.#stopSampling = systemClock.every(SAMPLE_MS, () =>
+      this.#judgeLoad(this.#meter.sample(counts.connectionCount)),
+    );
     this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins));
     if (options.gatherMs > 0) {
       this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);
     }
+  }
+
+  #judgeLoad(sample: LoadSample): void {
+    const { index, options, state, log, onOverload } = this.#setup;
+    const counts = state.reactor(index);
+    this.#gate.sample(sample);
+    counts.busy = this.#gate.busy;
+    const isOverloaded = options.overload.refuse && this.#gate.overloaded;
+    if (isOverloaded === counts.overloaded) return;
+    counts.overloaded = isOverloaded;
+    const facts = {
+      reactor: index,
+      connections: sample.connections,
+      busyPercent: Math.round(100 * this.#gate.busy),
+      lagMs: Math.round(sample.lagMs),
+    };
+    if (isOverloaded) log.warn(facts, 'a reactor is overloaded: it refuses new streams');
+    else log.info(facts, 'a reactor takes new streams again');
+    onOverload();
   }
 
   snapshot(streamsMax: number): ReactorSnapshot {
@@ -123,6 +155,8 @@ export class LocalReactor implements ReactorCommands {
     // Connections that were dealt before this was asked arrive in this turn of the loop.
     await new Promise(resolve => setImmediate(resolve));
     this.#stopGathering?.();
+    this.#stopSampling();
+    this.#meter.close();
     await this.listener.peersGone();
     this.listener.close();
     this.#last = this.reactor.snapshot(this.#setup.index, 0);

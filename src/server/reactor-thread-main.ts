@@ -50,6 +50,7 @@ try {
       log,
       onCall: callControlId => post({ kind: 'call', callControlId }),
       webhook,
+      onOverload: () => post({ kind: 'overload' }),
     },
     plugins,
   );

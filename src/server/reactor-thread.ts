@@ -28,6 +28,8 @@ export type FromReactor =
   | { kind: 'refused'; id: number; code: string | undefined; message: string }
   /** A plugin wants the thread to end, which it does when it has been closed. */
   | { kind: 'ending'; code: number }
+  /** It has become overloaded, or is no longer: its part of the shared state says which. */
+  | { kind: 'overload' }
   | { kind: 'call'; callControlId: string }
   | { kind: 'webhook'; id: number; headers: WebhookHeaders; body: Uint8Array };
 
@@ -65,6 +67,7 @@ export class ReactorThread implements ReactorHandle {
   private constructor(worker: Worker, setup: ReactorHandleSetup, onEnding: () => void) {
     this.#worker = worker;
     worker.on('message', (message: FromReactor) => {
+      if (message.kind === 'overload') setup.onOverload();
       if (message.kind === 'call') setup.onCall(message.callControlId);
       if (message.kind === 'result') this.#question(message.id)?.resolve(message.result);
       if (message.kind === 'refused') this.#question(message.id)?.reject(threadError(message));

@@ -13,7 +13,7 @@ import {
 } from '../options/options.js';
 import { checkNames, loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
 import type { Plugin } from '../plugin/plugin.js';
-import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
+import { noneHasRoom, noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
@@ -92,7 +92,8 @@ export class Server extends EventEmitter {
 
   /** Whether a new stream would be taken. */
   get ready(): boolean {
-    return this.#port !== 0 && this.#state.admits() && !noneWell(this.reactorHealth);
+    const health = this.reactorHealth;
+    return this.#port !== 0 && this.#state.admits() && !noneWell(health) && !noneHasRoom(health);
   }
 
   /**
@@ -292,6 +293,7 @@ export class Server extends EventEmitter {
           if (other !== index) this.#reactors?.get(other)?.replace(callControlId);
         }
       },
+      onOverload: () => this.#reactors?.deal(),
       webhook: this.#webhooks && ((headers, body) => this.#webhooks!.judge(headers, body)),
     };
   }
