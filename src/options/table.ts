@@ -106,6 +106,10 @@ export const OPTION_TABLE = {
     flag: '--port <n>',
     text: 'port to listen on; 0 picks a free one',
   }),
+  sharePort: option(onOff.default(false), {
+    flag: '--share-port',
+    text: 'other processes of the same user may listen on the port, too, for a [hand-over](docs/operations.md#hand-over)',
+  }),
   admin: option(onOff.default(true), {
     flag: '--admin',
     text: '[admin port](docs/admin.md): health, metrics, dashboard',

@@ -3,7 +3,8 @@ import { listenError, probeListen, SERVER_NAMES } from '../listen-error.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 
-/** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types keep in an enum that does not exist at run time. */
+/** uWS.LIBUS_LISTEN_DEFAULT and LIBUS_LISTEN_EXCLUSIVE_PORT: its types keep them in an enum that does not exist at run time. */
+const SHARED_PORT = 0;
 const EXCLUSIVE_PORT = 1;
 
 /**
@@ -14,6 +15,8 @@ const EXCLUSIVE_PORT = 1;
 export class Acceptor {
   readonly #app: UWebSockets.TemplatedApp;
   readonly #rounds: number;
+  readonly #sharing: number;
+  #socket: UWebSockets.us_listen_socket | undefined;
   #dealt = new Set<UWebSockets.AppDescriptor>();
   /** Refuses what comes while there is no listener to deal it to. */
   #refuser: UWebSockets.TemplatedApp;
@@ -21,12 +24,14 @@ export class Acceptor {
   constructor(options: ResolvedOptions) {
     this.#app = makeApp(options);
     this.#refuser = makeRefuser(options);
+    this.#sharing = options.sharePort ? SHARED_PORT : EXCLUSIVE_PORT;
     this.#rounds = options.webhooks ? SHUFFLED_ROUNDS : 1;
   }
 
   /** @throws SidetoneError SIDETONE_PORT_IN_USE */
   async listen(host: string, port: number): Promise<number> {
-    return uWS.us_socket_local_port(await listenOn(this.#app, host, port));
+    this.#socket = await listenOn(this.#app, host, port, this.#sharing);
+    return uWS.us_socket_local_port(this.#socket);
   }
 
   /** From now on connections go to these, and to no other. Those that were dealt before are on their way. */
@@ -39,11 +44,22 @@ export class Acceptor {
     }
   }
 
+  /**
+   * Listens no more; connections that it has dealt go on. The kernel resets what it has not accepted by then, so this
+   * happens right after a poll of the event loop, which accepts all that there is.
+   */
+  async stopListening(): Promise<void> {
+    await new Promise(resolve => setImmediate(resolve));
+    if (this.#socket) uWS.us_listen_socket_close(this.#socket);
+    this.#socket = undefined;
+  }
+
   reload(credentials: Credentials, isNewTls: boolean): void {
     if (isNewTls) this.#refuser = makeRefuser(credentials);
   }
 
   close(): void {
+    this.#socket = undefined;
     this.#app.close();
     this.#refuser.close();
   }
@@ -85,10 +101,11 @@ async function listenOn(
   app: UWebSockets.TemplatedApp,
   host: string,
   port: number,
+  sharing: number,
 ): Promise<UWebSockets.us_listen_socket> {
   const socket = await new Promise<UWebSockets.us_listen_socket | false>(resolve => {
-    // Without the option uWebSockets.js would share the port with any other process.
-    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, resolve);
+    // Without an option uWebSockets.js would share the port with any other process.
+    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, sharing, resolve);
   });
   if (socket) return socket;
   throw listenError(host, port, SERVER_NAMES, await probeListen(host, port));

@@ -114,6 +114,11 @@ export class Reactors {
     return Promise.all(this.#keepers.map(keeper => keeper.snapshot(streamsMax)));
   }
 
+  /** Another process that shares the port gets all connections from now on. */
+  stopListening(): Promise<void> {
+    return this.#acceptor.stopListening();
+  }
+
   /** Resolves when the last stream has ended: in time, whatever the reactors' threads do in JavaScript. */
   async drain(): Promise<void> {
     this.#forceIn(this.#setup.options.drainTimeoutMs + FORCE_MS);

@@ -25,6 +25,9 @@ import { containStrays } from './strays.js';
 import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
 
+/** How long a connection that was accepted before the hand-over may take until its stream has started. */
+const HAND_OVER_MS = 2000;
+
 export class Server extends EventEmitter {
   readonly options: ResolvedOptions;
   readonly log: Logger;
@@ -52,6 +55,7 @@ export class Server extends EventEmitter {
   #opening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
   #watch: PluginWatch | undefined;
+  #endHandOver = (): void => {};
 
   /** @internal Use createServer. */
   constructor(options: ResolvedOptions, log: Logger, plugins: Plugin[]) {
@@ -93,7 +97,9 @@ export class Server extends EventEmitter {
   /** Whether a new stream would be taken. */
   get ready(): boolean {
     const health = this.reactorHealth;
-    return this.#port !== 0 && this.#state.admits() && !noneWell(health) && !noneHasRoom(health);
+    return (
+      this.#port !== 0 && !this.draining && this.#state.admits() && !noneWell(health) && !noneHasRoom(health)
+    );
   }
 
   /**
@@ -105,7 +111,7 @@ export class Server extends EventEmitter {
   }
 
   get draining(): boolean {
-    return this.#state.draining;
+    return this.#closed !== undefined || this.#state.draining;
   }
 
   /** @internal What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
@@ -179,6 +185,7 @@ export class Server extends EventEmitter {
   close(): Promise<void> {
     if (this.#closed) {
       this.#state.closeNow();
+      this.#endHandOver();
       this.#reactors?.closeNow();
     } else this.#closed = this.#drain();
     return this.#closed;
@@ -186,9 +193,11 @@ export class Server extends EventEmitter {
 
   async #drain(): Promise<void> {
     this.#watch?.close();
-    this.#state.drain();
+    if (!this.options.sharePort) this.#state.drain();
     // listen() tells what went wrong there.
     await this.#opening.catch(() => {});
+    if (this.options.sharePort) await this.#handOver();
+    this.#state.drain();
     try {
       await this.#reactors?.drain();
       await this.#reactors?.close();
@@ -197,6 +206,19 @@ export class Server extends EventEmitter {
       await this.#closeAdmin();
       this.emit('close');
     }
+  }
+
+  /** Leaves new connections to the other process, and takes those that were accepted already until they are streams. */
+  async #handOver(): Promise<void> {
+    await this.#reactors?.stopListening();
+    const handOverMs = Math.min(HAND_OVER_MS, this.options.drainTimeoutMs);
+    await new Promise<void>(resolve => {
+      const cancel = systemClock.after(handOverMs, resolve);
+      this.#endHandOver = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   /**
