@@ -1,4 +1,5 @@
 /** The listening socket of a server. */
+import { systemClock } from '../clock.js';
 import { listenError, probeListen, SERVER_NAMES } from '../listen-error.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
@@ -6,6 +7,11 @@ import type { Credentials, ResolvedOptions } from '../options/options.js';
 /** uWS.LIBUS_LISTEN_DEFAULT and LIBUS_LISTEN_EXCLUSIVE_PORT: its types keep them in an enum that does not exist at run time. */
 const SHARED_PORT = 0;
 const EXCLUSIVE_PORT = 1;
+
+/** A turn of the event loop that takes less has accepted connections less than this ago. */
+const SHORT_TURN_MS = 0.3;
+/** Turns after which a busy event loop is not waited for any longer. */
+const TURNS_MAX = 200;
 
 /**
  * The listening socket of all listeners of a server, in whatever threads: it deals connections to them in turn, so that
@@ -46,10 +52,14 @@ export class Acceptor {
 
   /**
    * Listens no more; connections that it has dealt go on. The kernel resets what it has not accepted by then, so this
-   * happens right after a poll of the event loop, which accepts all that there is.
+   * happens right after a turn of the event loop that accepted all there was and had little else to do.
    */
   async stopListening(): Promise<void> {
-    await new Promise(resolve => setImmediate(resolve));
+    for (let turns = 0; turns < TURNS_MAX; turns++) {
+      const fromMs = systemClock.now();
+      await new Promise(resolve => setImmediate(resolve));
+      if (turns > 0 && systemClock.now() - fromMs < SHORT_TURN_MS) break;
+    }
     if (this.#socket) uWS.us_listen_socket_close(this.#socket);
     this.#socket = undefined;
   }

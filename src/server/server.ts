@@ -352,6 +352,11 @@ export class Server extends EventEmitter {
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
   if (resolved.tls) checkTlsFiles(resolved.tls);
+  if (resolved.sharePort && resolved.port === 0) {
+    const problem =
+      'sharePort: true: port 0 is free for one process only: give the port that is to be shared (--port)';
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+  }
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   const byName = resolved.plugins.every(plugin => typeof plugin === 'string');
   if (resolved.reactors > 1 && !byName) {

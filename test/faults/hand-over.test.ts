@@ -2,13 +2,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ServeChild, serveChild } from '../helpers/serve-child.js';
-import { echoedCall, eventually, freePort, hangUp, longCall } from '../helpers/servers.js';
+import { echoedCall, eventually, freePort, hangUp, longCall, startServer } from '../helpers/servers.js';
 
 /** How many calls are placed side by side, one after the other each. */
 const CALLERS = 3;
 const FRAMES = 5;
 /** What the kernel does to a connection that nobody had accepted when its listening socket closed. */
 const RESET = /ECONNRESET|socket hang up/;
+
+test('a port that the system picks cannot be shared, and the error says what to give', async () => {
+  await assert.rejects(startServer([], { sharePort: true, port: 0 }), {
+    code: 'SIDETONE_BAD_OPTION',
+    message: /^sharePort: true: .*give the port/,
+  });
+});
 
 for (const reactors of [1, 2]) {
   test(`a hand-over between processes with ${reactors} reactors cuts no call and refuses none`, async () => {
