@@ -38,20 +38,23 @@ function optionRow(leaf) {
   return `| \`${leaf.name}\` | ${byDefault} | ${flags.join(', ')} | ${what.replaceAll('|', '\\|')} |`;
 }
 
-/** README with the table of options that src/options/table.ts gives. */
-function readme() {
-  const begin = '<!-- made by `npm run docs` of src/options/table.ts -->';
-  const end = '<!-- end of the options -->';
-  const before = read('README.md');
-  const from = before.indexOf(begin);
-  const to = before.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md: the markers ${begin} and ${end} are missing`);
-  const listed = LEAVES.filter(({ entry }) => !entry.isFormer);
-  const table = ['| option | default | flag | what |', '| --- | --- | --- | --- |', ...listed.map(optionRow)];
-  return `${before.slice(0, from + begin.length)}\n${table.join('\n')}\n${before.slice(to)}`;
+function optionsPage() {
+  // The texts name pages as seen from the repository's root, for --help.
+  const rows = LEAVES.filter(({ entry }) => !entry.isFormer).map(leaf => optionRow(leaf).replaceAll('](docs/', ']('));
+  return `# Options
+
+What \`createServer(options)\` and \`sidetone serve\` take. [README](../README.md#options) says how flags, environment, file and
+default go together.
+
+| option | default | flag | what |
+| --- | --- | --- | --- |
+${rows.join('\n')}
+
+This page is made from \`src/options/table.ts\` by \`npm run docs\`.
+`;
 }
 
-const pages = { 'docs/errors.md': errorsPage(), 'README.md': readme() };
+const pages = { 'docs/errors.md': errorsPage(), 'docs/options.md': optionsPage() };
 let differs = false;
 for (const [path, text] of Object.entries(pages)) {
   if (!process.argv.includes('--check')) writeFileSync(new URL(`../${path}`, import.meta.url), text);

@@ -31,6 +31,7 @@ export const REACTOR_COUNTERS = [
   'sourceFailures',
   'upgradesRefused',
   'upgradesFull',
+  'upgradesOverloaded',
   'upgradesBad',
   'upgradesForbidden',
   'upgradesFailed',

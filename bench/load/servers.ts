@@ -18,7 +18,9 @@ function command(name: ServerName, workload: Workload): string[] {
   if (name !== 'sidetone') return [compiled(`bench/load/baselines/${name}.js`), '--mode', workload];
   const plugin = workload === 'echo' ? 'echo' : 'speak';
   const main = compiled('src/cli/main.js');
-  return [...flagsOf(main), main, 'serve', '--plugin', plugin, '--port', '0', '--admin-port', '0'];
+  // What a server does beyond its capacity is measured too, and the baselines refuse nothing.
+  const own = ['--plugin', plugin, '--port', '0', '--admin-port', '0', '--no-overload-refuse'];
+  return [...flagsOf(main), main, 'serve', ...own];
 }
 
 /** The flags in a script's first line, which `sidetone` is started with. */

@@ -80,15 +80,18 @@ class Gatherer {
     uv_update_time(loop_);
     const double sleepMs = plan_.sleepMs(leftMs, uv_backend_timeout(loop_));
     if (sleepMs == 0) return;
+    const double fromMs = monotonicMs();
     std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(sleepMs));
     // The loop counts what is left to its next timer from the time it knows.
     uv_update_time(loop_);
-    plan_.slept(monotonicMs());
+    const double untilMs = monotonicMs();
+    view_[kSleptMs] += untilMs - fromMs;
+    plan_.slept(untilMs);
   }
 
   napi_env env_;
   Napi::ObjectReference memory_;
-  const double* view_;
+  double* view_;
   GatherPlan plan_;
   uv_loop_s* loop_ = nullptr;
   uv_handle_s* handle_ = nullptr;

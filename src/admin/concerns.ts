@@ -23,6 +23,7 @@ export type ConcernName =
   | 'underruns'
   | 'handlerStalls'
   | 'turnedAway'
+  | 'overloaded'
   | 'notOpened';
 
 export interface Concern {
@@ -100,6 +101,12 @@ export function concerns(figures: ConcernFigures): Concern[] {
     refused > 0 && !draining,
     'turnedAway',
     () => `The server was full and refused ${refused} upgrades ${perMinute}.`,
+  );
+  const overloaded = grown('upgradesOverloaded');
+  add(
+    overloaded > 0,
+    'overloaded',
+    () => `The server was overloaded and refused ${overloaded} upgrades ${perMinute}.`,
   );
   const notOpened = grown('streamsNotOpened');
   add(

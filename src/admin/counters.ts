@@ -60,6 +60,7 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   unauthorized: 'Upgrades and streams refused for a missing or wrong token.',
   upgradesRefused: 'Upgrades refused, for whatever reason.',
   upgradesFull: 'Upgrades refused with 503: full or draining.',
+  upgradesOverloaded: 'Upgrades refused with 503: the streams that run take all the time of their thread.',
   upgradesBad: 'Requests refused with 4xx: no proper WebSocket upgrade, or a path that no plugin answers.',
   upgradesForbidden: 'Upgrades refused with 403 by a plugin.',
   upgradesFailed: 'Upgrades refused with 500 because a plugin failed.',

@@ -84,9 +84,11 @@ export class Metrics {
     write.draining(source.draining ? 1 : 0);
     write.streamsMax(source.streamsMax);
     write.queueBytesMax(source.options.queueBytesMax);
-    for (const { reactor, health, restarts } of source.reactorHealth) {
+    for (const { reactor, health, restarts, overloaded, busy } of source.reactorHealth) {
       write.reactorUp(health === 'well' ? 1 : 0, { reactor });
       write.reactorRestarts(restarts, { reactor });
+      write.reactorOverloaded(overloaded ? 1 : 0, { reactor });
+      write.reactorBusy(busy, { reactor });
     }
     this.#fillStreams(snapshots);
     this.#lateness.set(sumByIndex(snapshots.map(snapshot => snapshot.lateness)));
@@ -151,7 +153,7 @@ export class Metrics {
     const counter = (name: string, help: string, labels?: string[]) => this.#counter(name, help, labels);
     return {
       info: gauge('sidetone_build_info', 'Always 1; the labels say what runs.', ['version', 'node']),
-      ready: gauge('sidetone_ready', '1 while new streams are taken, 0 when draining or full.'),
+      ready: gauge('sidetone_ready', '1 while new streams are taken, 0 when draining, full or overloaded.'),
       draining: gauge('sidetone_draining', '1 while the server waits for its last calls to end.'),
       streams: gauge('sidetone_streams', 'Streams that run.', ['plugin', 'inbound', 'outbound']),
       streamsMax: gauge('sidetone_streams_max', 'Streams beyond which upgrades are refused.'),
@@ -163,6 +165,16 @@ export class Metrics {
       reactorRestarts: counter(
         'sidetone_reactor_restarts_total',
         'Threads of a reactor that have taken the place of one that ended.',
+        ['reactor'],
+      ),
+      reactorOverloaded: gauge(
+        'sidetone_reactor_overloaded',
+        '1 while a reactor refuses new streams because those that it has take all of its time.',
+        ['reactor'],
+      ),
+      reactorBusy: gauge(
+        'sidetone_reactor_busy_ratio',
+        "Share of its time in which a reactor's thread works or waits for a processor, 0 to 1.",
         ['reactor'],
       ),
       reactorStreams: gauge('sidetone_reactor_streams', 'Streams that run on a reactor.', ['reactor']),

@@ -1,7 +1,7 @@
 /** Where the admin port's figures come from. */
 import { type Clock, systemClock } from '../clock.js';
 import type { ResolvedOptions } from '../options/options.js';
-import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
+import { noneHasRoom, noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 
 /** What the admin port needs of a server. */
 export interface AdminSource {
@@ -19,13 +19,14 @@ export interface AdminSource {
   snapshot(streamsMax?: number): Promise<ReactorSnapshot[]>;
 }
 
-export type ServerState = 'starting' | 'ready' | 'full' | 'stuck' | 'draining';
+export type ServerState = 'starting' | 'ready' | 'full' | 'stuck' | 'overloaded' | 'draining';
 
 export function serverState(source: AdminSource): ServerState {
   if (source.draining) return 'draining';
   if (source.port === 0) return 'starting';
   if (noneWell(source.reactorHealth)) return 'stuck';
-  return source.ready ? 'ready' : 'full';
+  if (source.ready) return 'ready';
+  return noneHasRoom(source.reactorHealth) ? 'overloaded' : 'full';
 }
 
 /** A reactor whose event loop is blocked cannot answer. A snapshot fails after this time. */

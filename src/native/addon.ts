@@ -201,7 +201,7 @@ export interface NativeL16OrderFinder {
 /** Numbers that both sides must agree on, by name; the addon has them (native/binding/layout.cpp). */
 interface NativeLayout {
   info: Readonly<Record<InfoName, number>>;
-  gather: Readonly<Record<'messages' | 'answeredMs', number>>;
+  gather: Readonly<Record<'messages' | 'answeredMs' | 'sleptMs', number>>;
   outcomes: Readonly<
     Record<
       'nothing' | 'notRecognised' | 'badBase64' | 'foreignStream' | 'poolPayload' | 'poolLoss' | 'needsRoom',

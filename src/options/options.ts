@@ -160,7 +160,7 @@ function unknownIn(path: readonly string[], value: object, known: object): strin
   const more = unknown.length - named.length;
   const where = path.length === 0 ? '(options): ' : '';
   const rest = more > 0 ? [`${more} more unknown options`] : [];
-  return [where + [...named, ...rest].join('; '), 'leave out what README does not list'];
+  return [where + [...named, ...rest].join('; '), 'leave out what docs/options.md does not list'];
 }
 
 /** What is wrong with one option: its name as `given` has it, its value unless that may be secret, and what would do. */

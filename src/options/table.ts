@@ -2,8 +2,8 @@
  * Every option of a server, once: what it takes, its default, its limits, its text, its flag.
  *
  * Validation (options.ts), the flags of `sidetone serve`, the environment and the config file (cli/serve-options.ts) and
- * README's table (scripts/docs.mjs) are made of this. A new option is one entry here; `npm run docs`
- * then writes README.
+ * docs/options.md (scripts/docs.mjs) are made of this. A new option is one entry here; `npm run docs`
+ * then writes that page.
  */
 import * as v from 'valibot';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
@@ -12,7 +12,7 @@ import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.
 
 /** What an option has besides the values that it takes. */
 export interface OptionFacts<Former extends string = never> {
-  /** What it does, for README and --help. Limits, choices and the default are added from the type. */
+  /** What it does, for docs/options.md and --help. Limits, choices and the default are added from the type. */
   text: string;
   /** `--name <value>`; `--name` for an on/off option. None: library and config file only. */
   flag?: string;
@@ -142,6 +142,10 @@ export const OPTION_TABLE = {
   port: option(v.optional(port, 8080), {
     flag: '--port <n>',
     text: 'port to listen on; 0 picks a free one',
+  }),
+  sharePort: option(v.optional(onOff, false), {
+    flag: '--share-port',
+    text: 'other processes of the same user may listen on the port, too, for a [hand-over](docs/operations.md#hand-over)',
   }),
   admin: option(v.optional(onOff, true), {
     flag: '--admin',
@@ -275,6 +279,29 @@ export const OPTION_TABLE = {
     formerly: 'maxStreams',
     text: 'streams at a time; more are refused with 503',
   }),
+  overload: groupOrEmpty(
+    'when new streams are refused because the running ones need all the time ([docs/operations.md](docs/operations.md#overload))',
+    {
+      refuse: option(v.optional(onOff, true), {
+        flag: '--overload-refuse',
+        text: 'refuses new streams with 503 while a reactor is [overloaded](docs/operations.md#overload)',
+      }),
+      busyMaxPercent: option(v.optional(number(10, 100), 85), {
+        flag: '--overload-busy-max <percent>',
+        unit: '%',
+        text: 'a reactor is overloaded when its thread uses more than this share of the time',
+      }),
+      lagMaxMs: option(v.optional(number(1, 10_000), 10), {
+        flag: '--overload-lag-max <ms>',
+        unit: 'ms',
+        text: 'a reactor is overloaded when its event loop is usually later than this',
+      }),
+      streamsMin: option(v.optional(whole(0, 1e6), 32), {
+        flag: '--overload-streams-min <n>',
+        text: 'a reactor with fewer connections than this is never overloaded',
+      }),
+    },
+  ),
   drainTimeoutMs: option(v.optional(number(0, 24 * 3600e3), 30_000), {
     flag: '--drain-timeout <seconds>',
     unit: 'ms',

@@ -64,11 +64,21 @@ export interface ReactorHealth {
   health: ReactorCondition;
   /** Threads that have taken the place of one that ended. */
   restarts: number;
+  /** It refuses new streams, because those that it has take all of its time. */
+  overloaded: boolean;
+  /** Share of its thread's time that is used, 0 to 1. */
+  busy: number;
 }
 
 /** Whether no reactor takes connections. False of a server that has none yet. */
 export function noneWell(reactors: readonly ReactorHealth[]): boolean {
   return reactors.length > 0 && reactors.every(({ health }) => health !== 'well');
+}
+
+/** Whether reactors take connections, and all of those are overloaded. */
+export function noneHasRoom(reactors: readonly ReactorHealth[]): boolean {
+  const taking = reactors.filter(({ health }) => health === 'well');
+  return taking.length > 0 && taking.every(({ overloaded }) => overloaded);
 }
 
 export function groupKey({ plugin, inbound, outbound }: Omit<StreamGroup, 'streams'>): string {

@@ -1,10 +1,17 @@
 /** The listening socket of a server. */
+import { systemClock } from '../clock.js';
 import { listenError, probeListen, SERVER_NAMES } from '../listen-error.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 
-/** uWS.LIBUS_LISTEN_EXCLUSIVE_PORT, which its types keep in an enum that does not exist at run time. */
+/** uWS.LIBUS_LISTEN_DEFAULT and LIBUS_LISTEN_EXCLUSIVE_PORT: its types keep them in an enum that does not exist at run time. */
+const SHARED_PORT = 0;
 const EXCLUSIVE_PORT = 1;
+
+/** A turn of the event loop that takes less has accepted connections less than this ago. */
+const SHORT_TURN_MS = 0.3;
+/** Turns after which a busy event loop is not waited for any longer. */
+const TURNS_MAX = 200;
 
 /**
  * The listening socket of all listeners of a server, in whatever threads: it deals connections to them in turn, so that
@@ -14,6 +21,8 @@ const EXCLUSIVE_PORT = 1;
 export class Acceptor {
   readonly #app: UWebSockets.TemplatedApp;
   readonly #rounds: number;
+  readonly #sharing: number;
+  #socket: UWebSockets.us_listen_socket | undefined;
   #dealt = new Set<UWebSockets.AppDescriptor>();
   /** Refuses what comes while there is no listener to deal it to. */
   #refuser: UWebSockets.TemplatedApp;
@@ -21,12 +30,14 @@ export class Acceptor {
   constructor(options: ResolvedOptions) {
     this.#app = makeApp(options);
     this.#refuser = makeRefuser(options);
+    this.#sharing = options.sharePort ? SHARED_PORT : EXCLUSIVE_PORT;
     this.#rounds = options.webhooks ? SHUFFLED_ROUNDS : 1;
   }
 
   /** @throws SidetoneError SIDETONE_PORT_IN_USE */
   async listen(host: string, port: number): Promise<number> {
-    return uWS.us_socket_local_port(await listenOn(this.#app, host, port));
+    this.#socket = await listenOn(this.#app, host, port, this.#sharing);
+    return uWS.us_socket_local_port(this.#socket);
   }
 
   /** From now on connections go to these, and to no other. Those that were dealt before are on their way. */
@@ -39,11 +50,26 @@ export class Acceptor {
     }
   }
 
+  /**
+   * Listens no more; connections that it has dealt go on. The kernel resets what it has not accepted by then, so this
+   * happens right after a turn of the event loop that accepted all there was and had little else to do.
+   */
+  async stopListening(): Promise<void> {
+    for (let turns = 0; turns < TURNS_MAX; turns++) {
+      const fromMs = systemClock.now();
+      await new Promise(resolve => setImmediate(resolve));
+      if (turns > 0 && systemClock.now() - fromMs < SHORT_TURN_MS) break;
+    }
+    if (this.#socket) uWS.us_listen_socket_close(this.#socket);
+    this.#socket = undefined;
+  }
+
   reload(credentials: Credentials, isNewTls: boolean): void {
     if (isNewTls) this.#refuser = makeRefuser(credentials);
   }
 
   close(): void {
+    this.#socket = undefined;
     this.#app.close();
     this.#refuser.close();
   }
@@ -85,10 +111,11 @@ async function listenOn(
   app: UWebSockets.TemplatedApp,
   host: string,
   port: number,
+  sharing: number,
 ): Promise<UWebSockets.us_listen_socket> {
   const socket = await new Promise<UWebSockets.us_listen_socket | false>(resolve => {
-    // Without the option uWebSockets.js would share the port with any other process.
-    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, EXCLUSIVE_PORT, resolve);
+    // Without an option uWebSockets.js would share the port with any other process.
+    (app.listen as (...values: unknown[]) => unknown).call(app, host, port, sharing, resolve);
   });
   if (socket) return socket;
   throw listenError(host, port, SERVER_NAMES, await probeListen(host, port));

@@ -24,6 +24,7 @@ import {
   judge,
   NO_UPGRADE,
   noPlugin,
+  OVERLOADED,
   pluginFailed,
   pluginRefused,
   type Refusal,
@@ -46,6 +47,8 @@ export interface ListenerOptions {
     setup: Pick<Upgrade, 'plugin' | 'request'>,
     accepted: AcceptResult,
   ): Relay | undefined;
+  /** Whether this reactor's thread has time for another stream. */
+  hasRoom(): boolean;
   /** Judges a webhook; wanted where `options.webhooks` are. */
   webhook?: WebhookJudge | undefined;
 }
@@ -64,6 +67,8 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
 /** How long a peer may take to answer the closing handshake when the server ends. */
 const CLOSE_GRACE_MS = 3000;
 const CLOSE_POLL_MS = 5;
+/** An overloaded reactor takes streams again this long after its load has gone. */
+const RETRY_AFTER_SECONDS = 1;
 
 export class Listener {
   readonly #environment: ListenerOptions;
@@ -171,17 +176,18 @@ export class Listener {
 
   /**
    * An upgrade, from its headers to its WebSocket:
-   *   room? ─▶ RFC 6455? ─▶ token? ─▶ plugin of the path? ─▶ the plugin's accept()? ─▶ still room? ─▶ connected
+   *   room and time? ─▶ RFC 6455? ─▶ token? ─▶ plugin of the path? ─▶ the plugin's accept()? ─▶ still room? ─▶ connected
    */
   #upgrade(
     response: UWebSockets.HttpResponse,
     request: UWebSockets.HttpRequest,
     context: UWebSockets.us_socket_context_t,
   ): void {
-    const { plugins, admits } = this.#environment;
+    const { plugins } = this.#environment;
     this.#requests++;
-    if (!admits()) {
-      this.#refuse(response, FULL);
+    const full = this.#fullness();
+    if (full) {
+      this.#refuse(response, full);
       return;
     }
     const fault = handshakeFault(request);
@@ -212,7 +218,7 @@ export class Listener {
     context: UWebSockets.us_socket_context_t,
     upgrade: Upgrade,
   ): Promise<void> {
-    const { log, reactor, admits } = this.#environment;
+    const { log, reactor } = this.#environment;
     const { plugin } = upgrade;
     let isPending = true;
     response.onAborted(() => {
@@ -235,10 +241,20 @@ export class Listener {
       if (judgement.failed) this.#refuse(response, pluginFailed(plugin));
       else if (!judgement.accepted) this.#refuse(response, pluginRefused(plugin));
       // Others may have come while accept() was thinking.
-      else if (!admits()) this.#refuse(response, FULL);
-      else this.#connect(response, context, upgrade, judgement.accepted);
+      else {
+        const full = this.#fullness();
+        if (full) this.#refuse(response, full);
+        else this.#connect(response, context, upgrade, judgement.accepted);
+      }
     });
     plugin.closed();
+  }
+
+  /** Why no stream at all would be taken now; undefined where one would. */
+  #fullness(): Refusal | undefined {
+    const { admits, hasRoom } = this.#environment;
+    if (!admits()) return FULL;
+    return hasRoom() ? undefined : OVERLOADED;
   }
 
   /** Answers a request that becomes no WebSocket. */
@@ -252,6 +268,7 @@ export class Listener {
       response.writeStatus(status).writeHeader('connection', mustUpgrade ? 'upgrade, close' : 'close');
       if (mustUpgrade)
         response.writeHeader('upgrade', 'websocket').writeHeader('sec-websocket-version', '13');
+      if (counter === OVERLOADED[0]) response.writeHeader('retry-after', String(RETRY_AFTER_SECONDS));
       response.end(`${why}\n`, true);
     });
   }

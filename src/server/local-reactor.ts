@@ -17,6 +17,8 @@ import type { WebhookEvent } from '../telnyx/webhooks.js';
 import { adopt } from './adopted.js';
 import { drain } from './drain.js';
 import { Listener } from './listener.js';
+import { LoadMeter } from './load-meter.js';
+import { type LoadSample, OverloadGate, SAMPLE_MS } from './overload.js';
 import { type Adoption, Relay } from './relay.js';
 import type { SharedState } from './shared-state.js';
 import type { Upgrade } from './upgrade.js';
@@ -70,6 +72,8 @@ export interface ReactorHandleSetup {
   /** Hands a connection over to the reactor `home`; its port goes along. */
   handOver(home: number, adoption: Adoption): void;
   webhook: WebhookJudge | undefined;
+  /** This reactor is overloaded from now on, or no longer: connections are to be dealt elsewhere or here. */
+  onOverload(): void;
 }
 
 /** Calls of other reactors that are known here, about 150 bytes each: as many as Webhooks knows. The oldest goes. */
@@ -88,6 +92,9 @@ export class LocalReactor implements ReactorCommands {
   /** The reactors that have other calls' handlers. A reactor that has ended leaves its own behind, so it is bounded. */
   readonly #homes = new Map<string, number>();
   readonly #stopGathering: (() => void) | undefined;
+  readonly #gate: OverloadGate;
+  readonly #meter: LoadMeter;
+  readonly #stopSampling: () => void;
   #closeNow = (): void => {};
   #last: ReactorSnapshot | undefined;
   #deadlineMs = 0;
@@ -114,14 +121,39 @@ export class LocalReactor implements ReactorCommands {
       reactor: this.reactor,
       log,
       admits: () => state.admits(),
+      hasRoom: () => !options.overload.refuse || this.#gate.admits(counts.connectionCount),
       relay: (...call) => this.#relay(...call),
       webhook: setup.webhook,
     });
+    this.#gate = new OverloadGate(options.overload);
+    this.#meter = new LoadMeter(systemClock, this.reactor.path.gathering);
+    this.#stopSampling = systemClock.every(SAMPLE_MS, () =>
+      this.#judgeLoad(this.#meter.sample(counts.connectionCount)),
+    );
     plugins.count = () => this.reactor.count('handlerFailures');
     this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins.running));
     if (options.gatherMs > 0) {
       this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);
     }
+  }
+
+  #judgeLoad(sample: LoadSample): void {
+    const { index, options, state, log, onOverload } = this.#setup;
+    const counts = state.reactor(index);
+    this.#gate.sample(sample);
+    counts.busy = this.#gate.busy;
+    const isOverloaded = options.overload.refuse && this.#gate.overloaded;
+    if (isOverloaded === counts.overloaded) return;
+    counts.overloaded = isOverloaded;
+    const facts = {
+      reactor: index,
+      connections: sample.connections,
+      busyPercent: Math.round(100 * this.#gate.busy),
+      lagMs: Math.round(sample.lagMs),
+    };
+    if (isOverloaded) log.warn(facts, 'a reactor is overloaded: it refuses new streams');
+    else log.info(facts, 'a reactor takes new streams again');
+    onOverload();
   }
 
   async snapshot(streamsMax: number): Promise<ReactorSnapshot> {
@@ -161,6 +193,8 @@ export class LocalReactor implements ReactorCommands {
     // Connections that were dealt before this was asked arrive in this turn of the loop.
     await new Promise(resolve => setImmediate(resolve));
     this.#stopGathering?.();
+    this.#stopSampling();
+    this.#meter.close();
     await this.listener.peersGone();
     this.listener.close();
     // Whoever drains at leisure lets an onStop finish its upload.

@@ -97,7 +97,14 @@ export class ReactorKeeper {
   }
 
   get health(): ReactorHealth {
-    return { reactor: this.#setup.reactor.index, health: this.#health, restarts: this.#restarts };
+    const { overloaded, busy } = this.#state;
+    return {
+      reactor: this.#setup.reactor.index,
+      health: this.#health,
+      restarts: this.#restarts,
+      overloaded,
+      busy,
+    };
   }
 
   /** Whether it had to be ended by force. */

@@ -63,6 +63,7 @@ try {
       onHome: (callControlId, isHome) => post({ kind: 'home', callControlId, isHome }),
       handOver: (home, adoption) => port.postMessage({ kind: 'handOver', home, adoption }, [adoption.port]),
       webhook,
+      onOverload: () => post({ kind: 'overload' }),
     },
     plugins,
   );

@@ -29,6 +29,8 @@ export type FromReactor =
   | { kind: 'refused'; id: number; code: string | undefined; message: string }
   /** A plugin wants the thread to end, which it does when it has been closed. */
   | { kind: 'ending'; code: number }
+  /** It has become overloaded, or is no longer: its part of the shared state says which. */
+  | { kind: 'overload' }
   | { kind: 'call'; callControlId: string }
   | { kind: 'home'; callControlId: string; isHome: boolean }
   | { kind: 'handOver'; home: number; adoption: Adoption }
@@ -68,6 +70,7 @@ export class ReactorThread implements ReactorHandle {
   private constructor(worker: Worker, setup: ReactorHandleSetup, onEnding: () => void) {
     this.#worker = worker;
     worker.on('message', (message: FromReactor) => {
+      if (message.kind === 'overload') setup.onOverload();
       if (message.kind === 'call') setup.onCall(message.callControlId);
       if (message.kind === 'home') setup.onHome(message.callControlId, message.isHome);
       if (message.kind === 'handOver') setup.handOver(message.home, message.adoption);

@@ -43,7 +43,7 @@ export class Reactors {
     const { host, port } = this.#setup.options;
     try {
       await this.#start();
-      this.#deal();
+      this.deal();
       const listensOn = await this.#acceptor.listen(host, port);
       this.#setup.state.port = listensOn;
       return listensOn;
@@ -67,7 +67,7 @@ export class Reactors {
         new ReactorKeeper({
           reactor: reactorSetup(index),
           clock: this.#clock,
-          onDescriptors: () => this.#deal(),
+          onDescriptors: () => this.deal(),
           onRestart: onReactor,
         }),
     );
@@ -79,11 +79,17 @@ export class Reactors {
     }
   }
 
-  #deal(): void {
-    const descriptors = this.#local
-      ? [this.#local.listener.descriptor()]
-      : this.#keepers.map(keeper => keeper.descriptor);
-    this.#acceptor.deal(descriptors.filter(descriptor => descriptor !== undefined));
+  /** Deals connections to the reactors that take them: where some are overloaded, to the others. */
+  deal(): void {
+    if (this.#local) {
+      this.#acceptor.deal([this.#local.listener.descriptor()]);
+      return;
+    }
+    const taking = this.#keepers.filter(({ descriptor }) => descriptor !== undefined);
+    const withRoom = taking.filter(({ health }) => !health.overloaded);
+    // Where all are overloaded, they say so to each connection.
+    const dealt = withRoom.length > 0 ? withRoom : taking;
+    this.#acceptor.deal(dealt.flatMap(({ descriptor }) => descriptor ?? []));
   }
 
   get(index: number): ReactorHandle | undefined {
@@ -97,13 +103,21 @@ export class Reactors {
 
   /** A single reactor runs in this thread: whoever can ask finds it well. */
   get health(): ReactorHealth[] {
-    if (this.#local) return [{ reactor: 0, health: 'well', restarts: 0 }];
+    if (this.#local) {
+      const { overloaded, busy } = this.#setup.state.reactor(0);
+      return [{ reactor: 0, health: 'well', restarts: 0, overloaded, busy }];
+    }
     return this.#keepers.map(keeper => keeper.health);
   }
 
   async snapshot(streamsMax: number): Promise<ReactorSnapshot[]> {
     if (this.#local) return [await this.#local.snapshot(streamsMax)];
     return Promise.all(this.#keepers.map(keeper => keeper.snapshot(streamsMax)));
+  }
+
+  /** Another process that shares the port gets all connections from now on. */
+  stopListening(): Promise<void> {
+    return this.#acceptor.stopListening();
   }
 
   /** Resolves when the last stream has ended: in time, whatever the reactors' threads do in JavaScript. */
@@ -135,7 +149,7 @@ export class Reactors {
     this.#acceptor.reload(credentials, isNewTls);
     if (this.#local) {
       this.#local.reload(credentials, isNewTls);
-      this.#deal();
+      this.deal();
       return;
     }
     await Promise.all(this.#keepers.map(keeper => keeper.reload(credentials, isNewTls)));

@@ -18,7 +18,7 @@ import type { PluginInstance } from '../plugin/instance.js';
 import { loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
 import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
-import { noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
+import { noneHasRoom, noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { readApiBase, readApiKey } from '../telnyx/rest.js';
 import { streamsByDescriptors } from './descriptors.js';
@@ -30,6 +30,9 @@ import { SharedState } from './shared-state.js';
 import { containStrays } from './strays.js';
 import { checkTlsFiles } from './tls-files.js';
 import { Webhooks, type WebhooksSetup } from './webhooks.js';
+
+/** How long a connection that was accepted before the hand-over may take until its stream has started. */
+const HAND_OVER_MS = 2000;
 
 /** A media-stream server, made by `createServer()`. It takes streams from `listen()` to `close()`. */
 export class Server extends EventEmitter {
@@ -61,6 +64,7 @@ export class Server extends EventEmitter {
   #opening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
   #watch: PluginWatch | undefined;
+  #endHandOver = (): void => {};
 
   /** @internal Use createServer. */
   constructor(options: ResolvedOptions, log: Logger, plugins: PluginInstance[]) {
@@ -109,7 +113,10 @@ export class Server extends EventEmitter {
 
   /** Whether a new stream would be taken. */
   get ready(): boolean {
-    return this.#port !== 0 && this.#state.admits() && !noneWell(this.reactorHealth);
+    const health = this.reactorHealth;
+    return (
+      this.#port !== 0 && !this.draining && this.#state.admits() && !noneWell(health) && !noneHasRoom(health)
+    );
   }
 
   /**
@@ -122,7 +129,7 @@ export class Server extends EventEmitter {
 
   /** Whether `close()` was called: running streams go on, new ones are refused. */
   get draining(): boolean {
-    return this.#state.draining;
+    return this.#closed !== undefined || this.#state.draining;
   }
 
   /** @internal What each reactor tells of itself, with up to `streamsMax` streams of it one by one. */
@@ -201,6 +208,7 @@ export class Server extends EventEmitter {
   close(): Promise<void> {
     if (this.#closed) {
       this.#state.closeNow();
+      this.#endHandOver();
       this.#reactors?.closeNow();
     } else this.#closed = this.#drain();
     return this.#closed;
@@ -208,9 +216,11 @@ export class Server extends EventEmitter {
 
   async #drain(): Promise<void> {
     this.#watch?.close();
-    this.#state.drain();
+    if (!this.options.sharePort) this.#state.drain();
     // listen() tells what went wrong there.
     await this.#opening.catch(() => {});
+    if (this.options.sharePort) await this.#handOver();
+    this.#state.drain();
     try {
       await this.#reactors?.drain();
       await this.#reactors?.close();
@@ -220,6 +230,19 @@ export class Server extends EventEmitter {
       await this.#closeAdmin();
       this.emit('close');
     }
+  }
+
+  /** Leaves new connections to the other process, and takes those that were accepted already until they are streams. */
+  async #handOver(): Promise<void> {
+    await this.#reactors?.stopListening();
+    const handOverMs = Math.min(HAND_OVER_MS, this.options.drainTimeoutMs);
+    await new Promise<void>(resolve => {
+      const cancel = systemClock.after(handOverMs, resolve);
+      this.#endHandOver = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   /**
@@ -328,6 +351,7 @@ export class Server extends EventEmitter {
           if (other !== index) this.#reactors?.get(other)?.replace(callControlId);
         }
       },
+      onOverload: () => this.#reactors?.deal(),
       webhook: this.#webhooks && ((headers, body) => this.#webhooks!.judge(headers, body)),
     };
   }
@@ -372,6 +396,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   const resolved = resolveOptions(options);
   if (resolved.tls) checkTlsFiles(resolved.tls);
   checkApi(resolved);
+  if (resolved.sharePort && resolved.port === 0) {
+    const problem =
+      'sharePort: true: port 0 is free for one process only: give the port that is to be shared (--port)';
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+  }
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   if (resolved.reactors > 1) checkCloneable(resolved.plugins);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);

@@ -104,6 +104,24 @@ export class ReactorState {
     return Atomics.load(this.#words, this.#at + BEAT);
   }
 
+  /** It has room for no more streams. */
+  set overloaded(isOverloaded: boolean) {
+    Atomics.store(this.#words, this.#at + OVERLOADED, Number(isOverloaded));
+  }
+
+  get overloaded(): boolean {
+    return Atomics.load(this.#words, this.#at + OVERLOADED) === 1;
+  }
+
+  /** Share of its thread's time that is used, 0 to 1. */
+  set busy(share: number) {
+    Atomics.store(this.#words, this.#at + BUSY, Math.round(share * BUSY_UNIT));
+  }
+
+  get busy(): number {
+    return Atomics.load(this.#words, this.#at + BUSY) / BUSY_UNIT;
+  }
+
   /** Its thread is about to end, and waits until no more connections are dealt to it. */
   get ending(): boolean {
     return Atomics.load(this.#words, this.#at + ENDING) === 1;
@@ -134,4 +152,8 @@ const STREAMS = 1;
 const BEAT = 2;
 const ENDING = 3;
 const UNDEALT = 4;
-const REACTOR_WORDS = 5;
+const OVERLOADED = 5;
+const BUSY = 6;
+const REACTOR_WORDS = 7;
+/** `busy` is kept in thousandths. */
+const BUSY_UNIT = 1000;

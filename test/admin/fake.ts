@@ -52,7 +52,7 @@ export class FakeSource implements AdminSource {
   port = 8080;
   ready = true;
   draining = false;
-  reactorHealth: ReactorHealth[] = [{ reactor: 0, health: 'well', restarts: 0 }];
+  reactorHealth: ReactorHealth[] = [{ reactor: 0, health: 'well', restarts: 0, overloaded: false, busy: 0 }];
   /** What the server was asked for, in order. */
   readonly asked: (number | undefined)[] = [];
   answer: () => Promise<ReactorSnapshot[]> = async () => [fakeSnapshot(0)];

@@ -202,6 +202,7 @@ test('what is over its bound is named with its figure and its bound, and nothing
     [counted({ handlerStalls: 1 }), /held its thread once/],
     [counted({ upgradesFull: 5 }), /refused 5 upgrades/],
     [{ ...counted({ upgradesFull: 5 }), draining: true }, undefined],
+    [counted({ upgradesOverloaded: 3 }), /overloaded and refused 3 upgrades/],
     [counted({ streamsNotOpened: 1 }), /could not be carried/],
   ];
   for (const [change, expected] of cases) {

@@ -236,7 +236,7 @@ test('each unknown name in a file is reported, with the name that was probably m
     'plugin: no such option: did you mean plugins?',
     'tlsCert: no such option: did you mean tls.cert?',
     'opus.bitrate: no such option: did you mean opus.bitrateBps?',
-    'zzzzqqqq: no such option; leave out what README does not list',
+    'zzzzqqqq: no such option; leave out what docs/options.md does not list',
   ]) {
     assert.ok(problem.includes(part), `${part} in ${problem}`);
   }

@@ -110,7 +110,7 @@ test('fault 48: over the limit of streams, an upgrade is a 503 and running calls
 
 test('fault 49: without file descriptors, calls go on and new ones come when some close', async () => {
   // Some 250 descriptors, of which 64 are kept for what is not a stream.
-  const child = await serveChild(['--plugin', 'echo'], { descriptors: 250 });
+  const child = await serveChild(['--no-overload-refuse'], { descriptors: 250 });
   try {
     const call = await longCall(`ws://127.0.0.1:${child.port}/echo`);
     const open = async (): Promise<RawSocket> => RawSocket.open(child.port, { path: '/echo' });

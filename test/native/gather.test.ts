@@ -20,7 +20,7 @@ const SENDER = `
 
 test('while it gathers, every message comes and every timer fires, whatever the wait', async () => {
   for (const waitMs of [0, 10, 1000]) {
-    const view = new Float64Array(2);
+    const view = new Float64Array(3);
     const stop = native.gather(view, waitMs);
     const sender = new Worker(SENDER, { eval: true, workerData: { count: 2000 } });
     const messages: number[] = [];
@@ -50,7 +50,7 @@ test('while it gathers, every message comes and every timer fires, whatever the 
 });
 
 test('stopping twice, and a view that is too short', () => {
-  const stop = native.gather(new Float64Array(2), 1);
+  const stop = native.gather(new Float64Array(3), 1);
   stop();
   stop();
   assert.throws(() => native.gather(new Float64Array(1), 1), /too short/);
@@ -59,7 +59,7 @@ test('stopping twice, and a view that is too short', () => {
 test('a thread that ends while it gathers leaves nothing behind', async () => {
   const addon = fileURLToPath(new URL('../../../build/Release/sidetone.node', import.meta.url));
   const source = `
-    require(${JSON.stringify(process.env.SIDETONE_ADDON || addon)}).gather(new Float64Array(2), 1);
+    require(${JSON.stringify(process.env.SIDETONE_ADDON || addon)}).gather(new Float64Array(3), 1);
     setTimeout(() => process.exit(0), 20);
   `;
   const worker = new Worker(source, { eval: true });

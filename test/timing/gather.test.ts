@@ -43,7 +43,7 @@ async function turnsAMessage(view: Float64Array, everyMs: number): Promise<numbe
 const skip = 'uvMetricsInfo' in performance.nodeTiming ? false : 'this Node.js does not count its turns';
 
 test('many messages are read together; not where frames are answered at once', { skip }, async () => {
-  const view = new Float64Array(2);
+  const view = new Float64Array(3);
   const stop = native.gather(view, 10);
   const gathered = await turnsAMessage(view, 0.1);
   view[GATHER.answeredMs] = native.monotonicMs();
@@ -55,7 +55,7 @@ test('many messages are read together; not where frames are answered at once', {
 });
 
 test('nothing waits for a timer that is due earlier', { skip }, async () => {
-  const view = new Float64Array(2);
+  const view = new Float64Array(3);
   const stop = native.gather(view, 1000);
   const flood = turnsAMessage(view, 0.1);
   let fired = 0;
