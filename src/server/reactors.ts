@@ -122,7 +122,7 @@ export class Reactors {
 
   /** Resolves when the last stream has ended: in time, whatever the reactors' threads do in JavaScript. */
   async drain(): Promise<void> {
-    this.#forceIn(this.#setup.options.drainTimeoutMs + FORCE_MS);
+    if (!this.#isClosingNow) this.#forceIn(this.#setup.options.drainTimeoutMs + FORCE_MS);
     await Promise.all((this.#local ? [this.#local] : this.#keepers).map(reactor => reactor.drain()));
   }
 

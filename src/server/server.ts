@@ -63,6 +63,7 @@ export class Server extends EventEmitter {
   #listening = false;
   #opening: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  #isHurried = false; // close() was called a second time
   #watch: PluginWatch | undefined;
   #endHandOver = (): void => {};
 
@@ -207,6 +208,7 @@ export class Server extends EventEmitter {
    */
   close(): Promise<void> {
     if (this.#closed) {
+      this.#isHurried = true;
       this.#state.closeNow();
       this.#endHandOver();
       this.#reactors?.closeNow();
@@ -222,7 +224,10 @@ export class Server extends EventEmitter {
     if (this.options.sharePort) await this.#handOver();
     this.#state.drain();
     try {
-      await this.#reactors?.drain();
+      const drained = this.#reactors?.drain();
+      // close() was called again before the reactors knew of the drain.
+      if (this.#isHurried) this.#reactors?.closeNow();
+      await drained;
       await this.#reactors?.close();
     } finally {
       await this.#plugins.close();

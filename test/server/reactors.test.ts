@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { RawSocket } from '../helpers/raw-socket.js';
 import { serveChild } from '../helpers/serve-child.js';
-import { eventually, hangUp, longCall } from '../helpers/servers.js';
+import { eventually, hangUp, longCall, startServer, stopServer, url } from '../helpers/servers.js';
 
 afterEach(() => RawSocket.destroyAll());
 
@@ -25,3 +25,12 @@ test('reactors without calls go on refusing new ones while the calls of another 
     await child.kill();
   }
 });
+
+for (const reactors of [1, 2]) {
+  test(`close() called twice at once does not wait for running calls; ${reactors} reactor(s)`, async () => {
+    const server = await startServer([], { reactors, drainTimeoutMs: 86_400_000 });
+    const call = await longCall(url(server));
+    await stopServer(server);
+    assert.equal((await call.result).closeCode, 1001);
+  });
+}

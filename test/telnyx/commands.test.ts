@@ -50,6 +50,7 @@ for (const reactors of [1, 2]) {
         admin: false,
         logLevel: 'silent',
         liveLatencyMaxMs: 0,
+        overload: { refuse: false },
         reactors,
         plugins: [agent],
         webhooks: { publicKey: telnyx.publicKey },

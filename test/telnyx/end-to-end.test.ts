@@ -55,6 +55,7 @@ async function scene(test: TestContext, options: ServerOptions = {}, path = '/')
   const server = await createServer({
     // Late live audio is not shortened, because what is heard must not depend on the machine.
     liveLatencyMaxMs: 0,
+    overload: { refuse: false },
     port,
     admin: false,
     logLevel: 'silent',
