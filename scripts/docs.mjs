@@ -40,7 +40,9 @@ function optionRow(leaf) {
 
 function optionsPage() {
   // The texts name pages as seen from the repository's root, for --help.
-  const rows = LEAVES.filter(({ entry }) => !entry.isFormer).map(leaf => optionRow(leaf).replaceAll('](docs/', ']('));
+  const rows = LEAVES.filter(({ entry }) => !entry.isFormer).map(leaf =>
+    optionRow(leaf).replaceAll('](docs/', ']('),
+  );
   return `# Options
 
 What \`createServer(options)\` and \`sidetone serve\` take. [README](../README.md#options) says how flags, environment, file and
