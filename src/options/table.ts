@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
 import { STREAM_CODECS } from '../telnyx/requests.js';
 import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.js';
+import { isRange } from './ranges.js';
 
 /** What an option has besides the values that it takes. */
 export interface OptionFacts<Former extends string = never> {
@@ -152,6 +153,13 @@ export const OPTION_TABLE = {
     text: 'token wanted in `x-telnyx-streaming-auth-token`, 1 to 4000 characters; any one of several is accepted; `--auth-token-file` reads them from a file, one per line; [read again on SIGHUP](docs/admin.md#sighup); the config file and the library can bind one to a call: `{ "token", "callControlId" }`',
     remedy: 'give a token of 1 to 4000 characters, or a list of tokens and { token, callControlId }',
     secret: true,
+  }),
+  allow: option(z.array(z.string().refine(isRange)).min(1).optional(), {
+    flag: '--allow <range>',
+    separator: ',',
+    text: 'addresses that may open streams, such as `203.0.113.0/24` or `2001:db8::/32`; others get 403 ([docs/operations.md](docs/operations.md#access))',
+    defaultText: 'all',
+    remedy: 'give addresses or ranges in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32',
   }),
   tls: group('files of certificate and key; without them the server speaks plain HTTP', {
     cert: option(text, { flag: '--tls-cert <file>', text: 'file of the certificate chain, PEM' }),
