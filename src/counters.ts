@@ -34,6 +34,7 @@ export const REACTOR_COUNTERS = [
   'upgradesOverloaded',
   'upgradesBad',
   'upgradesForbidden',
+  'upgradesNotAllowed',
   'upgradesFailed',
   'upgradesAborted',
   'upgradesUnfinished',

@@ -9,6 +9,7 @@ import * as v from 'valibot';
 import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
 import { STREAM_CODECS } from '../telnyx/requests.js';
 import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.js';
+import { isRange } from './ranges.js';
 
 /** What an option has besides the values that it takes. */
 export interface OptionFacts<Former extends string = never> {
@@ -205,6 +206,13 @@ export const OPTION_TABLE = {
       secret: true,
     },
   ),
+  allow: option(v.optional(v.pipe(v.array(v.pipe(v.string(), v.check(isRange))), v.minLength(1))), {
+    flag: '--allow <range>',
+    separator: ',',
+    text: 'addresses that may open streams, such as `203.0.113.0/24` or `2001:db8::/32`; others get 403 ([docs/operations.md](docs/operations.md#access))',
+    defaultText: 'all',
+    remedy: 'give addresses or ranges in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32',
+  }),
   tls: group('files of certificate and key; without them the server speaks plain HTTP', {
     cert: option(text, { flag: '--tls-cert <file>', text: 'file of the certificate chain, PEM' }),
     key: option(text, {

@@ -5,6 +5,7 @@ import type { Logger } from '../log/log.js';
 import type { Socket } from '../media/path.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
+import { rangesOf } from '../options/ranges.js';
 import type { PluginInstance } from '../plugin/instance.js';
 import type { AcceptResult } from '../plugin/plugin.js';
 import { route } from '../plugin/route.js';
@@ -23,6 +24,7 @@ import {
   handshakeFault,
   judge,
   NO_UPGRADE,
+  NOT_ALLOWED,
   noPlugin,
   OVERLOADED,
   pluginFailed,
@@ -76,6 +78,8 @@ export class Listener {
   readonly #apps: UWebSockets.TemplatedApp[] = [];
   #tokens: Tokens;
   readonly #refusedTokens: RefusedTokens;
+  /** Undefined where all addresses may come. */
+  readonly #allows: ((address: string) => boolean) | undefined;
   /** WebSockets that have not closed, those that wait for the peer's close frame among them. */
   #open = 0;
   /** Connections with a whole request that did not become WebSockets (yet). */
@@ -85,6 +89,8 @@ export class Listener {
     this.#environment = environment;
     this.#tokens = new Tokens(environment.options.authToken);
     this.#refusedTokens = new RefusedTokens(environment.reactor.clock, environment.log);
+    const { allow } = environment.options;
+    this.#allows = allow && rangesOf(allow);
     this.#apps.push(this.#makeApp(environment.options));
   }
 
@@ -176,7 +182,7 @@ export class Listener {
 
   /**
    * An upgrade, from its headers to its WebSocket:
-   *   room and time? ─▶ RFC 6455? ─▶ token? ─▶ plugin of the path? ─▶ the plugin's accept()? ─▶ still room? ─▶ connected
+   *   address? ─▶ room and time? ─▶ RFC 6455? ─▶ token? ─▶ plugin of the path? ─▶ the plugin's accept()? ─▶ still room? ─▶ connected
    */
   #upgrade(
     response: UWebSockets.HttpResponse,
@@ -185,6 +191,11 @@ export class Listener {
   ): void {
     const { plugins } = this.#environment;
     this.#requests++;
+    const remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString();
+    if (this.#allows && !this.#allows(remoteAddress)) {
+      this.#refuse(response, NOT_ALLOWED);
+      return;
+    }
     const full = this.#fullness();
     if (full) {
       this.#refuse(response, full);
@@ -195,7 +206,6 @@ export class Listener {
       this.#refuse(response, fault);
       return;
     }
-    const remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString();
     const token = this.#tokens.known(request.getHeader(AUTH_TOKEN_HEADER));
     if (this.#tokens.wanted && !token) {
       this.#refusedTokens.refused(remoteAddress);

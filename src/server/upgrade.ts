@@ -31,6 +31,11 @@ export type Refusal = readonly [counter: ReactorCounter, status: string, why: st
 
 export const NO_UPGRADE: Refusal = ['upgradesBad', '426 Upgrade Required', 'this is a WebSocket'];
 export const FULL: Refusal = ['upgradesFull', '503 Service Unavailable', 'no more streams are taken'];
+export const NOT_ALLOWED: Refusal = [
+  'upgradesNotAllowed',
+  '403 Forbidden',
+  'streams are not taken from this address',
+];
 export const OVERLOADED: Refusal = [
   'upgradesOverloaded',
   '503 Service Unavailable',
