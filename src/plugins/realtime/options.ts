@@ -49,7 +49,7 @@ export interface RealtimeOptions {
   /** With it the model speaks first, as these instructions say. Default: it waits for the caller. */
   greeting?: string | undefined;
 
-  /** How much of the caller's audio goes up in one message, 20 to 100. Default 60. */
+  /** How much of the caller's audio goes up in one message, 20 to 100. Default 100: fewer messages cost less. */
   appendMs?: number;
   /** How much of the caller's audio is kept while there is no session, 1000 to 60000; then the oldest is dropped. Default 10000. */
   keepMs?: number;
@@ -163,7 +163,7 @@ const FIELDS = z.strictObject({
     ])
     .default(false),
   greeting: text.optional(),
-  appendMs: ms(20, 100, 60),
+  appendMs: ms(20, 100, 100),
   keepMs: ms(1000, 60_000, 10_000),
   tools: z.array(tool).default([]),
   hangUp: z.boolean().default(true),
