@@ -77,6 +77,7 @@ export interface RealtimeOptions {
   tokensMax?: number;
   /** What a call may cost by `prices`; 0: anything. Default 0. */
   costMax?: number;
+  /** What `costMax` counts with. Default: none. */
   prices?: TokenPrices | undefined;
   /** How the model is told to end the call at a limit. */
   goodbye?: string;
