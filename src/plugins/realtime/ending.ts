@@ -1,6 +1,6 @@
 /** The end of a conversation: at a limit, at the model's wish, or because there is no service. Politely, and in any case. */
 import type { Clock } from '../../clock.js';
-import type { Playback, Stream } from '../../plugin/stream.js';
+import type { Stream } from '../../plugin/stream.js';
 import type { Answers } from './answers.js';
 import type { CallMeter } from './meters.js';
 import type { RealtimeSettings } from './options.js';
@@ -31,7 +31,6 @@ export class Ending {
   #why: EndReason | undefined;
   #begunMs = 0;
   #isOver = false;
-  #fallback: Playback | undefined;
 
   constructor(setup: EndingSetup) {
     this.#setup = setup;
@@ -55,7 +54,7 @@ export class Ending {
     if (say === 'goodbye') answers.want(settings.goodbye);
     if (say !== 'fallback') return;
     const { samples, sampleRate } = settings.fallback ?? FALLBACK;
-    this.#fallback = stream.play(samples, { sampleRate });
+    stream.play(samples, { sampleRate });
   }
 
   tick(now: { isActive: boolean; callMeter: CallMeter; session: boolean }): void {
@@ -76,11 +75,15 @@ export class Ending {
     void this.#hangUp();
   }
 
-  /** Telnyx tells when the last of it has been heard; until then it is an estimate. */
+  /** Telnyx tells when the last of it has been heard: what this server knows of it is an estimate. */
   async #hangUp(): Promise<void> {
-    const { stream, clock, speaker } = this.#setup;
-    const late = new Promise<void>(resolve => clock.after(CONFIRMATION_MS_MAX, resolve));
-    await Promise.race([late, Promise.all([speaker.heard(), this.#fallback])]);
+    const { stream, clock } = this.#setup;
+    let cancel = (): void => {};
+    const late = new Promise<void>(resolve => {
+      cancel = clock.after(CONFIRMATION_MS_MAX, resolve);
+    });
+    await Promise.race([late, stream.mark()]);
+    cancel();
     await hangUp(stream, clock);
   }
 

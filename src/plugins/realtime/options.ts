@@ -53,7 +53,7 @@ export interface RealtimeOptions {
   /** With it the model speaks first, as these instructions say. Default: it waits for the caller. */
   greeting?: string | undefined;
 
-  /** How much of the caller's audio goes up in one message, 20 to 100. Default 60. */
+  /** How much of the caller's audio goes up in one message, 20 to 100. Default 100: fewer messages cost less. */
   appendMs?: number;
   /** How much of the caller's audio is kept while there is no session, 1000 to 60000; then the oldest is dropped. Default 10000. */
   keepMs?: number;
@@ -81,7 +81,7 @@ export interface RealtimeOptions {
   tokensMax?: number;
   /** What a call may cost by `prices`; 0: anything. Default 0. */
   costMax?: number;
-  /** What tokens cost: for `costMax` and the log. */
+  /** What `costMax` counts with. Default: none. */
   prices?: TokenPrices | undefined;
   /** How the model is told to end the call at a limit. */
   goodbye?: string;
@@ -173,7 +173,7 @@ const FIELDS = v.strictObject({
   turnDetection: v.optional(v.record(v.string(), v.unknown()), { type: 'server_vad' }),
   vad: v.optional(v.union([v.boolean(), v.custom<VadOptions>(isObject)], 'give true or options'), false),
   greeting: v.optional(text),
-  appendMs: ms(20, 100, 60),
+  appendMs: ms(20, 100, 100),
   keepMs: ms(1000, 60_000, 10_000),
   tools: v.optional(v.array(tool), []),
   hangUp: v.optional(v.boolean(), true),

@@ -93,12 +93,6 @@ export class Speaker {
     return cuts.filter(({ playedMs, receivedMs }) => playedMs < receivedMs);
   }
 
-  /** When all that has been said so far has been heard, or cut off. */
-  async heard(): Promise<void> {
-    const last = this.#items.at(-1)?.playing.at(-1);
-    if (last) await last;
-  }
-
   #queue(item: Item, bytes: Uint8Array): boolean {
     if (bytes.length === 0) return true;
     try {
