@@ -1,5 +1,5 @@
 #pragma once
-// For prebuilt addons (-include): asks for the oldest versions of what glibc 2.29 to 2.34 gave new ones, so
+// For prebuilt addons (-include): asks for the oldest versions of what glibc 2.27 to 2.34 gave new ones, so
 // that what is built here loads there. The behaviour of the old ones is the same for what the addon does with
 // them.
 #if defined(__linux__)
@@ -20,6 +20,7 @@ __asm__(".symver pow,pow@GLIBC_" SIDETONE_OLDEST);
 __asm__(".symver exp,exp@GLIBC_" SIDETONE_OLDEST);
 __asm__(".symver log,log@GLIBC_" SIDETONE_OLDEST);
 __asm__(".symver log2,log2@GLIBC_" SIDETONE_OLDEST);
+__asm__(".symver expf,expf@GLIBC_" SIDETONE_OLDEST);
 #endif
 #endif
 #endif
