@@ -8,7 +8,7 @@
 #include "codec/l16_order.h"
 #include "plc/concealer.h"
 #include "resample/resampler.h"
-#include "stream/live.h"
+#include "stream/live_parts.h"
 #include "stretch/shorten.h"
 
 namespace sidetone::binding {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "memory/block_pool.h"
-#include "reorder/far_number.h"
+#include "reorder/number_jump.h"
 
 namespace sidetone {
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "reorder/far_number.h"
+#include "reorder/number_jump.h"
 
 namespace sidetone {
 

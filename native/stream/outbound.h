@@ -10,7 +10,7 @@
 #include "memory/block_queue.h"
 #include "resample/resampler.h"
 #include "stream/encoded_runs.h"
-#include "stream/live.h"
+#include "stream/live_parts.h"
 #include "stream/playout.h"
 
 namespace sidetone {

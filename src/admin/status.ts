@@ -8,7 +8,6 @@ import {
   type StreamSummary,
 } from '../reactor/snapshot.js';
 import { version } from '../version.js';
-import { type Concern, concerns } from './concerns.js';
 import type { History, LastMinute } from './history.js';
 import { LATENESS_BIN_MS } from './lateness.js';
 import {
@@ -19,6 +18,7 @@ import {
   sumByIndex,
   sumByName,
 } from './source.js';
+import { type Concern, concerns } from './warnings.js';
 
 /** `GET /api/status`. Counters only grow; whoever polls takes differences. */
 export interface StatusReport {

@@ -1,4 +1,4 @@
-import { serve } from './serve.js';
+import { serve } from './worker-jobs.js';
 
 /** The module that the pool's threads load. */
 export default serve();

@@ -14,6 +14,7 @@ import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { importPeer } from '../peer.js';
 import { checkRequest, describeFinding, type Finding } from './check.js';
+import { unreachable } from './connection-error.js';
 import {
   REQUESTED_PARAMETER,
   requestedBy,
@@ -29,7 +30,6 @@ import {
   type TelnyxError,
   type TelnyxErrorFacts,
 } from './rest-errors.js';
-import { unreachable } from './unreachable.js';
 
 export {
   ApiKeyRefusedError,

@@ -4,7 +4,7 @@ import { constants, openSync, readSync, writeFileSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { SidetoneError } from '../../src/errors.js';
 import type { WorkerRings } from '../../src/pool/jobs.js';
-import { serve } from '../../src/pool/serve.js';
+import { serve } from '../../src/pool/worker-jobs.js';
 import { FAULT, FIFO_VARIABLE } from './faults.js';
 
 function fault(byte: number): void {

@@ -2,7 +2,7 @@
  * A worker whose time is its own: an encoded frame takes ENCODE_MS of it and a decoded one DECODE_MS, on any machine. A
  * payload of two bytes, and a frame of equal samples, takes as many microseconds as it says.
  */
-import { serve } from '../../src/pool/serve.js';
+import { serve } from '../../src/pool/worker-jobs.js';
 import { DECODE_MS, ENCODE_MS } from './times.js';
 
 let nowMs = 1000;

@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { closeMp3, encodeMp3, mp3DurationMs } from '../../src/codecs/mp3.js';
 import type { Plugin, ServerOptions, Stream, StreamHandler } from '../../src/index.js';
 import { createLog } from '../../src/log/log.js';
-import { tellPlugins } from '../../src/plugin/tell.js';
+import { tellPlugins } from '../../src/plugin/notify.js';
 import { eventually } from '../helpers/servers.js';
 import { WireCall } from '../helpers/telnyx-messages.js';
 import { VirtualReactor } from '../helpers/virtual-reactor.js';
