@@ -1,6 +1,7 @@
 /** Commands to the call that a stream belongs to. */
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import type { Telnyx } from 'telnyx';
 import type { Clock } from '../clock.js';
 import { SidetoneError, shown } from '../errors.js';
 import type { Logger } from '../log/log.js';
@@ -237,7 +238,7 @@ export class CallControl {
     { commandId = randomUUID(), clientState, fields }: CommandOptions,
     named: Named,
     post: (
-      client: Parameters<Command['post']>[0],
+      client: Telnyx,
       callControlId: string,
       body: Named,
       request: Parameters<Command['post']>[1],
@@ -254,7 +255,7 @@ export class CallControl {
       command,
       callControlId,
       commandId,
-      post: (client, request) => post(client, callControlId, body, request),
+      post: (client, request) => post(client as Telnyx, callControlId, body, request),
     });
   }
 }

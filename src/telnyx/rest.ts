@@ -155,7 +155,8 @@ export interface Command {
   command: string;
   callControlId: string;
   commandId: string;
-  post(client: Telnyx, request: { signal?: AbortSignal }): Promise<Response>;
+  /** `client` is the SDK's. It has no type here: declarations must hold where that optional package is missing. */
+  post(client: unknown, request: { signal?: AbortSignal }): Promise<Response>;
 }
 
 interface Sending extends Command {
@@ -358,7 +359,7 @@ export async function startStreaming(
     commandId,
     host: new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE)).host,
     secrets: [key, body.stream_auth_token].filter((secret): secret is string => !!secret),
-    post: client => client.calls.actions.startStreaming(callControlId, sent).asResponse(),
+    post: client => (client as Telnyx).calls.actions.startStreaming(callControlId, sent).asResponse(),
   };
   const work = () => send(sending, key, options);
   const outcome = await expecting(callControlId, body, options.expectations, work);
@@ -386,7 +387,7 @@ export async function answerCall(
     commandId,
     host: new URL(readApiBase(options.apiBase ?? TELNYX_API_BASE)).host,
     secrets: [key],
-    post: client => client.calls.actions.answer(callControlId, sent).asResponse(),
+    post: client => (client as Telnyx).calls.actions.answer(callControlId, sent).asResponse(),
   };
   const work = () => send(sending, key, options);
   const outcome = await expecting(callControlId, body, options.expectations, work);

@@ -17,6 +17,7 @@ after(() => rmSync(scratch, { recursive: true, force: true }));
 
 const INDEX = join(root, 'dist/src/index.js');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  dependencies: Record<string, string>;
   exports: Record<string, Record<string, string>>;
 };
 
@@ -68,6 +69,7 @@ test('publint finds nothing', async () => {
 test('the public declarations lead to nothing internal', () => {
   const base = join(root, 'dist/src');
   const seen = new Set<string>();
+  const packages = new Set<string>();
   const walk = (file: string): void => {
     if (seen.has(file)) return;
     seen.add(file);
@@ -75,13 +77,20 @@ test('the public declarations lead to nothing internal', () => {
     assert.ok(!text.includes('@internal'), `${relative(base, file)} shows something internal`);
     // Not of the examples in comments.
     const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
-    for (const [, target] of code.matchAll(/(?:from |import\(|import )['"](\.[^'"]+)\.js['"]/g)) {
-      walk(`${resolve(dirname(file), target!)}.d.ts`);
+    for (const [, target] of code.matchAll(/(?:from |import\(|import )['"]([^'"]+)['"]/g)) {
+      if (target!.startsWith('.')) walk(resolve(dirname(file), target!).replace(/\.js$/, '.d.ts'));
+      else if (!target!.startsWith('node:')) packages.add(target!);
     }
   };
   walk(join(base, 'index.d.ts'));
   walk(join(base, 'testing/index.d.ts'));
   assert.ok(seen.size > 20, `${seen.size} files`);
+  // Types of an optional package are missing where that is not installed.
+  const installed = Object.keys(manifest.dependencies);
+  assert.deepEqual(
+    [...packages].filter(name => !installed.includes(name)),
+    [],
+  );
   const inner =
     /^((native|media|playback|pool|stream|admin|capture|load|demo|cli)\/|reactor\/reactor|server\/connection)/;
   assert.deepEqual(
