@@ -10,6 +10,7 @@
 import type { Clock } from '../clock.js';
 import { GATHER, INFO, NOT_RECOGNISED, NOTHING, SEND, STREAMS_BOUND } from '../native/addon.js';
 import type { AudioFrame } from '../plugin/stream.js';
+import type { MediaFrame } from '../telnyx/frames.js';
 import { Engine, type EngineOptions } from './engine.js';
 import { Ticker } from './ticker.js';
 
@@ -111,6 +112,22 @@ export class MediaPath {
     }
     if (this.#ticker.isDue(this.nowMs)) this.tick();
     return true;
+  }
+
+  /** A media frame that receive() did not recognise. Returns what the stream is to deliver, BAD_BASE64 or FOREIGN_STREAM. */
+  receiveParsed(slot: number, frame: MediaFrame): number {
+    const { track, chunk, timestamp, payload } = frame.media;
+    return this.engine
+      .at(this.nowMs)
+      .receiveParsed(
+        slot,
+        track === 'outbound' ? 1 : 0,
+        Number(frame.sequence_number),
+        Number(chunk),
+        Number(timestamp),
+        Buffer.from(frame.stream_id, 'utf8'),
+        Buffer.from(payload, 'utf8'),
+      );
   }
 
   /**

@@ -9,17 +9,11 @@
  */
 import type { StreamCapture } from '../capture/writer.js';
 import { SidetoneError } from '../errors.js';
-import { CODECS, type Format } from '../formats.js';
 import type { MediaPath, Socket } from '../media/path.js';
 import { BAD_BASE64, FOREIGN_STREAM } from '../native/addon.js';
-import { checkHandler } from '../plugin/define.js';
-import { checkListens, voiceSettings } from '../plugin/hearing.js';
-import type { StreamPlugin } from '../plugin/instance.js';
-import type { AcceptResult, AudioOptions, StopReason } from '../plugin/plugin.js';
-import type { StreamRequest } from '../plugin/stream.js';
+import type { StopReason } from '../plugin/plugin.js';
 import type { Reactor, ReactorLink } from '../reactor/reactor.js';
 import type { CallStream } from '../stream/stream.js';
-import { outboundOf, requestedIn } from '../telnyx/expectations.js';
 import {
   AUTH_TOKEN_HEADER,
   type ConnectedFrame,
@@ -27,15 +21,14 @@ import {
   type ErrorFrame,
   type MediaFrame,
   type StartFrame,
-  type Track,
 } from '../telnyx/frames.js';
 import { parseFrame } from '../telnyx/validate.js';
 import { ControlFrames } from './control-frames.js';
 import { EarlyMedia } from './early-media.js';
 import { CLOSE_CODES, END_COUNTERS, type WireFault } from './ends.js';
-import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-format.js';
 import type { Relay } from './relay.js';
-import { CallTokens, type KnownToken } from './tokens.js';
+import { audioOptions, type ConnectionSetup, startHandler, streamAsked } from './stream-start.js';
+import { CallTokens } from './tokens.js';
 
 /** A WebSocket's user data: what each of its messages needs. */
 export interface SocketData {
@@ -54,21 +47,6 @@ export function receive(path: MediaPath, data: SocketData, message: ArrayBuffer,
   }
 }
 
-/** The results of the upgrade. */
-export interface ConnectionSetup {
-  plugin: StreamPlugin;
-  accepted: AcceptResult;
-  request: StreamRequest;
-  /** Judges the token of the `connected` frame; absent when the server wants none. */
-  knownToken: ((token: string) => KnownToken | undefined) | undefined;
-  /** The call that the upgrade's token is bound to. */
-  boundCall: string | undefined;
-  /** Told when a token of this connection is not good for its call; absent when the server wants none. */
-  onBadToken?: (() => void) | undefined;
-  /** The way to the reactor where the handler of this call waits, if that is another one. */
-  relay?: ((callControlId: string) => Relay | undefined) | undefined;
-}
-
 export class Connection implements ReactorLink {
   #data: SocketData = { slot: -1, connection: this };
   #socket: Socket | undefined;
@@ -77,10 +55,10 @@ export class Connection implements ReactorLink {
   #messageMs: number; // when the last whole message came that was not plain media
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
-  readonly #early = new EarlyMedia();
+  #early: EarlyMedia | undefined; // made when the first comes
   readonly #tokens: CallTokens;
   #malformed = 0;
-  readonly #controls = new ControlFrames();
+  #controls: ControlFrames | undefined; // made when the first comes
   #congested = false;
   #endReason: StopReason | undefined;
   #relay: Relay | undefined;
@@ -130,6 +108,7 @@ export class Connection implements ReactorLink {
 
   /** A ping or a pong. */
   control(): void {
+    this.#controls ??= new ControlFrames();
     if (!this.#controls.add(this.reactor.clock.now()))
       this.#violation('ping_flood', 'more than pings and pongs need');
   }
@@ -298,47 +277,27 @@ export class Connection implements ReactorLink {
       this.#forward(relay, message);
       return;
     }
-    const audio: AudioOptions = { ...this.setup.plugin.audio, ...this.setup.accepted.audio };
-    const inbound: Format = {
-      encoding: frame.start.media_format.encoding,
-      sampleRate: frame.start.media_format.sample_rate,
-    };
-    const { mode, outbound } = this.#outbound(inbound, frame);
-    const handlerRate = audio.sampleRate ?? CODECS[inbound.encoding].sampleRate(inbound.sampleRate);
-    const tracks: readonly Track[] =
-      audio.tracks === 'both' ? ['inbound', 'outbound'] : [audio.tracks ?? 'inbound'];
+    const { plugin } = this.setup;
+    const audio = audioOptions(this.setup);
     const opened = this.reactor.openStream({
       link: this,
-      start: frame,
-      inbound,
-      outbound,
-      mode,
-      handlerRate,
-      tracks,
-      request: this.setup.request,
-      context: this.setup.accepted.context,
-      plugin: this.setup.plugin,
-      liveLatencyMaxMs: this.setup.plugin.liveLatencyMaxMs ?? this.reactor.options.liveLatencyMaxMs,
-      livePieces: this.setup.plugin.liveLatencyMaxMs !== undefined,
-      voice: voiceSettings(audio.vad),
-      inbandKeys: audio.dtmf === 'inband',
+      ...streamAsked(this.reactor, this.setup, audio, frame),
       socket: this.#capture ? undefined : this.#socket,
     });
     if (typeof opened === 'string') {
       this.end(opened);
       return;
     }
-    this.#capture?.streaming(this.setup.plugin.name, inbound, outbound, this.reactor.options.l16ByteOrder);
+    this.#capture?.streaming(plugin.name, opened.inbound, opened.outbound, this.reactor.options.l16ByteOrder);
     this.#stream = opened;
     this.#data.slot = opened.slot;
     this.#state = 'streaming';
-    const { name } = this.setup.plugin;
-    const continued = this.reactor.takeOver(frame.start.call_control_id, this, name);
+    const continued = this.reactor.takeOver(frame.start.call_control_id, this, plugin.name);
     if (continued) opened.continueFrom(continued.stream, continued.gapMs);
-    else this.#startHandler(opened, audio);
+    else startHandler(plugin, opened, audio);
     this.reactor.departed.started(opened);
     // A capture has seen them when they came.
-    for (const message of this.#early.take()) receive(this.reactor.path, this.#data, message, false);
+    for (const message of this.#takeEarly()) receive(this.reactor.path, this.#data, message, false);
   }
 
   /** Another reactor gets the stream; this one carries its messages. */
@@ -356,38 +315,21 @@ export class Connection implements ReactorLink {
       },
     });
     relay.message(start, false);
-    for (const message of this.#early.take()) relay.message(message, false);
+    for (const message of this.#takeEarly()) relay.message(message, false);
   }
 
-  #startHandler(stream: CallStream, audio: AudioOptions): void {
-    try {
-      const { plugin } = this.setup;
-      const handler = checkHandler(plugin, plugin.onStart(stream));
-      checkListens(plugin, handler, audio);
-      stream.attach(handler);
-    } catch (error) {
-      stream.handlerFailed('onStart', error);
-    }
-  }
-
-  /** Query before accept() before plugin before what was asked of Telnyx before server. */
-  #outbound(inbound: Format, start: StartFrame): OutboundFormat {
-    const { accepted, plugin, request } = this.setup;
-    const { outboundMode, outboundCodec } = this.reactor.options;
-    return settleOutbound(inbound, outboundMode, [
-      queryOutbound(request.query),
-      accepted.outbound,
-      plugin.outbound,
-      outboundOf(requestedIn(start.start.custom_parameters)),
-      this.reactor.expectedOutbound(start.start.call_control_id),
-      outboundCodec,
-    ]);
+  /** What came before `start`, which is kept no longer. */
+  #takeEarly(): readonly ArrayBuffer[] {
+    const messages = this.#early?.messages ?? [];
+    this.#early = undefined;
+    return messages;
   }
 
   /** A media frame that the engine did not recognise at once: unusually written, early, late or wrong. */
   #media(frame: MediaFrame, message: ArrayBuffer): void {
     if (this.#state === 'waiting') {
       this.reactor.count('earlyMedia');
+      this.#early ??= new EarlyMedia();
       if (!this.#early.add(message)) {
         this.#violation('early_media', `media: ${this.#early.bytes} bytes came before start`);
       }
@@ -398,21 +340,12 @@ export class Connection implements ReactorLink {
       return;
     }
     this.reactor.count('mediaParsedFully');
-    const { track, chunk, timestamp, payload } = frame.media;
-    this.reactor.path.nowMs = this.reactor.clock.now();
-    const outcome = this.reactor.path.engine
-      .at(this.reactor.path.nowMs)
-      .receiveParsed(
-        this.#data.slot,
-        track === 'outbound' ? 1 : 0,
-        Number(frame.sequence_number),
-        Number(chunk),
-        Number(timestamp),
-        Buffer.from(frame.stream_id, 'utf8'),
-        Buffer.from(payload, 'utf8'),
-      );
+    const outcome = this.reactor.path.receiveParsed(this.#data.slot, frame);
     if (outcome === BAD_BASE64) {
-      this.#refuse('bad_base64', `media.payload: ${payload.length} characters: not standard padded base64`);
+      this.#refuse(
+        'bad_base64',
+        `media.payload: ${frame.media.payload.length} characters: not standard padded base64`,
+      );
     } else if (outcome === FOREIGN_STREAM) {
       this.#refuse('foreign_stream', `media stream_id: ${frame.stream_id}: not this stream's`);
     } else {
@@ -449,7 +382,7 @@ export class Connection implements ReactorLink {
     this.#closeStream(reason);
     this.#state = 'closed';
     this.#capture?.closed(reason);
-    this.#early.take();
+    this.#early = undefined;
     this.reactor.forget(this);
     this.setup.plugin.closed();
   }

@@ -6,7 +6,7 @@ const MESSAGES_MAX = 16;
 const BYTES_MAX = 65_536;
 
 export class EarlyMedia {
-  #messages: ArrayBuffer[] | undefined;
+  readonly #messages: ArrayBuffer[] = [];
   #bytes = 0;
 
   /** Of all messages that came, those that were not kept among them. */
@@ -17,16 +17,13 @@ export class EarlyMedia {
   /** Keeps a copy. False where there is no room for it. */
   add(message: ArrayBuffer): boolean {
     this.#bytes += message.byteLength;
-    this.#messages ??= [];
     if (this.#messages.length >= MESSAGES_MAX || this.#bytes > BYTES_MAX) return false;
     this.#messages.push(message.slice(0));
     return true;
   }
 
-  /** What waits, in the order in which it came; it is not kept any longer. */
-  take(): readonly ArrayBuffer[] {
-    const messages = this.#messages ?? [];
-    this.#messages = undefined;
-    return messages;
+  /** What was kept, in the order in which it came. */
+  get messages(): readonly ArrayBuffer[] {
+    return this.#messages;
   }
 }

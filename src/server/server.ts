@@ -2,25 +2,22 @@
 import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
-import { wantMp3Encoder } from '../codecs/mp3.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
-  apiAccess,
   type Credentials,
   type ResolvedOptions,
   resolveCredentials,
   resolveOptions,
   type ServerOptions,
 } from '../options/options.js';
-import { checkCloneable } from '../plugin/entries.js';
 import type { PluginInstance } from '../plugin/instance.js';
 import { loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
 import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
 import { noneHasRoom, noneWell, type ReactorHealth, type ReactorSnapshot } from '../reactor/snapshot.js';
 import { StreamExpectations } from '../telnyx/expectations.js';
-import { readApiBase, readApiKey } from '../telnyx/rest.js';
+import { checkChange, checkSetup, warnWithoutEncoder } from './check-setup.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
 import { PluginWatch } from './plugin-watch.js';
@@ -296,17 +293,7 @@ export class Server extends EventEmitter {
 
   async #reload({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
     const next: Credentials = { ...this.#credentials, ...resolveCredentials({ authToken, tls }) };
-    const fail = (problem: string): never => {
-      throw new SidetoneError(
-        'SIDETONE_BAD_OPTION',
-        `${problem} while the server runs: start it anew for that`,
-      );
-    };
-    if ((next.tls === undefined) !== (this.#credentials.tls === undefined))
-      fail('tls: cannot be turned on or off');
-    if (next.authToken === undefined && this.#credentials.authToken !== undefined) {
-      fail('authToken: missing: the door cannot be opened to all');
-    }
+    checkChange(this.#credentials, next);
     const digest = next.tls && checkTlsFiles(next.tls);
     await this.#reactors?.reload(next, digest !== this.#tlsDigest);
     this.#credentials = next;
@@ -386,39 +373,16 @@ export class Server extends EventEmitter {
   }
 }
 
-/** A wrong key or base must show now, not with the first command. That there is none may be meant. */
-function checkApi(options: ResolvedOptions): void {
-  const { apiKey, apiKeyFile, apiBase } = apiAccess(options);
-  if (apiKey !== undefined || apiKeyFile !== undefined) readApiKey({ apiKey, apiKeyFile });
-  if (apiBase !== undefined) readApiBase(apiBase);
-}
-
 /**
  * Makes a server; `listen()` starts it.
  * @throws SidetoneError SIDETONE_BAD_OPTION, SIDETONE_PLUGIN_NOT_FOUND, SIDETONE_PLUGIN_INVALID
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const resolved = resolveOptions(options);
-  if (resolved.tls) checkTlsFiles(resolved.tls);
-  checkApi(resolved);
-  if (resolved.sharePort && resolved.port === 0) {
-    const problem =
-      'sharePort: true: port 0 is free for one process only: give the port that is to be shared (--port)';
-    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
-  }
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
-  if (resolved.reactors > 1) checkCloneable(resolved.plugins);
+  checkSetup(resolved);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);
   const log = createLog(resolved.logLevel);
   if (resolved.outboundMode === 'mp3') warnWithoutEncoder(log);
   return new Server(resolved, log, plugins);
-}
-
-/** Files can be played without it. */
-function warnWithoutEncoder(log: Logger): void {
-  try {
-    wantMp3Encoder();
-  } catch (error) {
-    log.warn({ err: error }, 'in MP3 mode this server can play MP3 files and no other audio');
-  }
 }
