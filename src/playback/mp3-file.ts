@@ -48,3 +48,11 @@ function toFile(bytes: Uint8Array, durationMs: number): Mp3File {
   const message = `{"event":"media","media":{"payload":"${payload}"}}`;
   return { message, payloadBytes: bytes.length, durationMs };
 }
+
+/** The error of a playFile() in RTP mode. */
+export function noFiles(): SidetoneError {
+  const problem =
+    'this stream is in RTP mode, which has no files: pass its PCM to play(), or start the stream';
+  const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
+  return new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
+}
