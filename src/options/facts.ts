@@ -1,6 +1,7 @@
 /** The facts of each option in the table, in the form that messages, help and README need. */
 import type * as v from 'valibot';
-import { type Fields, OPTION_TABLE, type OptionEntry } from './table.js';
+import type { Fields, OptionEntry } from './entry.js';
+import { OPTION_TABLE } from './table.js';
 
 /** One option that has a value of its own: `path` is `['opus', 'dtx']` for a group's. */
 export interface Leaf {

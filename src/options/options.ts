@@ -2,8 +2,9 @@
 import * as v from 'valibot';
 import { SidetoneError, shown } from '../errors.js';
 import { nearest } from '../nearest.js';
+import type { Fields } from './entry.js';
 import { flagName, LEAVES, type Leaf, remedyOf } from './facts.js';
-import { type Fields, OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './table.js';
+import { OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './table.js';
 
 export { type ServerOptions, serverOptionsSchema } from './table.js';
 

@@ -6,80 +6,14 @@
  * then writes that page.
  */
 import * as v from 'valibot';
-import { CODECS, ENCODINGS, type Encoding } from '../formats.js';
 import { STREAM_CODECS } from '../telnyx/requests.js';
+import { AMRWB_OPTIONS, CODEC_REMEDY, OPUS_OPTIONS, outboundCodec, parseCodec } from './codec-options.js';
+import { group, groupOrEmpty, number, onOff, option, shape, whole } from './entry.js';
 import { isLiveBound, LIVE_BOUND_MAX_MS, LIVE_BOUND_REMEDY } from './live-bound.js';
 import { isRange } from './ranges.js';
 
-/** What an option has besides the values that it takes. */
-export interface OptionFacts<Former extends string = never> {
-  /** What it does, for docs/options.md and --help. Limits, choices and the default are added from the type. */
-  text: string;
-  /** `--name <value>`; `--name` for an on/off option. None: library and config file only. */
-  flag?: string;
-  /** Another flag for the same. */
-  flagAlias?: string;
-  /** The unit of a number. */
-  unit?: string;
-  /** Where flag and environment count in another unit: its name, and how many of the option's unit it has. */
-  flagUnit?: { name: string; factor: number };
-  /** What stands in the help in place of a default that the type does not have. */
-  defaultText?: string;
-  /** The flag may be repeated, and the environment holds several with this between them. */
-  separator?: ',' | '\n';
-  /**
-   * Turns the text of a flag or variable into the value. Any other text comes back as it is, and the type refuses it.
-   */
-  parse?: (text: string) => unknown;
-  /** What to write, where the type does not tell. */
-  remedy?: string;
-  /** An older name in the library and in config files. */
-  formerly?: Former;
-  /** Never shown in a message. */
-  secret?: boolean;
-  /** Another option has taken its place: README does not list it. */
-  isFormer?: boolean;
-}
-
-export interface OptionEntry<T extends v.GenericSchema = v.GenericSchema, Former extends string = string>
-  extends OptionFacts<Former> {
-  type: T;
-  /** The options of a group, such as `tls`. */
-  fields?: Readonly<Record<string, OptionEntry>>;
-}
-
-function option<T extends v.GenericSchema, Former extends string = never>(
-  type: T,
-  facts: OptionFacts<Former>,
-): OptionEntry<T, Former> {
-  return { ...facts, type };
-}
-
-export type Fields = Readonly<Record<string, OptionEntry>>;
-type Shape<F extends Fields> = { [Name in keyof F]: F[Name]['type'] };
-
-function shape<F extends Fields>(fields: F): Shape<F> {
-  return Object.fromEntries(Object.entries(fields).map(([name, { type }]) => [name, type])) as Shape<F>;
-}
-
-/** Options that are one object, absent unless one of them is given. */
-function group<F extends Fields>(text: string, fields: F) {
-  const type = v.optional(v.object(shape(fields)));
-  return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type, never>;
-}
-
-/** The same, and `{}` where none is given: no field may have to be there. */
-function groupOrEmpty<F extends Fields>(text: string, fields: F) {
-  const type = v.optional(v.object(shape(fields)), {} as never);
-  return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type, never>;
-}
-
-const number = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));
-const whole = (min: number, max: number) =>
-  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
 const text = v.pipe(v.string(), v.nonEmpty());
 const port = whole(0, 65_535);
-const onOff = v.boolean();
 const texts = v.custom<Record<string, string>>(
   value =>
     typeof value === 'object' &&
@@ -87,26 +21,6 @@ const texts = v.custom<Record<string, string>>(
     !Array.isArray(value) &&
     Object.values(value).every(each => typeof each === 'string'),
 );
-
-const outboundCodec = v.pipe(
-  v.strictObject({ encoding: v.picklist(ENCODINGS), sampleRate: v.optional(v.number()) }),
-  v.check(
-    ({ encoding, sampleRate }) =>
-      sampleRate === undefined || CODECS[encoding].announcedRates.includes(sampleRate),
-    'this encoding does not come at this sampleRate',
-  ),
-);
-
-/** `L16@16000` as the option has it. */
-function parseCodec(given: string): unknown {
-  const [, encoding = '', rate] = /^([^@]+)(?:@(\d{1,6}))?$/.exec(given) ?? [];
-  if (encoding === '') return given;
-  return rate === undefined ? { encoding } : { encoding, sampleRate: Number(rate) };
-}
-const codecRemedy = ENCODINGS.map((encoding: Encoding) => {
-  const rates = CODECS[encoding].announcedRates;
-  return rates.length === 1 ? encoding : `${encoding}@${rates.join('|')}`;
-}).join(', ');
 
 const isObject = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -225,7 +139,7 @@ export const OPTION_TABLE = {
     parse: parseCodec,
     text: 'what Telnyx was told as `stream_bidirectional_codec`, such as `L16@16000`; in the config file `{ "encoding", "sampleRate" }`',
     defaultText: 'what comes in',
-    remedy: `give one of ${codecRemedy}`,
+    remedy: `give one of ${CODEC_REMEDY}`,
   }),
   outboundMode: option(v.optional(v.picklist(['rtp', 'mp3']), 'rtp'), {
     flag: '--outbound-mode <mode>',
@@ -387,52 +301,8 @@ export const OPTION_TABLE = {
     flag: '--l16-byte-order <order>',
     text: 'byte order of L16 on the wire; `auto` finds it from the sound',
   }),
-  opus: groupOrEmpty('how OPUS is encoded ([docs/codecs.md](docs/codecs.md))', {
-    bitrateBps: option(v.optional(whole(6000, 128_000)), {
-      flag: '--opus-bitrate <bit/s>',
-      unit: 'bit/s',
-      text: 'bit rate of OPUS that is sent',
-      defaultText: '16000 to 32000, by the rate',
-    }),
-    complexity: option(v.optional(whole(0, 10)), {
-      flag: '--opus-complexity <n>',
-      text: "the OPUS encoder's effort",
-      defaultText: '5',
-    }),
-    dtx: option(v.optional(onOff), {
-      flag: '--opus-dtx',
-      text: 'OPUS sends almost nothing in silence',
-      defaultText: 'false',
-    }),
-    fec: option(v.optional(onOff), {
-      flag: '--opus-fec',
-      text: 'each OPUS packet carries a coarse copy of the packet before it',
-      defaultText: 'false',
-    }),
-    packetLossPercent: option(v.optional(whole(0, 100)), {
-      flag: '--opus-packet-loss <percent>',
-      unit: '%',
-      text: 'the loss that OPUS prepares for',
-      defaultText: '0; 5 with `opus.fec`',
-    }),
-  }),
-  amrwb: groupOrEmpty('how AMR-WB is encoded ([docs/codecs.md](docs/codecs.md))', {
-    form: option(v.optional(v.picklist(['bandwidth-efficient', 'octet-aligned'])), {
-      flag: '--amrwb-form <form>',
-      text: 'payload format of AMR-WB that is sent',
-      defaultText: 'bandwidth-efficient',
-    }),
-    mode: option(v.optional(whole(0, 8)), {
-      flag: '--amrwb-mode <n>',
-      text: 'bit rate of AMR-WB that is sent, 6.6 to 23.85 kbit/s',
-      defaultText: '2',
-    }),
-    dtx: option(v.optional(onOff), {
-      flag: '--amrwb-dtx',
-      text: 'AMR-WB sends comfort noise in silence',
-      defaultText: 'false',
-    }),
-  }),
+  opus: OPUS_OPTIONS,
+  amrwb: AMRWB_OPTIONS,
   handlerErrors: option(v.optional(v.picklist(['end', 'bypass']), 'end'), {
     flag: '--handler-errors <what>',
     text: 'when a handler fails, its stream ends, or goes on without it',

@@ -360,3 +360,9 @@ function tryToQueue(enqueue: () => void): boolean {
     return false;
   }
 }
+
+/** The error of a source that others wait behind. */
+export function sourceIdle(ms: number): SidetoneError {
+  const problem = `play: a source has given nothing for ${ms} ms, and what was played after it waits`;
+  return new SidetoneError('SIDETONE_SOURCE_IDLE', `${problem}: end it, cancel() it, or clear()`);
+}

@@ -8,26 +8,15 @@
  * that it does not run dry and a clear has little to take back. Nothing is sent while the peer has not read what it was sent before. Files wait here instead of being dropped, and so do the marks and the clear behind them.
  */
 import { joinPcm } from '../audio/pcm.js';
-import { mp3DurationMs } from '../codecs/mp3.js';
 import type { OutputCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
 import type { Positions } from './ledger.js';
-import { Playout } from './mp3-playout.js';
+import { fileOf, type Mp3File } from './mp3-file.js';
+import { INTERVAL_MS, LEAD_MS, Playout } from './mp3-playout.js';
 import { type Output, queueFull } from './output.js';
 
-/** A file, as it goes out. */
-export interface Mp3File {
-  message: string;
-  payloadBytes: number;
-  durationMs: number;
-}
-
-/** More messages than one a second draw error 100005. */
-const INTERVAL_MS = 1000;
-/** The far end is kept this far ahead: two messages, so that a late one is not heard. */
-const LEAD_MS = 2 * INTERVAL_MS;
 /** Less audio than this waits for more, as one message a second is all there is. */
 const GATHER_MS = INTERVAL_MS;
 /** Enough audio, or a playback that is complete, waits only for what comes in the same moment. */
@@ -36,10 +25,6 @@ const SETTLE_MS = 100;
 const PIECE_MS_MAX = 10_000;
 /** Longest file made of one play(). */
 const UTTERANCE_MS_MAX = 300_000;
-/** Telnyx is assumed to queue ten minutes; the lead may still be playing when a file comes. */
-const FILE_MS_MAX = 600_000 - 2 * LEAD_MS;
-/** Ten minutes at 106 kbit/s. */
-const FILE_BYTES_MAX = 8e6;
 /** Files and gathered pieces that may wait: as many seconds as it takes to send them. */
 const PIECES_MAX = 1000;
 /** The encoder's queue, which all streams share, was full. */
@@ -76,34 +61,6 @@ export interface Mp3OutputSetup {
   /** A message was sent. */
   afterSend(): void;
   report(error: Error): void;
-}
-
-/**
- * @param bytes a file, which is copied
- * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, over 8 MB or over about ten minutes
- */
-export function mp3File(bytes: Uint8Array): Mp3File {
-  const fail = (problem: string): never => {
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile bytes: ${problem}`);
-  };
-  if (!(bytes instanceof Uint8Array)) fail(`${typeof bytes}: pass the file's content as a Uint8Array`);
-  if (bytes.length > FILE_BYTES_MAX) {
-    fail(`${bytes.length} bytes: give at most ${FILE_BYTES_MAX}, at a lower bit rate or in several files`);
-  }
-  const durationMs = mp3DurationMs(bytes);
-  if (durationMs === 0) {
-    fail(`${bytes.length} bytes hold no MP3 audio: pass an MP3 file; PCM goes to play()`);
-  }
-  if (durationMs > FILE_MS_MAX) {
-    fail(`${Math.round(durationMs / 1000)} s: Telnyx takes ten minutes at once: give shorter files`);
-  }
-  return toFile(bytes, durationMs);
-}
-
-function toFile(bytes: Uint8Array, durationMs: number): Mp3File {
-  const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
-  const message = `{"event":"media","media":{"payload":"${payload}"}}`;
-  return { message, payloadBytes: bytes.length, durationMs };
 }
 
 /** Positions count milliseconds of audio, in steps of 1/1024: sums of these are exact, so that ends meet. */
@@ -371,7 +328,7 @@ export class Mp3Output implements Output {
     if (this.#queue[0] !== piece) return; // a clear, or the end
     piece.encoding = false;
     piece.parts = [];
-    piece.file = toFile(bytes, mp3DurationMs(bytes));
+    piece.file = fileOf(bytes);
     // Compressed: it takes less than was held for it.
     const spare = piece.bytes - piece.file.message.length;
     if (spare > 0) {

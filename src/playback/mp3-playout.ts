@@ -1,3 +1,7 @@
+/** More messages than one a second draw error 100005. */
+export const INTERVAL_MS = 1000;
+/** The far end is kept this far ahead: two messages, so that a late one is not heard. */
+export const LEAD_MS = 2 * INTERVAL_MS;
 interface Run {
   position: number;
   ms: number;

@@ -3,6 +3,12 @@
 import { SidetoneError } from '../errors.js';
 import type { Positions } from './ledger.js';
 
+/** Whose output it is. */
+export interface OutputOwner {
+  /** These positions were left out: they will not be heard. */
+  skipped(from: number, to: number): void;
+}
+
 /** Each stream has one. It calls its stream's `afterSend()` when messages were sent. */
 export interface Output {
   /** Sources are read while less than this waits here, in ms. */
@@ -47,8 +53,8 @@ export interface Output {
   remove(from: number, to: number): void;
   /** The far end has read some of what it was sent, or some time has passed: called a few times a second. */
   drained(): void;
-  /** Calls `told` with each range of positions that was left out since the last call: it will not be heard. */
-  tellSkipped(told: (from: number, to: number) => void): void;
+  /** Tells `owner` of each range of positions that was left out since the last call. */
+  tellSkipped(owner: OutputOwner): void;
   counters(): Record<string, number>;
   /** The stream has ended: nothing is sent any more. */
   close(): void;

@@ -6,27 +6,21 @@
  * Live audio passes by here: the stream sends it itself (see Stream.play) and opens a playback for all of it.
  */
 
-import { SidetoneError } from '../errors.js';
-import type { Format, OutboundMode } from '../formats.js';
+import type { OutboundMode } from '../formats.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MarkResult, Playback } from '../plugin/stream.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
-import { type Chunk, Feed, type Source, type SourceOptions, stopSource } from './feed.js';
+import { type Chunk, Feed, type Source, type SourceOptions, sourceIdle, stopSource } from './feed.js';
 import { Ledger, type LedgerOwner, type PlaybackEntry, type Positions } from './ledger.js';
-import { Mp3Output, mp3File } from './mp3-output.js';
-import type { Output } from './output.js';
+import { mp3File, noFiles } from './mp3-file.js';
+import { Mp3Output } from './mp3-output.js';
+import type { Output, OutputOwner } from './output.js';
 import { Progress } from './progress.js';
-import { RtpOutput } from './rtp-output.js';
+import { RtpOutput, type RtpOutputSetup } from './rtp-output.js';
+import { takeOut } from './take-out.js';
 
-export interface PlayerSetup {
-  host: StreamHost;
-  link: StreamLink;
-  slot: number;
-  outbound: Format;
+export interface PlayerSetup extends RtpOutputSetup {
   mode: OutboundMode;
-  handlerRate: number;
-  /** Pool encodings: what the engine wants encoded now goes to the encoder. */
-  encode: (() => void) | undefined;
 }
 
 /** The stream that plays. */
@@ -43,7 +37,7 @@ export interface PlayerOwner {
   handlerFailed(where: string, cause: unknown): void;
 }
 
-export class Player implements LedgerOwner {
+export class Player implements LedgerOwner, OutputOwner {
   readonly #host: StreamHost;
   readonly #owner: PlayerOwner;
   readonly #output: Output;
@@ -51,11 +45,6 @@ export class Player implements LedgerOwner {
   #feed: Feed | undefined;
   #followsAll = true;
   #closed = false;
-  readonly #skipped = (from: number, to: number): void => {
-    this.#ledger.skip(from, to);
-    this.#skippedEnd = to;
-    this.#skippedSamples += to - from;
-  };
   #heardMs = 0; // before the last clear
   #heardFrom = 0; // the position that the last clear left behind
   #skippedSamples = 0; // left out since then, because they were late
@@ -146,17 +135,9 @@ export class Player implements LedgerOwner {
   cancel(playback: PlaybackEntry): { playedMs: number; discardedMs: number } {
     if (this.#closed || playback.finished) return { playedMs: playback.playedMs, discardedMs: 0 };
     if (this.#output instanceof Mp3Output) return this.clear(0);
-    let discardedMs = this.#feed?.remove(playback) ?? 0;
-    const { accepted, samplesPerMs } = this.#output.positions();
-    const end = Math.min(playback.end, accepted);
-    const mustTakeBack = playback.start < this.#output.head() && !this.#paused;
-    if (mustTakeBack) this.pause();
-    const from = Math.max(Math.min(playback.start, end), this.#output.head());
-    const removed = Math.max(0, end - from);
-    this.#output.remove(from, end);
-    const playedMs = this.#ledger.cancel(playback, from, removed);
-    if (mustTakeBack) this.resume();
-    discardedMs += removed / samplesPerMs;
+    const waitingMs = this.#feed?.remove(playback) ?? 0;
+    const { playedMs, removedMs } = takeOut(playback, this.#output, this.#ledger, this);
+    const discardedMs = waitingMs + removedMs;
     if (discardedMs > 0) this.#interruptions++;
     this.#feed?.pump();
     return { playedMs, discardedMs };
@@ -165,12 +146,7 @@ export class Player implements LedgerOwner {
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is not MP3, and in RTP mode; SIDETONE_QUEUE_FULL */
   playFile(bytes: Uint8Array): Playback {
     const output = this.#output;
-    if (!(output instanceof Mp3Output)) {
-      const problem =
-        'this stream is in RTP mode, which has no files: pass its PCM to play(), or start the stream';
-      const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
-    }
+    if (!(output instanceof Mp3Output)) throw noFiles();
     const file = mp3File(bytes);
     if (this.#closed) return this.over();
     const queue = (playback: PlaybackEntry): void => {
@@ -309,6 +285,14 @@ export class Player implements LedgerOwner {
     this.#closed = true;
   }
 
+  // --- driven by the output ---
+
+  skipped(from: number, to: number): void {
+    this.#ledger.skip(from, to);
+    this.#skippedEnd = to;
+    this.#skippedSamples += to - from;
+  }
+
   // --- driven by the ledger ---
 
   progress(playback: PlaybackEntry, listener: unknown, everyMs: number | undefined): void {
@@ -359,7 +343,7 @@ export class Player implements LedgerOwner {
   }
 
   #tellSkipped(): void {
-    this.#output.tellSkipped(this.#skipped);
+    this.#output.tellSkipped(this);
   }
 
   #begin(playback: PlaybackEntry): void {
@@ -412,9 +396,4 @@ export class Player implements LedgerOwner {
     if (this.#closed) return;
     this.#output.follow(this.#followsAll || this.#ledger.marksWaiting, this.#feed?.readAheadMs ?? 0);
   }
-}
-
-function sourceIdle(ms: number): SidetoneError {
-  const problem = `play: a source has given nothing for ${ms} ms, and what was played after it waits`;
-  return new SidetoneError('SIDETONE_SOURCE_IDLE', `${problem}: end it, cancel() it, or clear()`);
 }

@@ -5,7 +5,7 @@ import type { StreamHost, StreamLink } from '../media/host.js';
 import { INFO } from '../native/addon.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
 import type { Positions } from './ledger.js';
-import { type Output, queueFull } from './output.js';
+import { type Output, type OutputOwner, queueFull } from './output.js';
 
 export interface RtpOutputSetup {
   host: StreamHost;
@@ -112,12 +112,13 @@ export class RtpOutput implements Output {
     this.#host.path.engine.at(this.#host.clock.now()).forget(this.#slot);
   }
 
-  tellSkipped(told: (from: number, to: number) => void): void {
+  tellSkipped(owner: OutputOwner): void {
     const { engine, info } = this.#host.path;
     const { native } = engine;
     if (info[INFO.skips] === this.#skipsSeen) return;
     this.#skipsSeen = info[INFO.skips]!;
-    while (native.takeSkipped(this.#slot) === 1) told(info[INFO.skippedFrom]!, info[INFO.skippedTo]!);
+    while (native.takeSkipped(this.#slot) === 1)
+      owner.skipped(info[INFO.skippedFrom]!, info[INFO.skippedTo]!);
   }
 
   counters(): Record<string, number> {

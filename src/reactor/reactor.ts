@@ -3,7 +3,6 @@
  * nothing of sockets: listener.ts feeds it connections, and tests do. What happens to media stands in media/path.ts.
  */
 import { availableParallelism } from 'node:os';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { CaptureDirectory } from '../capture/writer.js';
 import type { Clock } from '../clock.js';
 import { closeMp3, encodeMp3 } from '../codecs/mp3.js';
@@ -12,10 +11,8 @@ import { SidetoneError } from '../errors.js';
 import type { OutboundOptions } from '../formats.js';
 import { callFields, type LoggedStream, logEnd, logStart } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
-import { nativeOutbound } from '../media/engine.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { type MediaLink, MediaPath, type Socket } from '../media/path.js';
-import { ENCODING_NUMBERS } from '../native/addon.js';
 import { apiAccess, type ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
 import { CodecPool, type PoolCodec } from '../pool/pool.js';
@@ -25,11 +22,10 @@ import { CallControl, CommandSender } from '../telnyx/call-control.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import { Departed } from './departed.js';
 import { DroppedCalls } from './dropped-calls.js';
+import { LoopDelay } from './loop-delay.js';
+import { openSlot } from './slot.js';
 import { type ReactorSnapshot, StreamGroups, streamSummaries } from './snapshot.js';
 import { Sweeper } from './sweeper.js';
-
-/** The event loop is asked this often how late it is. */
-const LOOP_SAMPLE_MS = 10;
 
 /** What a reactor needs of a connection. */
 export interface ReactorLink extends StreamLink, MediaLink {
@@ -91,8 +87,7 @@ export class Reactor implements StreamHost {
   #reservedBytes = 0; // for audio queued outside the engine
   #streams = 0;
   #markNumber = 0;
-  // Its own sampling timer does not keep the process alive.
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
+  readonly #loopDelay = new LoopDelay();
   readonly #sweeper: Sweeper<ReactorLink>;
 
   constructor(environment: ReactorEnvironment) {
@@ -109,7 +104,7 @@ export class Reactor implements StreamHost {
     this.commands = new CommandSender({ clock, log, api: () => apiAccess(options) });
     this.path = new MediaPath(environment.clock, environment.options);
     this.#sweeper = new Sweeper(environment.clock, this.#connections);
-    this.#loopDelay.enable();
+    this.#loopDelay.start();
     this.#counters = Object.fromEntries(REACTOR_COUNTERS.map(name => [name, 0])) as Record<
       ReactorCounter,
       number
@@ -265,27 +260,7 @@ export class Reactor implements StreamHost {
 
   /** Returns the reason to end the connection when the stream cannot be carried here; the log says more. */
   openStream(open: OpenStream): CallStream | StopReason {
-    const { start, inbound, outbound, handlerRate, tracks } = open;
-    const { options } = this;
-    const slot = this.path.engine.native.open({
-      streamId: start.stream_id,
-      startSequence: Number(start.sequence_number),
-      wantsInbound: tracks.includes('inbound'),
-      wantsOutbound: tracks.includes('outbound'),
-      inbound: {
-        encoding: ENCODING_NUMBERS[inbound.encoding],
-        sampleRate: inbound.sampleRate,
-        handlerRate,
-        l16BigEndian: options.l16ByteOrder === 'be',
-        reorderWaitMs: options.reorderWaitMs,
-        gapFillMaxMs: options.gapFillMaxMs,
-        l16OrderAuto: options.l16ByteOrder === 'auto',
-        conceals: options.concealment === 'on',
-        voice: open.voice,
-        keys: open.inbandKeys,
-      },
-      outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
-    });
+    const slot = openSlot(this.path.engine, this.options, open);
     const stream = this.#makeStream({ host: this, slot, ...open });
     if (typeof stream === 'string') {
       this.path.close(slot);
@@ -384,8 +359,7 @@ export class Reactor implements StreamHost {
 
   /** Everything at once, with up to `streamsMax` streams one by one. */
   snapshot(reactor: number, streamsMax = Number.POSITIVE_INFINITY): ReactorSnapshot {
-    const delay = this.#loopDelay;
-    const snapshot: ReactorSnapshot = {
+    return {
       reactor,
       groups: this.#groups.list(),
       streams: streamSummaries(this.#running(), this.clock.now(), streamsMax),
@@ -395,30 +369,19 @@ export class Reactor implements StreamHost {
       lateness: [...this.path.engine.native.lateness()],
       queueBytes: this.#queueBytes(),
       pool: this.#pool?.stats,
-      eventLoopDelayMs: {
-        p50: beyondSampling(delay.percentile(50)),
-        p99: beyondSampling(delay.percentile(99)),
-        max: beyondSampling(delay.max),
-      },
+      eventLoopDelayMs: this.#loopDelay.take(),
       pluginMetrics: [],
     };
-    delay.reset();
-    return snapshot;
   }
 
   async close(): Promise<void> {
     this.departed.close();
     this.commands.close();
     this.#sweeper.stop();
-    this.#loopDelay.disable();
+    this.#loopDelay.stop();
     this.path.destroy();
     await this.capture?.close();
     await this.#pool?.close();
     if (this.#mp3Used) await closeMp3();
   }
-}
-
-/** Node's histogram holds whole intervals between two samples, in ns: the delay is what they have too much. */
-function beyondSampling(intervalNs: number): number {
-  return Math.max(0, intervalNs / 1e6 - LOOP_SAMPLE_MS);
 }

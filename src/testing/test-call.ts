@@ -1,6 +1,4 @@
 /** A call to a plugin whose time is the test's own. */
-import { readFileSync } from 'node:fs';
-import { parseWav, type WavAudio } from '../audio/wav.js';
 import { VirtualClock } from '../clock.js';
 import { SidetoneError, shown } from '../errors.js';
 import { type Encoding, SAMPLE_RATES } from '../formats.js';
@@ -12,14 +10,15 @@ import { judge } from '../server/upgrade.js';
 import type { LinkOptions } from '../simulator/memory.js';
 import type { CallOptions } from '../simulator/options.js';
 import type { CallResult } from '../simulator/result.js';
-import type { Pcm } from '../simulator/speech.js';
 import { type HeardAudio, heardAudio } from './heard.js';
+import { pcmOf, type TestSound } from './sound.js';
 import { TestPlugin } from './test-plugin.js';
 import type { LoggedFailure, LogLine, PluginOptions } from './told.js';
 import { LATENCY_MS, type TimedMessage, VirtualServer, virtualRequest } from './virtual-server.js';
 import { Watch } from './watch.js';
 
 export type { HeardAudio, HeardPart } from './heard.js';
+export type { TestSound } from './sound.js';
 
 /** Options of the call itself, as `Simulator` has them. */
 type CallerOptions = Pick<
@@ -52,12 +51,6 @@ export interface TestCallOptions extends CallerOptions, LinkOptions, PluginOptio
    */
   failures?: 'throw' | 'collect';
 }
-
-/**
- * Something to say: samples with their rate, a WAV file's audio (its first channel), the path of a WAV file, or that
- * many ms of silence.
- */
-export type TestSound = Pcm | WavAudio | string | number;
 
 /** A mark that the application has set, its own or that of an awaited playback. Times are in ms since `start`. */
 export interface CallMark {
@@ -387,20 +380,4 @@ function named(messages: readonly TimedMessage[], event: 'mark' | 'clear'): { na
     .map(({ atMs, text }) => ({ atMs, ...(JSON.parse(text) as { event: string; mark?: { name: string } }) }))
     .filter(message => message.event === event)
     .map(({ atMs, mark }) => ({ name: mark?.name ?? '', atMs }));
-}
-
-function pcmOf(sound: TestSound): Pcm {
-  const given = typeof sound === 'string' ? parseWav(readFileSync(sound), sound) : sound;
-  if (typeof given === 'number') {
-    if (given >= 0 && given <= 3_600_000) {
-      return { samples: new Int16Array(Math.round(given * 8)), sampleRate: 8000 };
-    }
-  } else if (given && 'channels' in given && given.channels[0]) {
-    return { samples: given.channels[0], sampleRate: given.sampleRate };
-  } else if (given && 'samples' in given && given.samples instanceof Int16Array) {
-    return given;
-  }
-  const remedy =
-    'give { samples: Int16Array, sampleRate }, the audio or path of a WAV file, or ms of silence';
-  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `say: ${shown(given)}: ${remedy}`);
 }

@@ -28,13 +28,12 @@ import { Link, type LinkFault } from './link.js';
 import { CallMeter, type Meters } from './meters.js';
 import type { RealtimeSettings } from './options.js';
 import { Speaker } from './speaker.js';
-import { beeps } from './tones.js';
 import { ToolCalls } from './tool-calls.js';
 import { Uplink } from './uplink.js';
+import { WaitingTone } from './waiting-tone.js';
 
 /** How often what depends on time is looked at. */
 const TICK_MS = 250;
-const WAITING_TONE = beeps(1);
 /** After a cut that no words follow, the model is asked to go on. */
 const RESUME_AFTER_MS = 3000;
 const KEYS_MAX = 64;
@@ -50,6 +49,7 @@ export class Conversation implements StreamHandler {
   readonly #tools: ToolCalls;
   readonly #ending: Ending;
   readonly #history = new History();
+  readonly #waitingTone: WaitingTone;
   readonly #meter: CallMeter;
   readonly #meters: Meters;
   readonly #stopTicks: () => void;
@@ -60,13 +60,11 @@ export class Conversation implements StreamHandler {
   /** When the caller's last word was said: the next audio that is heard answers it. */
   #lastWordMs: number | undefined;
   #lastEventMs: number;
-  #quietSinceMs: number;
   /** The model was cut off, and neither the caller nor the model has spoken since. */
   #resumeAtMs = Number.POSITIVE_INFINITY;
   #keys = '';
   #lastKeyMs = 0;
   #deltasDropped = 0;
-  #lastBeepMs = 0;
 
   constructor(stream: Stream, settings: RealtimeSettings, meters: Meters, clock: Clock) {
     this.#stream = stream;
@@ -74,7 +72,8 @@ export class Conversation implements StreamHandler {
     this.#clock = clock;
     this.#meters = meters;
     this.#meter = new CallMeter(meters, settings.prices);
-    this.#lastEventMs = this.#quietSinceMs = clock.now();
+    this.#lastEventMs = clock.now();
+    this.#waitingTone = new WaitingTone(stream, settings.waitingToneMs, clock.now());
     this.#link = new Link(
       {
         ...settings,
@@ -375,7 +374,6 @@ export class Conversation implements StreamHandler {
     this.#answers.tick(this.#tools.running || this.#callerSpeaks);
     const { speaking } = this.#speaker;
     const isActive = speaking || this.#callerSpeaks || this.#answers.generating || this.#tools.running;
-    if (speaking || this.#callerSpeaks) this.#quietSinceMs = now;
     if (this.#answers.givenUp) this.#gave({ why: 'the service fails at every answer', final: true });
     this.#ending.tick({ isActive, callMeter: this.#meter, session: this.#link.ready });
     if (this.#ending.begun) return;
@@ -391,14 +389,6 @@ export class Conversation implements StreamHandler {
       this.#answers.want();
     }
     const waits = owedSinceMs !== undefined || !this.#link.ready || this.#tools.running;
-    const { waitingToneMs } = this.#settings;
-    if (waitingToneMs > 0 && waits && !speaking && !this.#callerSpeaks) this.#beepAfter(now, waitingToneMs);
-  }
-
-  #beepAfter(now: number, waitingToneMs: number): void {
-    const sinceMs = Math.max(this.#quietSinceMs, this.#lastBeepMs);
-    if (now - sinceMs < waitingToneMs) return;
-    this.#lastBeepMs = now;
-    this.#stream.play(WAITING_TONE.samples, { sampleRate: WAITING_TONE.sampleRate });
+    this.#waitingTone.tick(now, { isQuiet: !speaking && !this.#callerSpeaks, waits });
   }
 }
