@@ -114,7 +114,10 @@ export class MediaPath {
     return true;
   }
 
-  /** A media frame that receive() did not recognise. Returns what the stream is to deliver, BAD_BASE64 or FOREIGN_STREAM. */
+  /**
+   * A media frame that receive() did not recognise, at `nowMs`. Returns what the stream is to deliver, BAD_BASE64 or
+   * FOREIGN_STREAM.
+   */
   receiveParsed(slot: number, frame: MediaFrame): number {
     const { track, chunk, timestamp, payload } = frame.media;
     return this.engine

@@ -340,6 +340,7 @@ export class Connection implements ReactorLink {
       return;
     }
     this.reactor.count('mediaParsedFully');
+    this.reactor.path.nowMs = this.reactor.clock.now();
     const outcome = this.reactor.path.receiveParsed(this.#data.slot, frame);
     if (outcome === BAD_BASE64) {
       this.#refuse(
