@@ -161,6 +161,12 @@ export const OPTION_TABLE = {
     text: 'port for health, metrics and dashboard; 0 picks a free one',
     defaultText: '9090; 0 where `port` is 0',
   }),
+  adminToken: option(v.optional(v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,4000}$/))), {
+    flag: '--admin-token <token>',
+    text: 'token wanted by the [admin port](docs/admin.md#access), but for `/healthz` and `/readyz`; `--admin-token-file` reads it from a file',
+    remedy: 'give a token of 1 to 4000 printable ASCII characters without spaces',
+    secret: true,
+  }),
   plugins: option(v.optional(v.array(v.custom<PluginGiven>(() => true)), []), {
     flag: '--plugin <name|file.ts>',
     separator: ',',

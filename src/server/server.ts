@@ -331,8 +331,13 @@ export class Server extends EventEmitter {
   /** @internal Opens the admin port: in a hand-over only when the old process has closed its own. Not after `close()`. */
   async openAdmin(): Promise<void> {
     if (this.#closed) return;
-    const { adminHost, adminPort } = this.options;
-    this.#admin ??= await createAdmin(this, { host: adminHost, port: adminPort });
+    const { adminHost, adminPort, adminToken } = this.options;
+    this.#admin ??= await createAdmin(this, { host: adminHost, port: adminPort, token: adminToken });
+    if (this.#admin.isOpen) {
+      const problem =
+        'the admin port is open to other machines without a token: give adminToken (--admin-token-file)';
+      this.log.warn({ adminHost }, problem);
+    }
   }
 
   /** @internal */

@@ -313,3 +313,26 @@ test('the help of every flag shows its limits', () => {
   assert.match(drain.description, /\(0 to 86400 s; default: 30; env: SIDETONE_DRAIN_TIMEOUT\)$/);
   assert.ok(leafOf('streamsMax').entry.flagAlias);
 });
+
+test("the admin port's token comes from a file, and no message shows it", () => {
+  const path = join(directory, 'admin-token');
+  writeFileSync(path, 's3cret\n');
+  assert.equal(readServeOptions({ adminTokenFile: path }, {}).adminToken, 's3cret');
+  assert.equal(readServeOptions({}, { SIDETONE_ADMIN_TOKEN_FILE: path }).adminToken, 's3cret');
+  const wrong: [() => unknown, RegExp][] = [
+    [
+      () => readServeOptions({ adminToken: 's3cret', adminTokenFile: path }, {}),
+      /--admin-token-file: .*leave one out/,
+    ],
+    [() => readServeOptions({ adminTokenFile: join(directory, 'none') }, {}), /--admin-token-file: .*ENOENT/],
+  ];
+  for (const [read, message] of wrong) {
+    assert.throws(read, error => {
+      assert.match(String(error), message);
+      assert.doesNotMatch(String(error), /s3cret/);
+      return true;
+    });
+  }
+  writeFileSync(path, 's3cret\nother\n');
+  assert.throws(() => readServeOptions({ adminTokenFile: path }, {}), /several tokens/);
+});
