@@ -72,7 +72,7 @@ function values(leaf: Leaf): fc.Arbitrary<{ value: unknown; texts: string[] }> {
   }
   const word = fc.stringMatching(/^[A-Za-z0-9_/.+=]{1,20}$/).filter(text => !text.startsWith('-'));
   if (leaf.entry.separator !== undefined) {
-    const right = leaf.name === 'allow' ? fc.ipV4() : word;
+    const right = ['allow', 'trustedProxies'].includes(leaf.name) ? fc.ipV4() : word;
     return fc.array(right, { minLength: 1, maxLength: 4 }).map(texts => ({ value: texts, texts }));
   }
   return word.map(text => (leaf.name === 'webhooks.path' ? single('/hooks') : single(text)));
