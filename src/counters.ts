@@ -35,6 +35,7 @@ export const REACTOR_COUNTERS = [
   'upgradesBad',
   'upgradesForbidden',
   'upgradesNotAllowed',
+  'upgradesTooMany',
   'upgradesFailed',
   'upgradesAborted',
   'upgradesUnfinished',

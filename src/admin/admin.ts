@@ -1,7 +1,8 @@
 /**
  * The admin port: health for supervisors and load balancers, metrics for Prometheus, figures and a page for people.
- * It changes nothing and shows nothing that names a caller. The address that it listens on decides who can reach it.
+ * It changes nothing and shows nothing that names a caller. The address that it listens on, and a token, decide who reads it.
  */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../clock.js';
@@ -18,12 +19,16 @@ export interface AdminOptions {
   host: string;
   /** 0 picks a free one. */
   port: number;
+  /** Wanted by every path but the probes'. Without one, all who reach the port are answered. */
+  token?: string | undefined;
   /** The system's unless given. */
   clock?: Clock;
 }
 
 export interface Admin {
   readonly port: number;
+  /** Whether other machines may reach it and it wants no token. */
+  readonly isOpen: boolean;
   /** Takes no more requests; running ones have a second to end. */
   close(): Promise<void>;
 }
@@ -34,16 +39,19 @@ const CLOSE_MS_MAX = 1000;
 /** Enough for scrapers, probes and a few open pages. More would take file descriptors from calls. */
 const CONNECTIONS_MAX = 128;
 
+/** Probes of a container carry no token, and learn only what a load balancer must know. */
+const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+
 interface Answer {
   status: number;
   type: string;
   body: string | Buffer;
-  headers?: Record<string, string>;
+  headers?: Record<string, string | string[]>;
 }
 
 type Handler = (query: URLSearchParams) => Answer | Promise<Answer>;
 
-const text = (status: number, body: string, headers: Record<string, string> = {}): Answer => ({
+const text = (status: number, body: string, headers: Answer['headers'] = {}): Answer => ({
   status,
   type: 'text/plain; charset=utf-8',
   body: `${body}\n`,
@@ -60,7 +68,8 @@ const json = (value: unknown): Answer => ({
  * @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's
  */
 export async function createAdmin(source: AdminSource, options: AdminOptions): Promise<Admin> {
-  const { host, port, clock } = options;
+  const { host, port, token, clock } = options;
+  const permits = token === undefined ? () => true : permission(token);
   const figures = new Figures(source, clock);
   const history = new History(figures);
   const routes = adminRoutes(figures, history);
@@ -74,7 +83,7 @@ export async function createAdmin(source: AdminSource, options: AdminOptions): P
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
-      judge(request, routes, loopback).then(
+      judge(request, routes, { loopback, permits }).then(
         answer => send(response, answer),
         error => send(response, text(503, `no figures: ${(error as Error).message}`)),
       );
@@ -87,6 +96,7 @@ export async function createAdmin(source: AdminSource, options: AdminOptions): P
   history.start();
   return {
     port: address.port,
+    isOpen: !loopback && token === undefined,
     close: () => {
       history.stop();
       return close(server);
@@ -148,18 +158,40 @@ function adminRoutes(figures: Figures, history: History): ReadonlyMap<string, Ha
 async function judge(
   request: IncomingMessage,
   routes: ReadonlyMap<string, Handler>,
-  loopback: boolean,
+  access: { loopback: boolean; permits(authorization: string | undefined): boolean },
 ): Promise<Answer> {
-  if (loopback && !namesLoopback(request.headers.host)) {
+  if (access.loopback && !namesLoopback(request.headers.host)) {
     return text(403, 'Host: this port answers to localhost only; set adminHost to open it to others');
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return text(405, 'only GET and HEAD', { Allow: 'GET, HEAD' });
   }
   const [path, query] = splitTarget(request.url ?? '/');
+  if (!PROBES.has(path) && !access.permits(request.headers.authorization)) {
+    return text(401, 'a token is wanted: as bearer token, or as the password of any user', {
+      // Browsers know only the second.
+      'WWW-Authenticate': ['Bearer realm="sidetone"', 'Basic realm="sidetone"'],
+    });
+  }
   const handler = routes.get(path);
   if (!handler) return text(404, `not found; there are ${[...routes.keys()].join(' ')}`);
   return handler(new URLSearchParams(query));
+}
+
+/** Whether an Authorization header has the token. The time that this takes tells nothing of it. */
+function permission(token: string): (authorization: string | undefined) => boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const wanted = digest(token);
+  return authorization => {
+    const [, scheme = '', given = ''] = /^(bearer|basic) +(\S+)$/i.exec(authorization ?? '') ?? [];
+    const isBasic = scheme.toLowerCase() === 'basic';
+    const found = isBasic
+      ? Buffer.from(given, 'base64')
+          .toString()
+          .replace(/^[^:]*:/, '')
+      : given;
+    return timingSafeEqual(digest(found), wanted);
+  };
 }
 
 function send(response: ServerResponse, { status, type, body, headers }: Answer): void {

@@ -64,6 +64,7 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   upgradesBad: 'Requests refused with 4xx: no proper WebSocket upgrade, or a path that no plugin answers.',
   upgradesForbidden: 'Upgrades refused with 403 by a plugin.',
   upgradesNotAllowed: 'Upgrades refused with 403: from an address that is not in `allow`.',
+  upgradesTooMany: 'Upgrades refused with 429: more from their address than `upgradesPerSecondMax`.',
   upgradesFailed: 'Upgrades refused with 500 because a plugin failed.',
   upgradesAborted: 'Upgrades whose peer went away while a plugin judged them.',
   upgradesUnfinished: 'Connections that closed, or were closed after ten seconds, without a whole request.',

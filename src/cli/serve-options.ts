@@ -29,11 +29,14 @@ const CONFIG_FLAG = '--config <file>';
 const CONFIG_VARIABLE = 'SIDETONE_CONFIG';
 const TOKEN_FILE_FLAG = '--auth-token-file <file>';
 const TOKEN_FILE_VARIABLE = 'SIDETONE_AUTH_TOKEN_FILE';
+const ADMIN_TOKEN_FILE_FLAG = '--admin-token-file <file>';
+const ADMIN_TOKEN_FILE_VARIABLE = 'SIDETONE_ADMIN_TOKEN_FILE';
 
 /** Other readers of variables with our prefix: plugins, the addon's loader, tests and benchmarks. */
 const OTHER_VARIABLES = [
   CONFIG_VARIABLE,
   TOKEN_FILE_VARIABLE,
+  ADMIN_TOKEN_FILE_VARIABLE,
   'SIDETONE_ADDON',
   'SIDETONE_RECORD_DIR',
   'SIDETONE_SPEAK_FILE',
@@ -66,6 +69,10 @@ export function addServeOptions(serve: Command): void {
   serve.option(
     TOKEN_FILE_FLAG,
     `a file with one auth token a line, read again on SIGHUP (env: ${TOKEN_FILE_VARIABLE})`,
+  );
+  serve.option(
+    ADMIN_TOKEN_FILE_FLAG,
+    `a file with the admin port's token and nothing else (env: ${ADMIN_TOKEN_FILE_VARIABLE})`,
   );
   for (const leaf of LEAVES) {
     const { flag, flagAlias, separator } = leaf.entry;
@@ -168,7 +175,17 @@ export function readServeOptions(
       const problem = `--auth-token-file: ${tokens}: tokens are given otherwise too: write all of them into the file`;
       throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
     }
-    options.authToken = tokenFile(tokens);
+    options.authToken = tokenFile('--auth-token-file', tokens, 'one token a line');
+  }
+  const adminToken = (flags.adminTokenFile as string | undefined) ?? environment[ADMIN_TOKEN_FILE_VARIABLE];
+  if (adminToken !== undefined) {
+    const fail = (why: string): never => {
+      throw new SidetoneError('SIDETONE_BAD_OPTION', `--admin-token-file: ${adminToken}: ${why}`);
+    };
+    if (options.adminToken !== undefined) fail('a token is given otherwise too: leave one out');
+    const [token, ...more] = tokenFile('--admin-token-file', adminToken, 'one token');
+    if (more.length > 0) fail('there are several tokens in it: give a file with one');
+    options.adminToken = token;
   }
   return options as ServerOptions;
 }
@@ -207,9 +224,9 @@ function jsonObject(name: string, text: string): object {
 }
 
 /** The lines of the file, without empty ones. No message shows any of them. */
-function tokenFile(path: string): string[] {
+function tokenFile(flag: string, path: string, what: string): string[] {
   const fail = (why: string): never => {
-    const problem = `--auth-token-file: ${path}: ${why}: give a readable file with one token a line`;
+    const problem = `${flag}: ${path}: ${why}: give a readable file with ${what}`;
     throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
   };
   let text = '';

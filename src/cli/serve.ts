@@ -1,15 +1,13 @@
 /** `sidetone serve`: runs a server until SIGTERM or SIGINT, then drains it. */
 import { isDeepStrictEqual } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import type { Command } from 'commander';
-import { resolveOptions } from '../options/options.js';
+import { type Command, Option } from 'commander';
+import { resolveOptions, type ServerOptions } from '../options/options.js';
 import { createServer, type Server } from '../server/server.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { addServeOptions, readServeOptions, unknownVariables } from './serve-options.js';
-import { ServiceManager } from './service-manager.js';
-
-/** After the drain's deadline the process is ended by force within this time (native/binding/supervision.cpp). */
-const FORCED_END_MS = 10_000;
+import { FORCED_END_MS, ServiceManager } from './service-manager.js';
+import { obeyParent, SUPERVISE_FLAG, SUPERVISED_FLAG } from './supervised.js';
 
 /** As commander gives them. */
 type ServeFlagValues = Readonly<Record<string, unknown>>;
@@ -17,7 +15,25 @@ type ServeFlagValues = Readonly<Record<string, unknown>>;
 export function register(program: Command): void {
   const serve = program.command('serve').description('run a media-stream server');
   addServeOptions(serve);
-  serve.action((flags: ServeFlagValues) => run(flags));
+  serve.option(
+    SUPERVISE_FLAG,
+    'a parent process starts a crashed server again, and hands over to a new one at SIGUSR2; shares the port',
+  );
+  serve.addOption(new Option(`${SUPERVISED_FLAG} <place>`).choices(['first', 'next']).hideHelp());
+  serve.action(async (flags: ServeFlagValues) => {
+    if (!flags.supervise) return run(flags);
+    const { supervise } = await import('./supervise.js');
+    supervise(flags);
+  });
+}
+
+/** A supervised server shares its port. One that takes over has no admin port until the old one has closed its own. */
+function readOptions(flags: ServeFlagValues): { options: ServerOptions; hasAdmin: boolean } {
+  const options = readServeOptions(flags, process.env);
+  const hasAdmin = options.admin ?? true;
+  if (flags.supervised === undefined) return { options, hasAdmin };
+  const admin = hasAdmin && flags.supervised === 'first';
+  return { options: { ...options, sharePort: true, admin }, hasAdmin };
 }
 
 async function run(flags: ServeFlagValues): Promise<void> {
@@ -26,7 +42,8 @@ async function run(flags: ServeFlagValues): Promise<void> {
   // main.ts does the same; this is for a start with `node`.
   setFlagsFromString('--semi-space-growth-factor=1');
   const hangups = catchHangups();
-  const server = await createServer(readServeOptions(flags, process.env));
+  const { options, hasAdmin } = readOptions(flags);
+  const server = await createServer(options);
   for (const { name, meant } of unknownVariables(process.env)) {
     const remedy = meant === undefined ? 'unset it' : `did you mean ${meant}?`;
     server.log.warn({ variable: name }, `the environment has an option that does not exist: ${remedy}`);
@@ -51,6 +68,9 @@ async function run(flags: ServeFlagValues): Promise<void> {
   process.on('SIGTERM', stop).on('SIGINT', stop);
   server.guardProcess();
   manager.ready(`listening on ${server.options.host}:${server.port}`);
+  if (flags.supervised !== undefined) {
+    obeyParent(server, hasAdmin, () => server.draining || stop('the supervisor has gone'));
+  }
   hangups.take(() => void reload(server, flags));
 }
 
@@ -79,7 +99,7 @@ async function reload(server: Server, flags: ServeFlagValues): Promise<void> {
     return;
   }
   try {
-    const { authToken, tls, ...others } = readServeOptions(flags, process.env);
+    const { authToken, tls, ...others } = readOptions(flags).options;
     const before = server.options as Record<string, unknown>;
     const needRestart = Object.entries(resolveOptions(others))
       .filter(([key, value]) => !RELOADED.has(key) && !isDeepStrictEqual(value, before[key]))

@@ -1,6 +1,9 @@
 /** What systemd is told of a server (sd_notify): that it is ready, that it lives, that it ends. */
 import { native } from '../native/addon.js';
 
+/** After the drain's deadline the process is ended by force within this time (native/binding/supervision.cpp). */
+export const FORCED_END_MS = 10_000;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The part of a manager's patience that may pass between two signs of life. */

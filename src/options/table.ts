@@ -75,6 +75,12 @@ export const OPTION_TABLE = {
     text: 'port for health, metrics and dashboard; 0 picks a free one',
     defaultText: '9090; 0 where `port` is 0',
   }),
+  adminToken: option(v.optional(v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,4000}$/))), {
+    flag: '--admin-token <token>',
+    text: 'token wanted by the [admin port](docs/admin.md#access), but for `/healthz` and `/readyz`; `--admin-token-file` reads it from a file',
+    remedy: 'give a token of 1 to 4000 printable ASCII characters without spaces',
+    secret: true,
+  }),
   plugins: option(v.optional(v.array(v.custom<PluginGiven>(() => true)), []), {
     flag: '--plugin <name|file.ts>',
     separator: ',',
@@ -126,6 +132,18 @@ export const OPTION_TABLE = {
     text: 'addresses that may open streams, such as `203.0.113.0/24` or `2001:db8::/32`; others get 403 ([docs/operations.md](docs/operations.md#access))',
     defaultText: 'all',
     remedy: 'give addresses or ranges in CIDR form, such as 203.0.113.0/24 or 2001:db8::/32',
+  }),
+  trustedProxies: option(v.optional(v.pipe(v.array(v.pipe(v.string(), v.check(isRange))), v.minLength(1))), {
+    flag: '--trusted-proxy <range>',
+    separator: ',',
+    text: "addresses of proxies whose `X-Forwarded-For` is believed: `allow`, limits, logs and plugins see the caller's address ([docs/operations.md](docs/operations.md#access))",
+    defaultText: 'none',
+    remedy: 'give addresses or ranges in CIDR form, such as 10.0.0.0/8 or 2001:db8::/32',
+  }),
+  upgradesPerSecondMax: option(v.optional(whole(1, 1e6)), {
+    flag: '--upgrades-per-second-max <n>',
+    text: 'upgrades a second that one address may ask for; more are refused with 429 ([docs/operations.md](docs/operations.md#access))',
+    defaultText: 'no limit',
   }),
   tls: group('files of certificate and key; without them the server speaks plain HTTP', {
     cert: option(text, { flag: '--tls-cert <file>', text: 'file of the certificate chain, PEM' }),

@@ -15,6 +15,7 @@ import { makeApp } from './acceptor.js';
 import { answerLast } from './closing-response.js';
 import { Connection, receive, type SocketData } from './connection.js';
 import type { WireFault } from './ends.js';
+import { clientAddress } from './forwarded.js';
 import { RefusedTokens } from './refused-tokens.js';
 import type { Relay } from './relay.js';
 import { Tokens } from './tokens.js';
@@ -31,9 +32,11 @@ import {
   pluginRefused,
   type Refusal,
   readUpgrade,
+  TOO_MANY,
   UNAUTHORIZED,
   type Upgrade,
 } from './upgrade.js';
+import { UpgradeLimit } from './upgrade-limit.js';
 import { type WebhookJudge, WebhookRoute } from './webhook-route.js';
 
 export interface ListenerOptions {
@@ -69,8 +72,9 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
 /** How long a peer may take to answer the closing handshake when the server ends. */
 const CLOSE_GRACE_MS = 3000;
 const CLOSE_POLL_MS = 5;
-/** An overloaded reactor takes streams again this long after its load has gone. */
+/** An overloaded reactor takes streams again this long after its load has gone; an address's limit is by the second. */
 const RETRY_AFTER_SECONDS = 1;
+const RETRIED: ReadonlySet<string> = new Set([OVERLOADED[0], TOO_MANY[0]]);
 
 export class Listener {
   readonly #environment: ListenerOptions;
@@ -80,6 +84,9 @@ export class Listener {
   readonly #refusedTokens: RefusedTokens;
   /** Undefined where all addresses may come. */
   readonly #allows: ((address: string) => boolean) | undefined;
+  /** Undefined where no proxy is believed. */
+  readonly #trusts: ((address: string) => boolean) | undefined;
+  readonly #limit: UpgradeLimit | undefined;
   /** WebSockets that have not closed, those that wait for the peer's close frame among them. */
   #open = 0;
   /** Connections with a whole request that did not become WebSockets (yet). */
@@ -89,8 +96,13 @@ export class Listener {
     this.#environment = environment;
     this.#tokens = new Tokens(environment.options.authToken);
     this.#refusedTokens = new RefusedTokens(environment.reactor.clock, environment.log);
-    const { allow } = environment.options;
+    const { allow, trustedProxies, upgradesPerSecondMax, reactors } = environment.options;
     this.#allows = allow && rangesOf(allow);
+    this.#trusts = trustedProxies && rangesOf(trustedProxies);
+    // Connections are dealt to the reactors in turn, so each has its share of an address's.
+    if (upgradesPerSecondMax !== undefined) {
+      this.#limit = new UpgradeLimit(environment.reactor.clock, upgradesPerSecondMax / reactors);
+    }
     this.#apps.push(this.#makeApp(environment.options));
   }
 
@@ -182,7 +194,7 @@ export class Listener {
 
   /**
    * An upgrade, from its headers to its WebSocket:
-   *   address? ─▶ room and time? ─▶ RFC 6455? ─▶ token? ─▶ plugin of the path? ─▶ the plugin's accept()? ─▶ still room? ─▶ connected
+   *   address? ─▶ its limit? ─▶ room and time? ─▶ RFC 6455? ─▶ token? ─▶ plugin of the path? ─▶ the plugin's accept()? ─▶ still room? ─▶ connected
    */
   #upgrade(
     response: UWebSockets.HttpResponse,
@@ -191,9 +203,13 @@ export class Listener {
   ): void {
     const { plugins } = this.#environment;
     this.#requests++;
-    const remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString();
+    const remoteAddress = this.#addressOf(response, request);
     if (this.#allows && !this.#allows(remoteAddress)) {
       this.#refuse(response, NOT_ALLOWED);
+      return;
+    }
+    if (this.#limit && !this.#limit.admits(remoteAddress)) {
+      this.#refuse(response, TOO_MANY);
       return;
     }
     const full = this.#fullness();
@@ -220,6 +236,17 @@ export class Listener {
     const upgrade = readUpgrade(request, plugin, remoteAddress, token?.callControlId);
     if (plugin.judges) void this.#askPlugin(response, context, upgrade);
     else this.#connect(response, context, upgrade, ACCEPTED);
+  }
+
+  #addressOf(response: UWebSockets.HttpResponse, request: UWebSockets.HttpRequest): string {
+    const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+    if (!this.#trusts?.(peer)) return peer;
+    const lines: string[] = [];
+    // getHeader would give one line, and every proxy may have added its own.
+    request.forEach((name, value) => {
+      if (name === 'x-forwarded-for') lines.push(value);
+    });
+    return clientAddress(peer, lines.join(), this.#trusts);
   }
 
   /** accept() may be asynchronous. The peer may go away meanwhile, and then the response must not be touched. */
@@ -278,7 +305,7 @@ export class Listener {
       response.writeStatus(status).writeHeader('connection', mustUpgrade ? 'upgrade, close' : 'close');
       if (mustUpgrade)
         response.writeHeader('upgrade', 'websocket').writeHeader('sec-websocket-version', '13');
-      if (counter === OVERLOADED[0]) response.writeHeader('retry-after', String(RETRY_AFTER_SECONDS));
+      if (RETRIED.has(counter)) response.writeHeader('retry-after', String(RETRY_AFTER_SECONDS));
       response.end(`${why}\n`, true);
     });
   }

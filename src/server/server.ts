@@ -159,13 +159,12 @@ export class Server extends EventEmitter {
       throw new SidetoneError('SIDETONE_SERVER_LISTENING', problem);
     }
     this.#listening = true;
-    const { admin, adminHost, adminPort } = this.options;
     try {
-      if (admin) this.#admin = await createAdmin(this, { host: adminHost, port: adminPort });
+      if (this.options.admin) await this.openAdmin();
       this.#opening = this.#openReactors();
       await this.#opening;
     } catch (error) {
-      await this.#closeAdmin();
+      await this.closeAdmin();
       this.#listening = false;
       throw error;
     }
@@ -229,7 +228,7 @@ export class Server extends EventEmitter {
     } finally {
       await this.#plugins.close();
       // Last: until now it has answered that the server is draining.
-      await this.#closeAdmin();
+      await this.closeAdmin();
       this.emit('close');
     }
   }
@@ -316,7 +315,20 @@ export class Server extends EventEmitter {
     watchMainThread(this.#state, log, options.drainTimeoutMs);
   }
 
-  async #closeAdmin(): Promise<void> {
+  /** @internal Opens the admin port: in a hand-over only when the old process has closed its own. Not after `close()`. */
+  async openAdmin(): Promise<void> {
+    if (this.#closed) return;
+    const { adminHost, adminPort, adminToken } = this.options;
+    this.#admin ??= await createAdmin(this, { host: adminHost, port: adminPort, token: adminToken });
+    if (this.#admin.isOpen) {
+      const problem =
+        'the admin port is open to other machines without a token: give adminToken (--admin-token-file)';
+      this.log.warn({ adminHost }, problem);
+    }
+  }
+
+  /** @internal */
+  async closeAdmin(): Promise<void> {
     await this.#admin?.close();
     this.#admin = undefined;
   }

@@ -36,6 +36,11 @@ export const NOT_ALLOWED: Refusal = [
   '403 Forbidden',
   'streams are not taken from this address',
 ];
+export const TOO_MANY: Refusal = [
+  'upgradesTooMany',
+  '429 Too Many Requests',
+  'too many streams a second from this address: try again in a second',
+];
 export const OVERLOADED: Refusal = [
   'upgradesOverloaded',
   '503 Service Unavailable',

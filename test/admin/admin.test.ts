@@ -297,3 +297,49 @@ test('closing ends idle connections at once and lets a running request end', () 
     await closed;
     await assert.rejects(fetchAdmin(port, '/healthz'), { code: 'ECONNREFUSED' });
   }));
+
+test('with a token all but the probes want it, as bearer token or as a password', async () => {
+  const admin = await createAdmin(new FakeSource(), { host: '127.0.0.1', port: 0, token: 's3cret:x' });
+  const ask = (path: string, authorization?: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${admin.port}${path}`, {
+      headers: { connection: 'close', ...(authorization && { authorization }) },
+    });
+  const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`;
+  try {
+    for (const path of ['/healthz', '/readyz']) assert.equal((await ask(path)).status, 200, path);
+    const wrong = [
+      undefined,
+      'Bearer s3cret',
+      'Bearer',
+      's3cret:x',
+      'Bearer s3cret:x y',
+      basic('s3cret:x'),
+      basic(''),
+    ];
+    for (const path of ['/', '/metrics', '/api/status', '/api/history', '/api/streams', '/nothing']) {
+      for (const authorization of wrong) {
+        const { status, headers } = await ask(path, authorization);
+        assert.equal(status, 401, `${path} ${authorization}`);
+        assert.match(headers.get('www-authenticate') ?? '', /Bearer.*Basic/);
+      }
+    }
+    for (const right of ['Bearer s3cret:x', 'bearer s3cret:x', basic('me:s3cret:x')]) {
+      assert.equal((await ask('/metrics', right)).status, 200, right);
+    }
+    assert.equal(admin.isOpen, false);
+  } finally {
+    await admin.close();
+  }
+});
+
+test('a port that other machines reach is open unless it wants a token', async () => {
+  for (const [host, token, isOpen] of [
+    ['127.0.0.1', undefined, false],
+    ['0.0.0.0', undefined, true],
+    ['0.0.0.0', 'token', false],
+  ] as const) {
+    const admin = await createAdmin(new FakeSource(), { host, port: 0, token });
+    await admin.close();
+    assert.equal(admin.isOpen, isOpen, `${host} ${token}`);
+  }
+});

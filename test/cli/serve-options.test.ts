@@ -72,7 +72,7 @@ function values(leaf: Leaf): fc.Arbitrary<{ value: unknown; texts: string[] }> {
   }
   const word = fc.stringMatching(/^[A-Za-z0-9_/.+=]{1,20}$/).filter(text => !text.startsWith('-'));
   if (leaf.entry.separator !== undefined) {
-    const right = leaf.name === 'allow' ? fc.ipV4() : word;
+    const right = ['allow', 'trustedProxies'].includes(leaf.name) ? fc.ipV4() : word;
     return fc.array(right, { minLength: 1, maxLength: 4 }).map(texts => ({ value: texts, texts }));
   }
   return word.map(text => (leaf.name === 'webhooks.path' ? single('/hooks') : single(text)));
@@ -312,4 +312,27 @@ test('the help of every flag shows its limits', () => {
   const drain = command.options.find(({ long }) => long === '--drain-timeout')!;
   assert.match(drain.description, /\(0 to 86400 s; default: 30; env: SIDETONE_DRAIN_TIMEOUT\)$/);
   assert.ok(leafOf('streamsMax').entry.flagAlias);
+});
+
+test("the admin port's token comes from a file, and no message shows it", () => {
+  const path = join(directory, 'admin-token');
+  writeFileSync(path, 's3cret\n');
+  assert.equal(readServeOptions({ adminTokenFile: path }, {}).adminToken, 's3cret');
+  assert.equal(readServeOptions({}, { SIDETONE_ADMIN_TOKEN_FILE: path }).adminToken, 's3cret');
+  const wrong: [() => unknown, RegExp][] = [
+    [
+      () => readServeOptions({ adminToken: 's3cret', adminTokenFile: path }, {}),
+      /--admin-token-file: .*leave one out/,
+    ],
+    [() => readServeOptions({ adminTokenFile: join(directory, 'none') }, {}), /--admin-token-file: .*ENOENT/],
+  ];
+  for (const [read, message] of wrong) {
+    assert.throws(read, error => {
+      assert.match(String(error), message);
+      assert.doesNotMatch(String(error), /s3cret/);
+      return true;
+    });
+  }
+  writeFileSync(path, 's3cret\nother\n');
+  assert.throws(() => readServeOptions({ adminTokenFile: path }, {}), /several tokens/);
 });
