@@ -118,7 +118,11 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
 function gapsMsMax({ kind, encoding, trouble }: PlannedCall, stallMs: number): number {
   const pooled = CODECS[encoding].runsIn === 'pool';
   const heldMs = (pooled ? 3 : 2) * stallMs;
-  if (kind !== 'echo' && kind !== 'recorded echo') return QUEUED_GAPS_MS + Math.max(0, heldMs - LEAD_MS);
+  if (kind !== 'echo' && kind !== 'recorded echo') {
+    // Where an utterance begins, nothing is ahead yet: a packet that the pool brings late is heard.
+    const beginMs = pooled ? Math.min(heldMs, POOL_GAPS_MS) : 0;
+    return QUEUED_GAPS_MS + beginMs + Math.max(0, heldMs - LEAD_MS);
+  }
   return LIVE_GAPS_MS + (pooled ? POOL_GAPS_MS : 0) + (trouble ? TROUBLE_GAPS_MS : 0) + heldMs;
 }
 
