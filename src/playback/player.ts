@@ -169,7 +169,8 @@ export class Player implements LedgerOwner, OutputOwner {
         this.#output.enqueueEncoded(bytes, ms);
       },
       (feed, playback) => {
-        const kept = bytes.slice();
+        // A Buffer's slice() would share its memory.
+        const kept = new Uint8Array(bytes);
         const queue = (): void => {
           this.#begin(playback);
           this.#output.enqueueEncoded(kept, ms);

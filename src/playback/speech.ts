@@ -203,7 +203,8 @@ export class SpeechPlayback implements Speech {
     }
     const given = toBytes(audio, 'speak write');
     // Base64 was decoded into memory of its own.
-    const bytes = typeof audio === 'string' ? given : given.slice();
+    // A Buffer's slice() would share its memory.
+    const bytes = typeof audio === 'string' ? given : new Uint8Array(given);
     if (bytes.length % 2 !== 0 && (!isEncoded || encoding === 'L16')) {
       const problem = `speak write: ${bytes.length} bytes: a sample has two`;
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);

@@ -28,7 +28,10 @@ class Spoken {
     const pcm = this.calling.next((ms * this.calling.rate) / 1000);
     const bytes = this.calling.encoded(pcm);
     const audio = this.isEncoded ? bytes : pcm;
-    const isWanted = this.speech.write(isText ? base64(audio) : audio);
+    // A Buffer whose memory is used again at once.
+    const buffer = Buffer.from(bytes);
+    const isWanted = this.speech.write(isText ? base64(audio) : this.isEncoded ? buffer : pcm);
+    buffer.fill(0);
     if (!this.speech.finished) this.played.samples.push(...this.calling.decoded(bytes));
     return isWanted;
   }

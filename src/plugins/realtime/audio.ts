@@ -52,6 +52,6 @@ function bytesOf(samples: Int16Array): Uint8Array {
 }
 
 function samplesOf(bytes: Uint8Array): Int16Array {
-  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
   return new Int16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 1);
 }

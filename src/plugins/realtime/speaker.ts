@@ -111,7 +111,7 @@ export class Speaker {
       this.droppedMs += bytes.length / this.#bytesPerMs;
       return;
     }
-    this.#waiting.push({ item, bytes: bytes.slice() });
+    this.#waiting.push({ item, bytes: new Uint8Array(bytes) });
     this.#waitingBytes += bytes.length;
   }
 
