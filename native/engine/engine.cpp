@@ -215,7 +215,8 @@ double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, 
   Live live;
   if (liveLatencyMaxMs >= 0) live = {liveLatencyMaxMs, isHeard ? heard_.timestampMs : Live::kNoTime, true};
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs, live);
-  finishPlay(playing, nowMs, sendNow);
+  // Where it is refused nobody looks into the slab: what is due waits for the tick.
+  if (accepted >= 0) finishPlay(playing, nowMs, sendNow);
   return accepted;
 }
 
@@ -233,7 +234,7 @@ bool Engine::playHeard(int stream, double nowMs) {
   }
   const double accepted =
       playing.outbound.enqueue(heard_.pcm, heard_.samples, heard_.sampleHz, heard_.ulaw, nowMs, live);
-  finishPlay(playing, nowMs, true);
+  if (accepted >= 0) finishPlay(playing, nowMs, true);
   return accepted >= 0;
 }
 
@@ -250,7 +251,8 @@ void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
 double Engine::playEncoded(int stream, const uint8_t* payload, size_t bytes, double nowMs, bool sendNow) {
   Stream& playing = at(stream);
   const double accepted = playing.outbound.enqueueEncoded(payload, bytes, nowMs);
-  finishPlay(playing, nowMs, sendNow);
+  // Where it is refused nobody looks into the slab: what is due waits for the tick.
+  if (accepted >= 0) finishPlay(playing, nowMs, sendNow);
   return accepted;
 }
 
