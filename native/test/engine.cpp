@@ -120,6 +120,24 @@ TEST_CASE("more streams are due than the slab has slots: all are sent in the sam
   for (const auto& bytes : reactor.sent) CHECK(bytes.size() == 800);
 }
 
+TEST_CASE("audio that is due is sent, also where a play behind it is refused in that moment") {
+  const std::vector<int16_t> pcm(59 * 8000, 1000);
+  const std::vector<uint8_t> encoded(2 * 8000, 0x55);
+  for (const bool isEncoded : {false, true}) {
+    Reactor reactor;
+    const int stream = reactor.open(Encoding::Pcmu);
+    REQUIRE(reactor.engine->play(stream, pcm.data(), pcm.size(), 8000, 0, true) > 0);
+    reactor.collect();
+    // The event loop was held: chunks are due. Nobody reads the slab behind a refusal.
+    const double accepted =
+        isEncoded ? reactor.engine->playEncoded(stream, encoded.data(), encoded.size(), 500, true)
+                  : reactor.engine->play(stream, pcm.data(), 2 * 8000, 8000, 500, true);
+    CHECK(accepted < 0);
+    for (double now = 502; now < 61'000; now += 2) reactor.tick(now);
+    CHECK(reactor.sent[0].size() == pcm.size());
+  }
+}
+
 TEST_CASE("a message is a frame in one call; what is no plain media is left to the full parser") {
   Reactor reactor;
   const int stream = reactor.open(Encoding::Pcmu);
