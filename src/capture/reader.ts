@@ -1,6 +1,7 @@
 /** Captures read back, record by record: a file of any length takes the memory of its longest line. */
 import { createReadStream } from 'node:fs';
 import { SidetoneError } from '../errors.js';
+import { isObject } from '../objects.js';
 import { CAPTURE_VERSION, type CaptureHeader, type CaptureRecord } from './format.js';
 
 /** Four times the longest message that a server takes (`messageBytesMax`). */
@@ -39,10 +40,6 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isHeader(value: unknown): value is CaptureHeader {

@@ -8,6 +8,7 @@ import { type Command, Option } from 'commander';
 import * as v from 'valibot';
 import { SidetoneError, shown } from '../errors.js';
 import { nearest } from '../nearest.js';
+import { isObject } from '../objects.js';
 import {
   environmentNames,
   flagName,
@@ -215,7 +216,7 @@ function jsonObject(name: string, text: string): object {
   } catch {
     // Not an object, either.
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  if (isObject(value)) return value;
   const problem = text.trim() === '' ? 'it is empty' : 'it holds no JSON object';
   throw new SidetoneError(
     'SIDETONE_BAD_OPTION',

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { SidetoneError, shown } from '../errors.js';
 import { nearest } from '../nearest.js';
+import { isObject } from '../objects.js';
 import type { Fields } from './entry.js';
 import { flagName, LEAVES, type Leaf, remedyOf } from './facts.js';
 import { OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './table.js';
@@ -131,9 +132,6 @@ export function problemsOf(options: object): string | undefined {
   const problems = problemsIn(underNewNames(options), options, true);
   return problems.length === 0 ? undefined : problems.join('; ');
 }
-
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** All that is wrong; `given` are the options under the names that the caller has used. */
 function problemsIn(input: unknown, given: unknown, mayBeCompleted = false): string[] {

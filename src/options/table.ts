@@ -6,6 +6,7 @@
  * then writes that page.
  */
 import * as v from 'valibot';
+import { isObject } from '../objects.js';
 import { STREAM_CODECS } from '../telnyx/requests.js';
 import { AMRWB_OPTIONS, CODEC_REMEDY, OPUS_OPTIONS, outboundCodec, parseCodec } from './codec-options.js';
 import { group, groupOrEmpty, number, onOff, option, shape, whole } from './entry.js';
@@ -15,15 +16,8 @@ import { isRange } from './ranges.js';
 const text = v.pipe(v.string(), v.nonEmpty());
 const port = whole(0, 65_535);
 const texts = v.custom<Record<string, string>>(
-  value =>
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.values(value).every(each => typeof each === 'string'),
+  value => isObject(value) && Object.values(value).every(each => typeof each === 'string'),
 );
-
-const isObject = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** One plugin with settings of its own. */
 export interface PluginEntry {

@@ -2,6 +2,7 @@
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
 import { nearest } from '../nearest.js';
+import { isObject } from '../objects.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
 import { checkHearing } from './hearing.js';
@@ -99,8 +100,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     }
   };
   const isOptionalObject = (value: unknown): boolean =>
-    value === undefined ||
-    (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value));
+    value === undefined || (isObject(value) && !ArrayBuffer.isView(value));
   check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks, vad, dtmf }');
   check(isOptionalObject(outbound), 'outbound', outbound, 'give { mode, encoding, sampleRate }');
   const { sampleRate, tracks } = audio ?? {};

@@ -6,6 +6,7 @@ import {
   type PayloadFormat,
   payloadDuration,
 } from '../codecs/payload.js';
+import { isObject } from '../objects.js';
 import type { TelnyxErrorCode } from '../telnyx/frames.js';
 import { mp3Duration } from './mp3.js';
 
@@ -34,9 +35,6 @@ export type Verdict =
   | { kind: 'error'; code: TelnyxErrorCode; detail: string };
 
 type Json = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const malformed = (detail: string): Verdict => ({ kind: 'error', code: 100003, detail });
 const invalid = (detail: string): Verdict => ({ kind: 'error', code: 100004, detail });

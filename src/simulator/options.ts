@@ -1,5 +1,6 @@
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../formats.js';
+import { isObject } from '../objects.js';
 import type { Random } from './random.js';
 
 /** The digits of a telephone keypad, as the specification lists them. */
@@ -161,7 +162,7 @@ export function check(field: string, value: unknown, ok: boolean, remedy: string
 
 /** Whether `value` is an object with names and values, no list. */
 export function isPlainObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+  return isObject(value) && !ArrayBuffer.isView(value);
 }
 
 /** What a seed may be: Random takes it modulo 2^32. */

@@ -1,5 +1,6 @@
 /** Says what is wrong or unwise in a request that starts a stream, before Telnyx does. */
-import { checkBody, isObject } from './check/body.js';
+import { isObject } from '../objects.js';
+import { checkBody } from './check/body.js';
 import { type Finding, Findings } from './check/findings.js';
 import { checkTexmlText } from './check/texml.js';
 import type { Command } from './requests.js';

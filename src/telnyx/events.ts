@@ -1,5 +1,6 @@
 /** Telnyx's webhook events: their types, and how the bytes of a genuine delivery become one. Unknown fields stay in `payload`. */
 import { createHash } from 'node:crypto';
+import { isObject } from '../objects.js';
 
 interface EventBase {
   /**
@@ -191,8 +192,6 @@ export type WebhookEvent =
 export type CallEvent = Exclude<WebhookEvent, OtherEvent> | (OtherEvent & { callControlId: string });
 
 type Fields = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const text = (fields: Fields, key: string): string | undefined =>
   typeof fields[key] === 'string' ? fields[key] : undefined;
 

@@ -16,6 +16,7 @@
  * - The payload's base64 is not judged here: only that it is a string.
  */
 import { ENCODINGS, type Encoding, isEncoding } from '../formats.js';
+import { isObject } from '../objects.js';
 import {
   AUTH_TOKEN_HEADER,
   type ConnectedFrame,
@@ -69,10 +70,6 @@ const PRIVATE = new Set([AUTH_TOKEN_HEADER, 'from', 'to', 'client_state', 'custo
 
 type Fields = Record<string, unknown>;
 const NO_FIELDS: Fields = Object.freeze({});
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null';

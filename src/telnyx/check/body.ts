@@ -1,5 +1,6 @@
 /** Checks a JSON body of Call Control: first every field by itself, then what fields mean together. */
 import { CODECS, isEncoding } from '../../formats.js';
+import { isObject } from '../../objects.js';
 import { AUTH_TOKEN_MAX, type Command } from '../requests.js';
 import { FIELDS, type FieldRule, REQUIRED } from './fields.js';
 import type { Findings } from './findings.js';
@@ -10,10 +11,6 @@ type Body = Readonly<Record<string, unknown>>;
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const SENDABLE = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
-
-export function isObject(value: unknown): value is Body {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 export function checkBody(findings: Findings, body: Body, command: Command): void {
   for (const [field, value] of Object.entries(body)) {
