@@ -61,6 +61,8 @@ for (const reactors of [1, 2]) {
     });
     const two = 'from the environment';
     try {
+      // A thread's lines come through the main thread, so they may come after "listening".
+      await eventually(() => steps(child, 'setup').length >= 2 * reactors, 'the setups');
       const setups = steps(child, 'setup');
       assert.equal(setups.length, 2 * reactors, 'each is set up once in each thread that carries streams');
       for (const [plugin, greeting] of [
@@ -290,6 +292,7 @@ for (const reactors of [1, 2]) {
       socket.destroy();
     };
     try {
+      await eventually(() => count('setup 1') >= reactors, 'the setups');
       assert.equal(count('setup 1'), reactors);
       const first = await calls();
       await eventually(() => told('stream started') === reactors, 'the first calls');
@@ -303,6 +306,7 @@ for (const reactors of [1, 2]) {
       await eventually(() => told('stream started') === 2 * reactors, 'the second calls');
       save(name, version(3));
       await eventually(() => told('plugins loaded anew') === 1, `the third version: ${child.output()}`);
+      await eventually(() => count('setup 3') >= reactors, 'its setups');
       assert.equal(count('setup 3'), reactors);
       const third = await calls();
       await eventually(() => told('stream started') === 3 * reactors, 'the third calls');
