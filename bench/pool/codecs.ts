@@ -13,6 +13,7 @@ import { OpusPayloadDecoder, OpusPayloadEncoder, type OpusRate } from '../../src
 import { opusLibrary } from '../../src/codecs/opus-library.js';
 import type { PayloadDecoder, PayloadEncoder } from '../../src/codecs/types.js';
 import { speechLike } from '../../test/helpers/speech.js';
+import { median } from '../median.js';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, wav: { type: 'string' } },
@@ -83,11 +84,12 @@ try {
   console.log((error as Error).message);
 }
 
-const median = (list: number[]): string => list.sort((a, b) => a - b)[list.length >> 1]!.toFixed(1);
 for (let i = 0; i < rounds; i++) for (const one of cases) round(one);
 console.log(`libopus: ${opusLibrary().build} build; µs a frame, medians of ${rounds}`);
 for (const one of cases) {
-  const [encode, decode, conceal] = [one.encodeUs, one.decodeUs, one.concealUs].map(median);
+  const [encode, decode, conceal] = [one.encodeUs, one.decodeUs, one.concealUs].map(list =>
+    median(list).toFixed(1),
+  );
   console.log(
     `${one.name.padEnd(36)} encode ${encode!.padStart(6)}  decode ${decode!.padStart(5)}  conceal ${conceal!.padStart(5)}  ${one.kbps.toFixed(1)} kbit/s`,
   );
@@ -101,6 +103,6 @@ for (const rate of [8000, 16000, 48000]) {
     await encodeMp3(speech, rate);
     times.push(performance.now() - start);
   }
-  console.log(`MP3 ${rate} Hz: 10 s in ${median(times)} ms`);
+  console.log(`MP3 ${rate} Hz: 10 s in ${median(times).toFixed(1)} ms`);
 }
 await closeMp3();

@@ -8,6 +8,7 @@ import { Decoder, Encoder } from '@evan/opus';
 import { CodecPool } from '../../src/pool/pool.js';
 import type { PoolDecoder, PoolEncoder } from '../../src/pool/streams.js';
 import { speechLike } from '../../test/helpers/speech.js';
+import { median } from '../median.js';
 import { benchCommand, whole } from '../options.js';
 
 const { rounds, seconds, calls, complexity, threads, json } = benchCommand(
@@ -34,7 +35,6 @@ const frames = Array.from({ length: speech.length / FRAME }, (_, i) =>
 );
 /** Each stream is elsewhere in the speech: the same frame 16 times in a row would flatter a branch predictor. */
 const firstFrame = (stream: number): number => stream * 31;
-const median = (list: number[]): number => list.sort((a, b) => a - b)[list.length >> 1]!;
 
 /** Frames coded there and back a second, in a loop over the package as it is. */
 function bareLoop(): number {

@@ -8,6 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { EXIT_FAILED } from '../../src/cli/exit.js';
 import { runLoad } from '../../src/load/run.js';
+import { median } from '../median.js';
 import { benchCommand, whole } from '../options.js';
 import { pinnedNode, pinSelf } from '../pinned.js';
 
@@ -107,8 +108,6 @@ async function measure(bridge: Bridge): Promise<{ us: number; kernelUs: number; 
     service.child.kill('SIGKILL');
   }
 }
-
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 pinSelf(OTHERS_CORE);
 const ratios: number[] = [];

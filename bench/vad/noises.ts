@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWav } from '../../src/audio/wav.js';
 import type { Random } from '../../src/simulator/random.js';
-import { RATE, rms } from './speech.js';
+import { rms } from '../../test/helpers/speech.js';
+import { RATE } from './speech.js';
 
 /** At least `samples` of it, at any loudness. */
 export type Noise = (samples: number, random: Random) => Float32Array;

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWav } from '../../src/audio/wav.js';
+import { rms } from '../../test/helpers/speech.js';
 
 export const RATE = 8000;
 /** Labels are set a frame of 10 ms. */
@@ -31,12 +32,6 @@ export interface Utterance {
 const BELOW_LOUD_DB = -32;
 const PAUSE_MS = 200;
 const SPEECH_MS = 40;
-
-export function rms(samples: Int16Array): number {
-  let sum = 0;
-  for (const sample of samples) sum += sample * sample;
-  return Math.sqrt(sum / Math.max(1, samples.length));
-}
 
 /** Every recording of the voices below `sounds`; those without a folder are left out. */
 export function* recordings(sounds: string): Generator<{ voice: string; file: string; samples: Int16Array }> {
