@@ -444,6 +444,13 @@ describe('streams', () => {
     await refusesAllBut(objects, code, /^play options: /, options => {
       stream.play(pcm, options);
     });
+    await refusesAllBut(objects, code, /^speak options: /, options => {
+      stream.speak(options);
+    });
+    await refusesAllBut(objects, code, /^clear options: /, options => {
+      void stream.clear(options);
+    });
+    stream.clear();
     await refusesAllBut(['undefined', 'string'], code, /^mark name: .*512 characters/, name => {
       void stream.mark(name);
     });
