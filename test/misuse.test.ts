@@ -189,6 +189,16 @@ describe('plugins and servers', () => {
     await refusesAllBut(objects, code, /^plugin audio: /, audio => plugin({ audio }));
     await refusesAllBut(objects, code, /^plugin outbound: /, outbound => plugin({ outbound }));
     const none: Kind[] = ['undefined'];
+    for (const [field, name] of [
+      ['audio.dtfm', 'dtmf'],
+      ['outbound.enc', 'encoding'],
+    ]) {
+      const [group, wrong] = field!.split('.');
+      assert.throws(() => plugin({ [group!]: { [wrong!]: 'x' } }), {
+        code,
+        message: `plugin ${field}: "x": there is no such field: did you mean ${name}?`,
+      });
+    }
     await refusesAllBut(none, code, /^plugin audio.sampleRate: .*Hz/, rate =>
       plugin({ audio: { sampleRate: rate } }),
     );
