@@ -75,6 +75,7 @@ int Engine::open(const StreamConfig& config) {
 
 void Engine::close(int stream) {
   Stream& closing = at(stream);
+  leave(stream);
   addCounters(closing, closedTotals_);
   wheel_.cancel(closing.sendTimer);
   for (Timer& timer : closing.gapTimers) wheel_.cancel(timer);
@@ -240,6 +241,7 @@ bool Engine::playHeard(int stream, double nowMs) {
 
 /** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
 void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
+  if (stream.inRoom) stream.ownEnd = stream.outbound.acceptedPosition();
   sendCount_ = 0;
   if (sendNow) {
     sendDue(stream, nowMs);
@@ -257,8 +259,10 @@ double Engine::playEncoded(int stream, const uint8_t* payload, size_t bytes, dou
 }
 
 void Engine::clear(int stream, double nowMs, double fadeMs) {
-  at(stream).outbound.clear(nowMs, fadeMs);
-  scheduleSend(at(stream));
+  Stream& clearing = at(stream);
+  clearing.outbound.clear(nowMs, fadeMs);
+  clearing.ownEnd = clearing.outbound.queuedSamples() > 0 ? clearing.outbound.acceptedPosition() : 0;
+  scheduleSend(clearing);
 }
 
 void Engine::pause(int stream, double nowMs) {
@@ -269,8 +273,10 @@ void Engine::pause(int stream, double nowMs) {
 }
 
 void Engine::remove(int stream, double from, double to) {
-  at(stream).outbound.remove(from, to);
-  scheduleSend(at(stream));
+  Stream& playing = at(stream);
+  playing.outbound.remove(from, to);
+  playing.ownEnd = std::min(playing.ownEnd, playing.outbound.acceptedPosition());
+  scheduleSend(playing);
 }
 
 void Engine::resume(int stream, double nowMs, bool sendNow) {
@@ -351,6 +357,10 @@ void Engine::collectDue(double nowMs) {
     // The timer lies before what sending reads and writes: see Stream.
     if (const TimerNode* ahead = wheel_.ahead()) prefetch(ahead, kFetchedAheadBytes);
     auto* timer = static_cast<Timer*>(node);
+    if (timer->track == kRoomTimer) {
+      runRooms(nowMs);
+      continue;
+    }
     Stream& stream = at(timer->stream);
     if (timer->track != kSendTimer) {
       buffers_.gaps[gapCount_++] = timer->stream * 2 + timer->track;
