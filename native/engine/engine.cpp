@@ -9,6 +9,8 @@
 namespace sidetone {
 namespace {
 constexpr size_t kFetchedAheadBytes = 384;
+// Live audio that pauses for longer than this lets the room be heard again.
+constexpr double kOwnRestMs = 60;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 }  // namespace
 
@@ -214,6 +216,7 @@ double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, 
   const uint8_t* echoed = isHeard && heard_.stream == stream ? heard_.ulaw : nullptr;
   if (liveLatencyMaxMs == kStreamsBound) liveLatencyMaxMs = playing.outbound.config().liveLatencyMaxMs;
   Live live;
+  if (liveLatencyMaxMs >= 0 && playing.inRoom) playing.ownUntilMs = nowMs + kOwnRestMs;
   if (liveLatencyMaxMs >= 0) live = {liveLatencyMaxMs, isHeard ? heard_.timestampMs : Live::kNoTime, true};
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs, live);
   // Where it is refused nobody looks into the slab: what is due waits for the tick.

@@ -243,7 +243,8 @@ class Engine : private RoomPlayer {
     std::unique_ptr<InboundTrack> secondTrack;
     Room* room = nullptr;
     Participant* participant = nullptr;
-    double ownEnd = 0;  // where what no room has played ends
+    double ownEnd = 0;      // where what no room has played ends
+    double ownUntilMs = 0;  // live audio that no room has played goes on until then
 
     void fetch() const;
   };
