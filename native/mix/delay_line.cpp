@@ -11,6 +11,11 @@ DelayLine::DelayLine(int sampleHz)
 
 void DelayLine::clear() {
   head_ = held_ = 0;
+  delayFrames_ = kDelayMs / 20;
+  begin();
+}
+
+void DelayLine::begin() {
   leaves_ = false;
   spare_ = SIZE_MAX;
   pulls_ = 0;
@@ -35,12 +40,13 @@ void DelayLine::push(const int16_t* pcm, size_t samples) {
 }
 
 bool DelayLine::pull(int16_t* pcm) {
-  if (!leaves_ && held_ < frameSamples_ * kDelayMs / 20) return false;
-  leaves_ = held_ > 0;
-  if (!leaves_) {
-    clear();
+  if (!leaves_ && held_ < frameSamples_ * delayFrames_) return false;
+  if (held_ == 0) {
+    delayFrames_ = std::min<size_t>(delayFrames_ + 1, kDelayMaxMs / 20);
+    begin();
     return false;
   }
+  leaves_ = true;
   const size_t samples = std::min(held_, frameSamples_);
   const size_t first = std::min(samples, ring_.size() - head_);
   std::copy_n(ring_.data() + head_, first, pcm);
@@ -55,7 +61,10 @@ bool DelayLine::pull(int16_t* pcm) {
 void DelayLine::trim() {
   spare_ = std::min(spare_, held_);
   if (++pulls_ < kWindowPulls) return;
-  if (spare_ >= frameSamples_ * kDelayMs / 20) drop(frameSamples_);
+  if (spare_ >= frameSamples_ * kDelayMs / 20) {
+    drop(frameSamples_);
+    delayFrames_ = std::max<size_t>(delayFrames_ - 1, kDelayMs / 20);
+  }
   spare_ = SIZE_MAX;
   pulls_ = 0;
 }

@@ -9,12 +9,14 @@ namespace sidetone {
  * One participant's PCM on its way to the mixer. It comes as the network brings it, and leaves 20 ms at a
  * time.
  *
- * It begins to leave when kDelayMs are there, which hides that much jitter. What the far end's clock is
- * faster is dropped 20 ms at a time; where it is slower, the line runs empty now and then and begins anew.
+ * It begins to leave when kDelayMs are there, which hides that much jitter. A line that runs empty begins anew
+ * with 20 ms more, up to kDelayMaxMs: after a lost message that Reorder has waited for, the next is hidden.
+ * What has not been needed for 5 s is dropped, 20 ms at a time.
  */
 class DelayLine {
  public:
   static constexpr int kDelayMs = 60;
+  static constexpr int kDelayMaxMs = 120;
   /** Longest audio that it holds: what comes beyond it drops the oldest. */
   static constexpr int kHeldMaxMs = 240;
 
@@ -23,7 +25,7 @@ class DelayLine {
   void push(const int16_t* pcm, size_t samples);
   /** The next 20 ms into `pcm`, the end of it silent where there is less. False: there is nothing. */
   bool pull(int16_t* pcm);
-  /** Forgets what it holds. */
+  /** Forgets what it holds, and what it has learnt. */
   void clear();
 
   int sampleHz() const { return sampleHz_; }
@@ -33,6 +35,7 @@ class DelayLine {
  private:
   static constexpr uint32_t kWindowPulls = 250;  // 5 s
 
+  void begin();
   void drop(size_t samples);
   void trim();
 
@@ -42,6 +45,7 @@ class DelayLine {
   size_t head_ = 0;
   size_t held_ = 0;
   bool leaves_ = false;
+  size_t delayFrames_ = kDelayMs / 20;
   // The least that was left behind a pull in this window: what is never needed is only delay.
   size_t spare_ = SIZE_MAX;
   uint32_t pulls_ = 0;

@@ -96,15 +96,17 @@ TEST_CASE("a line gives back what came, in pieces of 20 ms, after its delay") {
     for (const int16_t sample : out) REQUIRE(sample == expected++);
     push(i % 2 == 0 ? 0 : 320);
   }
-  SUBCASE("what is left at the end is filled up with silence, and the delay begins anew") {
+  SUBCASE("what is left at the end is filled up with silence, and it begins anew with more delay") {
     push(40);
     while (line.heldSamples() >= kFrame) REQUIRE(line.pull(out.data()));
     REQUIRE(line.pull(out.data()));
     CHECK(out[39] != 0);
     CHECK(out[40] == 0);
     CHECK_FALSE(line.pull(out.data()));
-    push(kFrame);
+    push(3 * kFrame);
     CHECK_FALSE(line.pull(out.data()));
+    push(kFrame);
+    CHECK(line.pull(out.data()));
   }
   SUBCASE("a burst longer than it holds drops the oldest") {
     push(8000);

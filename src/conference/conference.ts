@@ -24,6 +24,8 @@ export interface RoomSource {
   open(ready: (room: RoomMemory) => void): () => void;
 }
 
+const LOOK_MS = 100;
+
 type Listener = (participant: Participant) => void;
 
 /** Its room in the engine of the thread's reactor. */
@@ -40,6 +42,9 @@ export class ThreadConference implements Conference {
   readonly #seats: Seat[] = [];
   readonly #joinListeners = new Set<Listener>();
   readonly #leaveListeners = new Set<Listener>();
+  readonly #sizeListeners = new Set<(size: number) => void>();
+  #toldSize = 0;
+  #stopLooking: (() => void) | undefined;
   #closeSource: (() => void) | undefined;
   #room: OpenRoom | undefined;
   #recording: Recording | undefined;
@@ -92,6 +97,12 @@ export class ThreadConference implements Conference {
     return () => this.#leaveListeners.delete(listener);
   }
 
+  onSize(listener: (size: number) => void): () => void {
+    this.#sizeListeners.add(listener);
+    this.#look();
+    return () => this.#sizeListeners.delete(listener);
+  }
+
   record(target: string | RecordingWriter, options: ConferenceRecordingOptions = {}): ConferenceRecording {
     if (this.#recording) {
       const problem = `record: conference ${shown(this.name)} is being recorded already: close() that recording first`;
@@ -130,6 +141,7 @@ export class ThreadConference implements Conference {
     const { native } = host.path.engine;
     const number = native.openRoom(new Uint8Array(memory), participantsMax, sampleRateMax, reactor);
     this.#room = { number, host };
+    this.#look();
     if (this.#recording) this.#beginRecording(this.#room);
     // Where the memory was there at once, the one that joins is seated by join().
     if (!this.#closeSource) return;
@@ -173,11 +185,25 @@ export class ThreadConference implements Conference {
     if (this.#seats.length > 0 || (this.#recording && this.#room)) return;
     if (this.#room) this.#room.host.path.engine.native.closeRoom(this.#room.number);
     this.#room = undefined;
+    this.#stopLooking?.();
+    this.#stopLooking = undefined;
+    this.#toldSize = 0;
     const close = this.#closeSource;
     this.#closeSource = undefined;
     if (!close) return;
     close();
     this.#onUse(false);
+  }
+
+  /** Other threads say nothing when somebody joins or leaves there. */
+  #look(): void {
+    if (this.#stopLooking || !this.#room || this.#sizeListeners.size === 0) return;
+    this.#stopLooking = this.#room.host.clock.every(LOOK_MS, () => {
+      const { size } = this;
+      if (size === this.#toldSize) return;
+      this.#toldSize = size;
+      for (const listener of this.#sizeListeners) listener(size);
+    });
   }
 
   #beginRecording({ number, host }: OpenRoom): void {

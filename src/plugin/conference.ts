@@ -101,6 +101,11 @@ export interface Conference {
   /** Calls `listener` for each that has left in this thread, whatever the reason. Returns a function that ends it. */
   onLeave(listener: (participant: Participant) => void): () => void;
   /**
+   * Calls `listener` with `size` when it has changed, whatever thread the stream is of: up to 100 ms later. Returns a
+   * function that ends it.
+   */
+  onSize(listener: (size: number) => void): () => void;
+  /**
    * Records the sum of all participants, of all threads, from when this thread has the first one.
    * @param target path of a WAV file, or a function that takes the samples
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT where the file cannot be written, for a wrong rate, or while another

@@ -276,9 +276,12 @@ test('losses are concealed before they are mixed', async () => {
   bridge(a.stream, b.stream);
   house.advance(4000);
   assert.ok(a.stream.stats.framesConcealed! > 3, 'losses');
-  const alike = likeness(house.heard(b.call), said.subarray(1600), 4000);
-  assert.ok(alike > 0.9, String(alike));
-  assert.deepEqual(b.call.soFar().gaps, []);
+  // The first loss makes the delay longer; those after it are hidden.
+  const heard = house.heard(b.call);
+  const pieces = Array.from({ length: 12 }, (_, i) => (i + 1) * 1600);
+  const alike = pieces.map(at => likeness(heard.subarray(at), said.subarray(at, at + 1600), 1600));
+  assert.ok(alike.filter(each => each > 0.95).length >= 10, alike.join(' '));
+  assert.ok(b.call.soFar().gaps.length <= 1);
   await house.close();
 });
 
