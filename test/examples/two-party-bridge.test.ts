@@ -28,18 +28,20 @@ test('ringing, talk, mute, a pause with music, and the end of one of them', asyn
   const context = { conference: (name: string) => house.conference(name) };
   const call = (hz: number) => {
     const spoken = house.simulator.speech(voice(hz));
-    return house.call(spoken, 0, {
+    const startedMs = house.clock.now();
+    const { call } = house.call(spoken, 0, {
       onStart: stream => {
         Object.defineProperty(stream, 'query', { value: new URLSearchParams('room=7') });
         return plugin.onStart(stream, context as never);
       },
-    }).call;
+    });
+    return Object.assign(call, { startedMs });
   };
-  const heard = (of: Call, ms = 400): number[] => {
+  const heard = (of: Call & { startedMs: number }, ms = 400): number[] => {
     house.advance(ms + 200);
     const pcm = house.heard(of);
     // Behind the last that was heard there is silence.
-    const now = Math.round((house.clock.now() - 1000) * 8);
+    const now = Math.round((house.clock.now() - of.startedMs) * 8);
     return tonesOf(pcm.subarray(now - (ms - 200) * 8, now), RATE, [...VOICES, RINGING, ...MUSIC]);
   };
   const first = call(VOICES[0]!);
