@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import bridge from '../../examples/two-party-bridge.js';
-import { type Call, Simulator } from '../../src/index.js';
+import { type Call, type ConferenceOptions, Simulator } from '../../src/index.js';
 import type { CallOptions } from '../../src/simulator/options.js';
 import { VirtualHouse } from '../helpers/conference.js';
 import { RawSocket } from '../helpers/raw-socket.js';
@@ -25,7 +25,9 @@ const MUSIC = [523, 659, 784];
 test('ringing, talk, mute, a pause with music, and the end of one of them', async () => {
   const house = new VirtualHouse();
   const plugin = bridge;
-  const context = { conference: (name: string) => house.conference(name) };
+  const context = {
+    conference: (name: string, options?: ConferenceOptions) => house.conference(name, 0, options),
+  };
   const call = (hz: number) => {
     const spoken = house.simulator.speech(voice(hz));
     const startedMs = house.clock.now();

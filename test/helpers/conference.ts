@@ -2,7 +2,7 @@
 import { VirtualClock } from '../../src/clock.js';
 import { localConference } from '../../src/conference/conferences.js';
 import { RoomRegistry } from '../../src/conference/registry.js';
-import type { Call, Conference, Plugin, Stream } from '../../src/index.js';
+import type { Call, Conference, ConferenceOptions, Plugin, Stream } from '../../src/index.js';
 import { Simulator } from '../../src/index.js';
 import { VirtualReactor } from './virtual-reactor.js';
 
@@ -29,8 +29,8 @@ export class VirtualHouse {
     );
   }
 
-  conference(name: string, reactor = 0): Conference {
-    return this.#conferences[reactor]!(name);
+  conference(name: string, reactor = 0, options: ConferenceOptions = {}): Conference {
+    return this.#conferences[reactor]!(name, options);
   }
 
   /** A call whose stream has started. `plugin` has more than the stream. */
