@@ -10,6 +10,7 @@
 #include "binding/kernels.h"
 #include "binding/layout.h"
 #include "binding/load.h"
+#include "binding/rooms.h"
 #include "binding/supervision.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -22,6 +23,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportHearing(env, exports);
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);
+  sidetone::binding::exportRooms(env, exports);
   sidetone::binding::exportSupervision(env, exports);
   return exports;
 }

@@ -5,6 +5,7 @@
 
 #include "binding/engine_handle.h"
 #include "binding/hearing.h"
+#include "binding/rooms.h"
 
 namespace sidetone::binding {
 namespace {
@@ -114,6 +115,7 @@ Napi::Value Destroy(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
   handle.engine.reset();
   handle.buffers.clear();
+  handle.rooms.clear();
   return info.Env().Undefined();
 }
 
@@ -167,11 +169,14 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
       config, EngineBuffers{slab.Data(), payload.Data(), sends.Data(), gaps.Data(), encodes.Data()});
 
   auto engine = Napi::Object::New(env);
-  for (const auto& [name, callback] : engineCalls()) {
-    napi_value function = nullptr;
-    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, handle, &function);
-    engine.Set(name, Napi::Value(env, function));
+  for (const auto calls : {engineCalls(), roomCalls()}) {
+    for (const auto& [name, callback] : calls) {
+      napi_value function = nullptr;
+      napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, handle, &function);
+      engine.Set(name, Napi::Value(env, function));
+    }
   }
+  addRoomFunctions(env, engine, handle);
   const auto slow = [&](const char* name, Napi::Value (*callback)(const Napi::CallbackInfo&)) {
     engine.Set(name, Napi::Function::New(env, callback, name, handle));
   };

@@ -9,6 +9,8 @@
 namespace sidetone {
 namespace {
 constexpr size_t kFetchedAheadBytes = 384;
+// Live audio that pauses for longer than this lets the room be heard again.
+constexpr double kOwnRestMs = 60;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 }  // namespace
 
@@ -75,6 +77,7 @@ int Engine::open(const StreamConfig& config) {
 
 void Engine::close(int stream) {
   Stream& closing = at(stream);
+  leave(stream);
   addCounters(closing, closedTotals_);
   wheel_.cancel(closing.sendTimer);
   for (Timer& timer : closing.gapTimers) wheel_.cancel(timer);
@@ -213,6 +216,7 @@ double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, 
   const uint8_t* echoed = isHeard && heard_.stream == stream ? heard_.ulaw : nullptr;
   if (liveLatencyMaxMs == kStreamsBound) liveLatencyMaxMs = playing.outbound.config().liveLatencyMaxMs;
   Live live;
+  if (liveLatencyMaxMs >= 0 && playing.inRoom) playing.ownUntilMs = nowMs + kOwnRestMs;
   if (liveLatencyMaxMs >= 0) live = {liveLatencyMaxMs, isHeard ? heard_.timestampMs : Live::kNoTime, true};
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs, live);
   // Where it is refused nobody looks into the slab: what is due waits for the tick.
@@ -240,6 +244,7 @@ bool Engine::playHeard(int stream, double nowMs) {
 
 /** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
 void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
+  if (stream.inRoom) stream.ownEnd = stream.outbound.acceptedPosition();
   sendCount_ = 0;
   if (sendNow) {
     sendDue(stream, nowMs);
@@ -257,8 +262,10 @@ double Engine::playEncoded(int stream, const uint8_t* payload, size_t bytes, dou
 }
 
 void Engine::clear(int stream, double nowMs, double fadeMs) {
-  at(stream).outbound.clear(nowMs, fadeMs);
-  scheduleSend(at(stream));
+  Stream& clearing = at(stream);
+  clearing.outbound.clear(nowMs, fadeMs);
+  clearing.ownEnd = clearing.outbound.queuedSamples() > 0 ? clearing.outbound.acceptedPosition() : 0;
+  scheduleSend(clearing);
 }
 
 void Engine::pause(int stream, double nowMs) {
@@ -269,8 +276,10 @@ void Engine::pause(int stream, double nowMs) {
 }
 
 void Engine::remove(int stream, double from, double to) {
-  at(stream).outbound.remove(from, to);
-  scheduleSend(at(stream));
+  Stream& playing = at(stream);
+  playing.outbound.remove(from, to);
+  playing.ownEnd = std::min(playing.ownEnd, playing.outbound.acceptedPosition());
+  scheduleSend(playing);
 }
 
 void Engine::resume(int stream, double nowMs, bool sendNow) {
@@ -351,6 +360,10 @@ void Engine::collectDue(double nowMs) {
     // The timer lies before what sending reads and writes: see Stream.
     if (const TimerNode* ahead = wheel_.ahead()) prefetch(ahead, kFetchedAheadBytes);
     auto* timer = static_cast<Timer*>(node);
+    if (timer->track == kRoomTimer) {
+      runRooms(nowMs);
+      continue;
+    }
     Stream& stream = at(timer->stream);
     if (timer->track != kSendTimer) {
       buffers_.gaps[gapCount_++] = timer->stream * 2 + timer->track;

@@ -3,6 +3,7 @@ import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 import type { NativeLoad } from './load.js';
 import { loadAddon } from './locate.js';
+import type { NativeRoomMemory, NativeRooms } from './rooms.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -81,7 +82,7 @@ export interface NativeEngineBuffers {
 }
 
 /** Tracks are numbered 0 inbound, 1 outbound. */
-export interface NativeEngine {
+export interface NativeEngine extends NativeRooms {
   open(config: NativeStreamConfig): number;
   close(stream: number): void;
   /** Of a frame of 20 ms. */
@@ -253,7 +254,7 @@ type InfoName =
   | 'speechMs'
   | 'keys';
 
-export interface NativeAddon extends NativeLoad {
+export interface NativeAddon extends NativeLoad, NativeRoomMemory {
   layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (
