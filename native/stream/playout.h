@@ -32,6 +32,10 @@ class Playout {
    */
   void sent(double position, double samples, double padding, double nowMs, double cut = 0) {
     const double startMs = std::max(dryAtMs_, nowMs);
+    if (samples == 0) {
+      dryAtMs_ = startMs + padding / samplesPerMs_;
+      return;
+    }
     const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
     const bool joins = count_ > 0 && position == last.end() && last.samples() + samples < Run::kSamplesMax &&
                        startMs - last.endMs(samplesPerMs_) < kJoinMs && cut == 0 && shortened_ == 0;

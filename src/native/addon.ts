@@ -3,6 +3,7 @@ import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 import type { NativeLoad } from './load.js';
 import { loadAddon } from './locate.js';
+import type { NativeMixer, NativeSounds } from './mixing.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -81,7 +82,7 @@ export interface NativeEngineBuffers {
 }
 
 /** Tracks are numbered 0 inbound, 1 outbound. */
-export interface NativeEngine {
+export interface NativeEngine extends NativeMixer {
   open(config: NativeStreamConfig): number;
   close(stream: number): void;
   /** Of a frame of 20 ms. */
@@ -139,6 +140,8 @@ export interface NativeEngine {
   pause(stream: number): void;
   /** What is queued goes on. Returns as play() does. */
   resume(stream: number, sendNow: boolean): number;
+  /** What is due now lies in the slab. Returns as play() does. */
+  sendNow(stream: number): number;
   /** Takes positions out of what is queued here, which begins at `info[INFO.head]`: those behind them move up. */
   remove(stream: number, from: number, to: number): void;
   /** Gives back the memory of what has been heard. */
@@ -236,6 +239,7 @@ type InfoName =
   | 'aheadMs'
   | 'queuedMs'
   | 'head'
+  | 'unheardMs'
   // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
   | 'scheduled'
   // the caller, before every call in which time plays a part: see Engine.at()
@@ -253,7 +257,7 @@ type InfoName =
   | 'speechMs'
   | 'keys';
 
-export interface NativeAddon extends NativeLoad {
+export interface NativeAddon extends NativeLoad, NativeSounds {
   layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (
