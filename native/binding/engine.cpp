@@ -82,7 +82,8 @@ Napi::Value Background(const Napi::CallbackInfo& info) {
   const int stream = info[0].ToNumber().Int32Value();
   bool isAdded = false;
   if (handle.engine && handle.engine->isOpen(stream)) {
-    isAdded = handle.engine->background(stream, readLayer(info[1], info[2].As<Napi::Object>()));
+    isAdded = handle.engine->background(stream, readLayer(info[1], info[2].As<Napi::Object>()),
+                                        handle.info[kNowMs]);
     handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
   }
   return Napi::Boolean::New(info.Env(), isAdded);

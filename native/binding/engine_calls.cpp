@@ -239,13 +239,14 @@ void remove(Engine& engine, const Call<3>& call) {
   engine.remove(call.stream, call.number(1), call.number(2));
 }
 void setLayerGain(Engine& engine, const Call<4>& call) {
-  engine.setLayerGain(call.stream, call.integer(1), static_cast<float>(call.number(2)), call.number(3));
+  engine.setLayerGain(call.stream, call.integer(1), static_cast<float>(call.number(2)), call.number(3),
+                      call.nowMs());
 }
 void stopLayer(Engine& engine, const Call<3>& call) {
-  engine.stopLayer(call.stream, call.integer(1), call.number(2));
+  engine.stopLayer(call.stream, call.integer(1), call.number(2), call.nowMs());
 }
 void setSpeechGain(Engine& engine, const Call<3>& call) {
-  engine.setSpeechGain(call.stream, static_cast<float>(call.number(1)), call.number(2));
+  engine.setSpeechGain(call.stream, static_cast<float>(call.number(1)), call.number(2), call.nowMs());
 }
 void forget(Engine& engine, const Call<1>& call) { engine.forget(call.stream, call.nowMs()); }
 void cutAt(Engine& engine, const Call<2>& call) { engine.cutAt(call.stream, call.number(1)); }

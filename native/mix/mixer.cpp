@@ -41,7 +41,9 @@ void Mixer::stop(int number, double fadeMs) {
   layer->gain.to(0, out_, layer->stopSamples);
 }
 
-void Mixer::setSpeechGain(float gain, double rampMs) { speechGain_.to(gain, out_, samplesOf(rampMs)); }
+void Mixer::setSpeechGain(float gain, double rampMs) {
+  speechGain_.to(gain, out_, speech_.target() == 0 ? 0 : samplesOf(rampMs));
+}
 
 bool Mixer::sounds() const {
   return std::any_of(layers_.begin(), layers_.end(), [&](const Layer& layer) { return layer.end() > out_; });
@@ -61,7 +63,7 @@ void Mixer::follow(bool isPlaying, int64_t position) {
     speech_.to(0, position + samplesOf(kHoldMs), samplesOf(kRiseMs));
 }
 
-void Mixer::mix(int16_t* pcm, size_t played, size_t samples, double unheard) {
+void Mixer::forget(double unheard) {
   const int64_t heard = out_ - std::llround(std::ceil(unheard));
   layers_.erase(std::remove_if(layers_.begin(), layers_.end(),
                                [&](const Layer& layer) { return layer.end() <= heard; }),
@@ -69,6 +71,9 @@ void Mixer::mix(int16_t* pcm, size_t played, size_t samples, double unheard) {
   speechGain_.forget(heard);
   speech_.forget(heard);
   for (Layer& layer : layers_) layer.gain.forget(heard);
+}
+
+void Mixer::mix(int16_t* pcm, size_t played, size_t samples) {
   if (played > 0) follow(true, out_);
   if (played < samples) follow(false, out_ + static_cast<int64_t>(played));
   for (size_t done = 0; done < samples; done += kPieceSamples) {

@@ -32,7 +32,11 @@ class Mixer {
   /** Backgrounds that one stream has at once, those that fade out among them. */
   static constexpr size_t kLayersMax = 8;
 
-  explicit Mixer(double samplesPerMs) : samplesPerMs_(samplesPerMs) { layers_.reserve(2); }
+  /** `isPlaying`: what is mixed first goes on with what is being heard. */
+  explicit Mixer(double samplesPerMs, bool isPlaying = false)
+      : samplesPerMs_(samplesPerMs), speech_(isPlaying ? 1 : 0) {
+    layers_.reserve(2);
+  }
 
   /** Begins a background. False: there are kLayersMax. */
   bool add(const LayerConfig& config);
@@ -40,6 +44,7 @@ class Mixer {
   void setGain(int layer, float gain, double rampMs);
   /** It fades out and is over. */
   void stop(int layer, double fadeMs);
+  /** Of what is played. Where nothing is, the next that is played has it from its first sample on. */
   void setSpeechGain(float gain, double rampMs);
 
   /** Whether a background has something to say after what has been mixed. */
@@ -49,9 +54,10 @@ class Mixer {
 
   /**
    * Mixes `samples` in place, of which the first `played` are what is played and the rest is overwritten.
-   * `unheard` of what has been mixed before may not have been heard.
    */
-  void mix(int16_t* pcm, size_t played, size_t samples, double unheard);
+  void mix(int16_t* pcm, size_t played, size_t samples);
+  /** All that has been mixed but the last `unheard` samples has been heard. */
+  void forget(double unheard);
   /** `unheard` of what has been mixed will not be heard: it goes out again. */
   void takeBack(double unheard);
 
@@ -75,7 +81,7 @@ class Mixer {
   double samplesPerMs_;
   std::vector<Layer> layers_;
   Envelope speechGain_{1};
-  Envelope speech_{0};  // 1 while something plays
+  Envelope speech_;  // 1 while something plays
   int64_t out_ = 0;     // samples mixed
 };
 

@@ -374,7 +374,6 @@ void Outbound::sent(size_t samples, double stoodFor, size_t padding, size_t byte
   playout_.sent(sent_, stoodFor, static_cast<double>(padding), nowMs,
                 stoodFor - static_cast<double>(samples));
   if (!pooled_ && runs_.headBoundMs() == 0) notLiveUntilMs_ = playout_.dryAtMs();
-  if (mixes_) mixing_->playedUntilMs = playout_.dryAtMs() - static_cast<double>(padding) / samplesPerMs_;
   sent_ += stoodFor;
   if (runs_.several()) runs_.passed(headPosition());
   size_t passed = 0;

@@ -133,7 +133,7 @@ class Outbound {
    * let go when there is nothing left for it. While a background sounds, messages go out without end: where
    * nothing is queued, or it is paused, they hold the background alone. They have no positions.
    */
-  Mixer& mixer();
+  Mixer& mixer(double nowMs);
   bool mixes() const { return mixes_; }
 
   /** Byte order of L16 from the next message on: what is queued goes out in it too. */
@@ -178,9 +178,9 @@ class Outbound {
   double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
   double sentPosition() const { return sent_; }
   const Playout& playout() const { return playout_; }
-  /** How much of what was played the far end still has, without a background behind it. */
+  /** How much the far end still has to play, without a background that goes out by itself. */
   double unheardMs(double nowMs) const {
-    return mixes_ ? std::max(0.0, mixing_->playedUntilMs - nowMs) : playout_.aheadMs(nowMs);
+    return mixes_ ? playout_.unheardMs(nowMs) : playout_.aheadMs(nowMs);
   }
   /** Where the part of it that every message touches ends. */
   const void* oftenUsedEnd() const { return playout_.oftenUsedEnd(); }
@@ -313,7 +313,6 @@ class Outbound {
 
   struct Mixing {
     Mixer mixer;
-    double playedUntilMs;  // the far end will have played what was played
     std::vector<int16_t> pcm;
     std::unique_ptr<G722Decoder> g722;  // of what is queued encoded
   };

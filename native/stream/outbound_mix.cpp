@@ -8,9 +8,12 @@
 
 namespace sidetone {
 
-Mixer& Outbound::mixer() {
-  if (!mixes_) {
-    mixing_ = std::make_unique<Mixing>(Mixing{Mixer(samplesPerMs_), playout_.dryAtMs(), {}, nullptr});
+Mixer& Outbound::mixer(double nowMs) {
+  if (mixes_) {
+    mixing_->mixer.forget(unheardSamples(nowMs));
+  } else {
+    const bool isPlaying = queue_.bytes() > 0 || unheardSamples(nowMs) > 0;
+    mixing_ = std::make_unique<Mixing>(Mixing{Mixer(samplesPerMs_, isPlaying), {}, nullptr});
     mixes_ = true;
   }
   return mixing_->mixer;
@@ -66,16 +69,16 @@ void Outbound::sentAlone(size_t samples, size_t bytes, double nowMs) {
   counters_.payloadBytes += bytes;
 }
 
-/** The far end drops what it has not played. Before playout_ and encoding_ know of it. */
+/** The far end drops what it has not played. To be called before playout_ and encoding_ know of it. */
 void Outbound::takeMixedBack(double nowMs) {
   mixing_->mixer.takeBack(unheardSamples(nowMs));
-  mixing_->playedUntilMs = nowMs;
 }
 
 /** `samples` in place, of which the first `played` are what is played. */
 void Outbound::mix(int16_t* pcm, size_t played, size_t samples, double nowMs) {
   Mixer& mixer = mixing_->mixer;
-  mixer.mix(pcm, played, samples, unheardSamples(nowMs));
+  mixer.forget(unheardSamples(nowMs));
+  mixer.mix(pcm, played, samples);
   if (!mixer.idle()) return;
   mixing_.reset();
   mixes_ = false;

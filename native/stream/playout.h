@@ -65,6 +65,16 @@ class Playout {
     return played;
   }
 
+  /** How much of what has positions the far end still has to play. */
+  double unheardMs(double nowMs) const {
+    double unheard = 0;
+    for (size_t i = 0; i < count_; i++) {
+      const double lengthMs = (runs_[i].samples() - cut(i)) / samplesPerMs_;
+      unheard += std::clamp(runs_[i].startMs + lengthMs - nowMs, 0.0, lengthMs);
+    }
+    return unheard;
+  }
+
   /** The far end dropped what it had not played. */
   void clear(double nowMs) { clear(nowMs, playedPosition(nowMs)); }
   /** The same, with the position up to which it had played. */

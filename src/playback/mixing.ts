@@ -147,7 +147,7 @@ export class Mixing {
   }
 
   get #engine() {
-    return this.#host.path.engine.native;
+    return this.#host.path.engine.at(this.#host.clock.now());
   }
 
   #begin(method: string, sound: NativeSound, layer: NativeLayer): void {
