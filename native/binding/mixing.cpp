@@ -19,9 +19,8 @@ Napi::Value external(Napi::Env env, Shared sound) {
 /** makeSound(pcm, fromHz, toHz, loops): `pcm` has a sample at least, and the caller has checked the rates. */
 Napi::Value MakeSound(const Napi::CallbackInfo& info) {
   const auto pcm = info[0].As<Napi::Int16Array>();
-  return external(info.Env(),
-                  makeSound(pcm.Data(), pcm.ElementLength(), info[1].ToNumber().Int32Value(),
-                            info[2].ToNumber().Int32Value(), info[3].ToBoolean()));
+  return external(info.Env(), makeSound(pcm.Data(), pcm.ElementLength(), info[1].ToNumber().Int32Value(),
+                                        info[2].ToNumber().Int32Value(), info[3].ToBoolean()));
 }
 
 /** comfortNoise(hz) */

@@ -48,7 +48,8 @@ void Envelope::fill(int64_t position, float* levels, size_t count) const {
         place + 1 < ramps_.size() ? ramps_[place + 1].from : std::numeric_limits<int64_t>::max();
     const bool isRising = from >= ramp.from && from < ramp.to;
     const int64_t until = isRising ? std::min(next, ramp.to) : next;
-    const auto piece = static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(count - done), until - from));
+    const auto piece =
+        static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(count - done), until - from));
     if (!isRising) {
       std::fill_n(levels + done, piece, from < ramp.from ? ramp.begin : ramp.end);
     } else {

@@ -6,8 +6,8 @@
 namespace sidetone {
 
 /**
- * A level over the samples that go out: straight ramps, with no jump between them. Ramps whose samples may not
- * have been heard are kept, so that what the far end drops can be taken back exactly.
+ * A level over the samples that go out: straight ramps, with no jump between them. Ramps whose samples may
+ * not have been heard are kept, so that what the far end drops can be taken back exactly.
  */
 class Envelope {
  public:
@@ -19,9 +19,11 @@ class Envelope {
   /** What it is on its way to. */
   float target() const { return target_; }
   float at(int64_t position) const;
-  /** From `position` on it goes to `target` within `samples`. What was to come behind `position` is forgotten. */
+  /** From `position` on it goes to `target` within `samples`. What was to come behind `position` is
+   * forgotten. */
   void to(float target, int64_t position, int64_t samples);
-  /** What lies behind `position` is to go out again: the way to the target begins there, if it had not begun. */
+  /** What lies behind `position` is to go out again: the way to the target begins there, if it had not begun.
+   */
   void takeBack(int64_t position);
   /** What lies before `position` has been heard. */
   void forget(int64_t position);

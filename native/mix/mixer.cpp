@@ -16,8 +16,8 @@ constexpr size_t kPieceSamples = 240;
 int64_t Mixer::samplesOf(double ms) const { return std::llround(ms * samplesPerMs_); }
 
 Mixer::Layer* Mixer::find(int number) {
-  const auto found =
-      std::find_if(layers_.begin(), layers_.end(), [&](const Layer& layer) { return layer.config.number == number; });
+  const auto found = std::find_if(layers_.begin(), layers_.end(),
+                                  [&](const Layer& layer) { return layer.config.number == number; });
   return found == layers_.end() ? nullptr : &*found;
 }
 

@@ -21,8 +21,9 @@ struct LayerConfig {
 };
 
 /**
- * What goes out of a stream besides what is played, and how loud each is. All of it is a function of the place
- * in what goes out, so that what the far end drops of it can be taken back: the next mix() makes it again.
+ * What goes out of a stream besides what is played, and how loud each is. All of it is a function of the
+ * place in what goes out, so that what the far end drops of it can be taken back: the next mix() makes it
+ * again.
  *
  *   speech ─▶ × gain ──────────────────────────────┐
  *   layer  ─▶ × gain ─▶ × ducked while speech plays ┴▶ sum ─▶ 16 bits
@@ -65,9 +66,9 @@ class Mixer {
   struct Layer {
     LayerConfig config;
     Envelope gain;
-    int64_t from;               // where it begins
-    int64_t stopsAt = kNever;   // where its end begins
-    int64_t stopSamples = 0;    // how long that is
+    int64_t from;              // where it begins
+    int64_t stopsAt = kNever;  // where its end begins
+    int64_t stopSamples = 0;   // how long that is
     int64_t end() const;
     void addTo(float* sum, int64_t position, size_t count, const float* speech) const;
   };
@@ -82,7 +83,7 @@ class Mixer {
   std::vector<Layer> layers_;
   Envelope speechGain_{1};
   Envelope speech_;  // 1 while something plays
-  int64_t out_ = 0;     // samples mixed
+  int64_t out_ = 0;  // samples mixed
 };
 
 }  // namespace sidetone

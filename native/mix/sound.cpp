@@ -70,8 +70,8 @@ std::shared_ptr<const Sound> makeSound(const int16_t* pcm, size_t samples, int f
   }
   Resampler resampler(fromHz, toHz);
   const auto delay = static_cast<size_t>(std::lround(resampler.delayMs() * toHz / 1000));
-  const size_t length = (samples * static_cast<size_t>(toHz) + static_cast<size_t>(fromHz) / 2) /
-                        static_cast<size_t>(fromHz);
+  const size_t length =
+      (samples * static_cast<size_t>(toHz) + static_cast<size_t>(fromHz) / 2) / static_cast<size_t>(fromHz);
   std::vector<int16_t>& out = sound->samples;
   const auto feed = [&](const int16_t* from, size_t count) {
     const size_t before = out.size();

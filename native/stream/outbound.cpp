@@ -243,8 +243,8 @@ double Outbound::dueMs() const {
 }
 
 /**
- * A tail shorter than a message may take waits for more audio: for 20 ms, or as long as the far end is busy. A
- * background must not run dry meanwhile.
+ * A tail shorter than a message may take waits for more audio: for 20 ms, or as long as the far end is busy.
+ * A background must not run dry meanwhile.
  */
 double Outbound::tailDueMs() const {
   if (soundsAlone()) {

@@ -129,9 +129,9 @@ class Outbound {
   void cutAt(double position);
 
   /**
-   * What goes out besides what is played, and how loud it all is: see Mixer. It is made when it is asked for and
-   * let go when there is nothing left for it. While a background sounds, messages go out without end: where
-   * nothing is queued, or it is paused, they hold the background alone. They have no positions.
+   * What goes out besides what is played, and how loud it all is: see Mixer. It is made when it is asked for
+   * and let go when there is nothing left for it. While a background sounds, messages go out without end:
+   * where nothing is queued, or it is paused, they hold the background alone. They have no positions.
    */
   Mixer& mixer(double nowMs);
   bool mixes() const { return mixes_; }
@@ -203,7 +203,8 @@ class Outbound {
   static constexpr double kAloneMs = 40;
   static constexpr double kAloneLeadMs = 40;
   static constexpr double kAlonePooledLeadMs = 60;  // its packets take a while to come
-  // Behind live audio it waits until the last moment, or each frame that is late would leave a gap of its length.
+  // Behind live audio it waits until the last moment, or each frame that is late would leave a gap of its
+  // length.
   static constexpr double kAloneLastMs = 10;
   static constexpr double kLiveGoesOnMs = 100;
 

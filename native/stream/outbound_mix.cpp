@@ -43,7 +43,8 @@ size_t Outbound::takeAlone(double nowMs, uint8_t* payload) {
   return bytes;
 }
 
-/** G722: the same as PCM, which is sent by this; its samples, or 0. The pool's encodings: 20 ms for the encoder. */
+/** G722: the same as PCM, which is sent by this; its samples, or 0. The pool's encodings: 20 ms for the
+ * encoder. */
 size_t Outbound::takeAlonePcm(double nowMs, int16_t* pcm) {
   if (nowMs < aloneDueMs()) return 0;
   if (!pooled_) {
@@ -70,9 +71,7 @@ void Outbound::sentAlone(size_t samples, size_t bytes, double nowMs) {
 }
 
 /** The far end drops what it has not played. To be called before playout_ and encoding_ know of it. */
-void Outbound::takeMixedBack(double nowMs) {
-  mixing_->mixer.takeBack(unheardSamples(nowMs));
-}
+void Outbound::takeMixedBack(double nowMs) { mixing_->mixer.takeBack(unheardSamples(nowMs)); }
 
 /** `samples` in place, of which the first `played` are what is played. */
 void Outbound::mix(int16_t* pcm, size_t played, size_t samples, double nowMs) {

@@ -173,7 +173,8 @@ TEST_CASE("comfort noise has its level, no seam, and falls towards high frequenc
     const auto noise = comfortNoise(hz);
     CHECK(comfortNoise(hz) == noise);
     const std::vector<int16_t>& pcm = noise->samples;
-    CHECK(20 * std::log10(rms(pcm.data(), pcm.size()) / 32768) == doctest::Approx(kComfortNoiseDbfs).epsilon(0.01));
+    CHECK(20 * std::log10(rms(pcm.data(), pcm.size()) / 32768) ==
+          doctest::Approx(kComfortNoiseDbfs).epsilon(0.01));
     const auto between = [&](size_t i) { return std::abs(pcm[(i + 1) % pcm.size()] - pcm[i]); };
     int largest = 0;
     for (size_t i = 0; i + 1 < pcm.size(); i++) largest = std::max(largest, between(i));
@@ -192,7 +193,8 @@ TEST_CASE("a loop at another rate goes on without a seam") {
     // Whole periods, so that the loop itself has no seam.
     std::vector<int16_t> pcm(static_cast<size_t>(fromHz));
     for (size_t i = 0; i < pcm.size(); i++) {
-      pcm[i] = static_cast<int16_t>(std::lround(8000 * std::sin(2 * kPi * 440 * static_cast<double>(i) / fromHz)));
+      pcm[i] =
+          static_cast<int16_t>(std::lround(8000 * std::sin(2 * kPi * 440 * static_cast<double>(i) / fromHz)));
     }
     const auto sound = makeSound(pcm.data(), pcm.size(), fromHz, 16000, true);
     REQUIRE(sound->samples.size() == 16000);
@@ -344,7 +346,8 @@ TEST_CASE("a background goes out without a gap and without end, whatever is play
             outbound.clear(nowMs, random() % 2 ? 30 : 0);
             call.far.clear(nowMs);
             playedBefore = outbound.playout().playedPosition(nowMs);
-            // What fades is played; of what was dropped the positions stay where they were until more is played.
+            // What fades is played; of what was dropped the positions stay where they were until more is
+            // played.
             accepted = outbound.queuedMs() > 0 ? outbound.acceptedPosition() : playedBefore;
           }
           break;
@@ -458,7 +461,8 @@ TEST_CASE("G.722 that was queued encoded is heard under a background") {
   outbound.mixer(1000).add(layerOf(soundOf({0})));
   std::vector<int16_t> pcm(16000);
   for (size_t i = 0; i < pcm.size(); i++) {
-    pcm[i] = static_cast<int16_t>(std::lround(8000 * std::sin(2 * kPi * 500 * static_cast<double>(i) / 16000)));
+    pcm[i] =
+        static_cast<int16_t>(std::lround(8000 * std::sin(2 * kPi * 500 * static_cast<double>(i) / 16000)));
   }
   std::vector<uint8_t> bytes(pcm.size() / 2);
   G722Encoder().encode(pcm.data(), pcm.size(), bytes.data());
@@ -468,7 +472,8 @@ TEST_CASE("G.722 that was queued encoded is heard under a background") {
   for (; nowMs < 3000; nowMs += kTickMs) call.send(nowMs);
   call.far.play(nowMs);
   CHECK(outbound.playout().playedPosition(nowMs) == 16000);
-  const auto begin = std::find_if(call.far.heard.begin(), call.far.heard.end(), [](int16_t s) { return s != 0; });
+  const auto begin =
+      std::find_if(call.far.heard.begin(), call.far.heard.end(), [](int16_t s) { return s != 0; });
   REQUIRE(call.far.heard.end() - begin > 16000);
   const double level = rms(&*begin + 1600, 12000);
   CHECK(level == doctest::Approx(8000 / std::sqrt(2)).epsilon(0.05));

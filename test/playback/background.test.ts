@@ -38,7 +38,10 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('clear' as const), ms: milliseconds }),
 );
 
-async function take({ do: what, ms, ...one }: typeof step extends fc.Arbitrary<infer S> ? S : never, calling: Calling) {
+async function take(
+  { do: what, ms, ...one }: typeof step extends fc.Arbitrary<infer S> ? S : never,
+  calling: Calling,
+) {
   const { stream, call } = calling;
   if (what === 'play') calling.play({ ms, isAwaited: false, isEncoded: 'isEncoded' in one && one.isEncoded });
   else if (what === 'pause') stream.pause();
@@ -160,7 +163,10 @@ test('clear drops what is played and keeps the background; queuedMs and the ledg
   assert.ok(rms(samples.subarray(-4000)) > 400);
   // A gap within would make two of it; the clear may.
   assert.ok(parts.length <= 2, `${parts.length} parts`);
-  assert.equal(parts.reduce((sum, part) => sum + part.samples.length, 0), samples.length - parts[0]!.atMs * 8);
+  assert.equal(
+    parts.reduce((sum, part) => sum + part.samples.length, 0),
+    samples.length - parts[0]!.atMs * 8,
+  );
   await call.hangup();
 });
 
@@ -191,7 +197,10 @@ test('a background of a file, at its own rate; one that does not loop ends by it
   const folder = mkdtempSync(join(tmpdir(), 'sidetone-background-'));
   try {
     const file = join(folder, 'hall.wav');
-    const tone = Int16Array.from({ length: 24_000 }, (_, i) => 8000 * Math.sin((2 * Math.PI * 440 * i) / 24_000));
+    const tone = Int16Array.from(
+      { length: 24_000 },
+      (_, i) => 8000 * Math.sin((2 * Math.PI * 440 * i) / 24_000),
+    );
     writeFileSync(file, wavBytes({ sampleRate: 24_000, channels: [tone] }));
     const call = await testCall(silent, { encoding: 'L16', sampleRate: 16000 });
     const { stream } = call;
@@ -202,7 +211,8 @@ test('a background of a file, at its own rate; one that does not loop ends by it
     // The loop's end goes on into its begin: no step is larger than those of the tone.
     const largest = 8000 * ((2 * Math.PI * 440) / 16_000) + 30;
     const sound = loop.subarray(loop.findIndex(sample => sample !== 0) + 1);
-    for (let i = 1; i < sound.length; i++) assert.ok(Math.abs(sound[i]! - sound[i - 1]!) < largest, `at ${i}`);
+    for (let i = 1; i < sound.length; i++)
+      assert.ok(Math.abs(sound[i]! - sound[i - 1]!) < largest, `at ${i}`);
     assert.throws(() => stream.background(join(folder, 'none.wav')), /none\.wav: cannot be read/);
     await call.hangup();
     const once = await testCall(silent, { encoding: 'L16', sampleRate: 16000 });
@@ -246,7 +256,7 @@ test('many backgrounds in turn on one stream: each handle moves its own, and eig
   await call.hangup();
 });
 
-test('what is wrong is told; MP3 mode mixes nothing; after the end nothing happens', async () => {
+test('what is wrong is told; after the end nothing happens', async () => {
   const call = await testCall(silent, { encoding: 'L16', sampleRate: 16000 });
   const { stream } = call;
   const refuses = (run: () => unknown, message: RegExp): void => {
@@ -266,7 +276,10 @@ test('what is wrong is told; MP3 mode mixes nothing; after the end nothing happe
   refuses(() => stream.background(pcm, { fadeMs: -1 }), /background fadeMs: -1/);
   refuses(() => stream.background(pcm, { loop: 1 as never }), /background loop: 1/);
   refuses(() => stream.background(pcm, 7 as never), /background options: 7/);
-  refuses(() => stream.background(new Int16Array(8000 * 601), { sampleRate: 8000 }), /601 s long: give 10 minutes/);
+  refuses(
+    () => stream.background(new Int16Array(8000 * 601), { sampleRate: 8000 }),
+    /601 s long: give 10 minutes/,
+  );
   refuses(() => stream.comfortNoise({ levelDbfs: -10 }), /comfortNoise levelDbfs: -10/);
   refuses(() => {
     stream.gainDb = Number.NaN;
