@@ -287,6 +287,26 @@ void Engine::resume(int stream, double nowMs, bool sendNow) {
   finishPlay(at(stream), nowMs, sendNow);
 }
 
+bool Engine::background(int stream, const LayerConfig& layer, double nowMs) {
+  const bool isAdded = at(stream).outbound.mixer(nowMs).add(layer);
+  scheduleSend(at(stream));
+  return isAdded;
+}
+
+void Engine::setLayerGain(int stream, int layer, float gain, double rampMs, double nowMs) {
+  Outbound& outbound = at(stream).outbound;
+  if (outbound.mixes()) outbound.mixer(nowMs).setGain(layer, gain, rampMs);
+}
+
+void Engine::stopLayer(int stream, int layer, double fadeMs, double nowMs) {
+  Outbound& outbound = at(stream).outbound;
+  if (outbound.mixes()) outbound.mixer(nowMs).stop(layer, fadeMs);
+}
+
+void Engine::setSpeechGain(int stream, float gain, double rampMs, double nowMs) {
+  at(stream).outbound.mixer(nowMs).setSpeechGain(gain, rampMs);
+}
+
 /** True: everything of this stream that is due is in the slab; false: the slab is full. */
 bool Engine::sendDue(Stream& stream, double nowMs) {
   if (stream.outbound.g722()) return queueG722(stream, nowMs);

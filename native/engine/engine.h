@@ -144,6 +144,14 @@ class Engine : private RoomPlayer {
   void pause(int stream, double nowMs);
   /** What is queued goes on. With `sendNow`, messages that are due are in the slab, as after play(). */
   void resume(int stream, double nowMs, bool sendNow);
+  /** See Mixer::add(): begins at once. */
+  bool background(int stream, const LayerConfig& layer, double nowMs);
+  /** See Mixer. `layer` may be over. */
+  void setLayerGain(int stream, int layer, float gain, double rampMs, double nowMs);
+  void stopLayer(int stream, int layer, double fadeMs, double nowMs);
+  void setSpeechGain(int stream, float gain, double rampMs, double nowMs);
+  /** Messages that are due are in the slab, as after play(). */
+  void sendNow(int stream, double nowMs) { finishPlay(at(stream), nowMs, true); }
   /** See Outbound. */
   void remove(int stream, double from, double to);
   /** Gives back the memory of what has been heard. */
