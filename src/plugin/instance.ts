@@ -4,6 +4,7 @@ import { SidetoneError } from '../errors.js';
 import type { OutboundOptions } from '../formats.js';
 import { createLog, type Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
+import { checkInstalled } from './hearing.js';
 import { PluginRegistry } from './metrics.js';
 import type {
   AcceptResult,
@@ -90,6 +91,7 @@ export class PluginInstance implements StreamPlugin {
    * @throws SidetoneError SIDETONE_SETUP_FAILED
    */
   async start(thread: PluginThread): Promise<void> {
+    checkInstalled(this.audio);
     this.open(thread);
     const { setup } = this.plugin;
     if (!setup) return;
