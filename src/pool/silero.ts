@@ -45,6 +45,16 @@ export function wantSilero(): void {
   wantPeer(WEIGHTS, USE);
 }
 
+/**
+ * Has this thread hold ONNX Runtime's addon. One that was in worker threads only, and of which the last has ended, cannot be
+ * loaded again in the same process.
+ * @throws SidetoneError SIDETONE_PACKAGE_MISSING
+ */
+export function holdRuntime(): void {
+  wantSilero();
+  createRequire(import.meta.url)(RUNTIME);
+}
+
 /** @throws SidetoneError SIDETONE_PACKAGE_MISSING */
 export async function openSilero(): Promise<VoiceModel> {
   wantPeer(WEIGHTS, USE);

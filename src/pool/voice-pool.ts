@@ -13,7 +13,7 @@ import { Piscina } from 'piscina';
 import type { Clock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { VOICE } from '../native/addon.js';
-import { wantSilero } from './silero.js';
+import { holdRuntime } from './silero.js';
 import { type VoiceBuffers, VoiceMemory } from './voice-memory.js';
 
 /** Windows that come in this time are heard together. */
@@ -57,7 +57,7 @@ export interface VoicePoolOptions {
 }
 
 function startThread(workerData: VoiceBuffers): VoiceThread {
-  wantSilero();
+  holdRuntime();
   const piscina = new Piscina<number, void>({
     filename: fileURLToPath(new URL('./voice-worker.js', import.meta.url)),
     minThreads: 1,

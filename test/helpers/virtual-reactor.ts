@@ -5,7 +5,7 @@ import { createLog } from '../../src/log/log.js';
 import type { Socket } from '../../src/media/path.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { bareInstance } from '../../src/plugin/instance.js';
-import { Reactor } from '../../src/reactor/reactor.js';
+import { Reactor, type ReactorEnvironment } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';
 import { virtualRequest } from '../../src/testing/virtual-server.js';
 
@@ -30,8 +30,9 @@ export class VirtualReactor {
     options: ServerOptions = {},
     readonly clock = new VirtualClock(1000),
     log = createLog('silent'),
+    more: Pick<ReactorEnvironment, 'startVoices'> = {},
   ) {
-    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
+    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options), ...more });
   }
 
   /**
