@@ -90,6 +90,18 @@ Napi::Value Background(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), isAdded);
 }
 
+Napi::Value TakeVoiceWindows(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  if (!handle.engine) return Napi::Number::New(info.Env(), 0);
+  return takeWindows(handle.engine->voiceWindows(), info);
+}
+
+Napi::Value AnswerVoices(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  if (!handle.engine) return Napi::Number::New(info.Env(), 0);
+  return answerWindows(handle.engine->voiceWindows(), info);
+}
+
 Napi::Value fill(const Napi::CallbackInfo& info, const CounterValues& values) {
   auto out = info[info.Length() - 1].As<Napi::Float64Array>();
   for (size_t i = 0; i < kCounters && i < out.ElementLength(); i++) out[i] = values[i];
@@ -200,6 +212,8 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   slow("frameSamplesMax", FrameSamples<&Engine::frameSamplesMax>);
   slow("setFrameBuffer", SetFrameBuffer);
   slow("background", Background);
+  slow("takeVoiceWindows", TakeVoiceWindows);
+  slow("answerVoices", AnswerVoices);
   slow("streamCounters", StreamCounters);
   slow("totals", Totals);
   slow("lateness", Lateness);

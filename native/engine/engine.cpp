@@ -14,7 +14,7 @@ constexpr double kOwnRestMs = 60;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 }  // namespace
 
-Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t index)
+Engine::Stream::Stream(BlockPool& pool, VoiceWindows& windows, const StreamConfig& config, int32_t index)
     : id(config.streamId), outbound(pool, config.outbound) {
   sequence.note(config.startSequence);
   sendTimer.stream = index;
@@ -23,10 +23,11 @@ Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t inde
     gapTimers[track].stream = index;
     gapTimers[track].track = static_cast<int8_t>(track);
     if (!config.wanted[track]) continue;
+    const VoiceSeat seat{&windows, index, static_cast<int32_t>(track)};
     if (!firstTrack) {
-      tracks[track] = &firstTrack.emplace(pool, config.inbound);
+      tracks[track] = &firstTrack.emplace(pool, config.inbound, seat);
     } else {
-      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound);
+      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound, seat);
       tracks[track] = secondTrack.get();
     }
   }
@@ -68,7 +69,7 @@ int Engine::open(const StreamConfig& config) {
     index = freeStreams_.back();
     freeStreams_.pop_back();
   }
-  auto stream = std::make_unique<Stream>(pool_, config, index);
+  auto stream = std::make_unique<Stream>(pool_, voiceWindows_, config, index);
   if (stream->outbound.g722()) g722Batch_.reserve();
   streams_[static_cast<size_t>(index)] = std::move(stream);
   openStreams_++;
@@ -100,6 +101,11 @@ size_t Engine::frameSamplesUsual(int stream, Track track) const {
 size_t Engine::frameSamplesMax(int stream, Track track) const {
   const auto& inbound = at(stream).tracks[static_cast<size_t>(track)];
   return inbound ? inbound->frameSamplesMax() : 0;
+}
+
+const Senses* Engine::hush(int stream, Track track) {
+  InboundTrack* inbound = at(stream).tracks[static_cast<size_t>(track)];
+  return inbound ? inbound->hush() : nullptr;
 }
 
 void Engine::deafen(int stream) {

@@ -111,6 +111,10 @@ class Engine : private RoomPlayer {
   /** PCM from the pool's decoder; at most InboundTrack's slice at once. */
   int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed);
   const Delivery& delivery() const { return delivery_; }
+  /** No frames of this track come: see Listener. Null where nobody listens. */
+  const Senses* hush(int stream, Track track);
+  /** Windows of all streams for the neural detector. */
+  VoiceWindows& voiceWindows() { return voiceWindows_; }
   Track deliveryTrack() const { return deliveryTrack_; }
 
   /** When the stream's last media frame came, of whatever track. */
@@ -231,7 +235,7 @@ class Engine : private RoomPlayer {
 
   /** What a message touches stands together and is fetched at once: see fetch(). */
   struct Stream {
-    Stream(BlockPool& pool, const StreamConfig& config, int32_t index);
+    Stream(BlockPool& pool, VoiceWindows& windows, const StreamConfig& config, int32_t index);
     StreamId id;
     SequenceTracker sequence;
     std::array<InboundTrack*, 2> tracks{};
@@ -275,6 +279,7 @@ class Engine : private RoomPlayer {
   const Stream& at(int stream) const { return *streams_[static_cast<size_t>(stream)]; }
 
   BlockPool pool_;
+  VoiceWindows voiceWindows_;
   TimerWheel wheel_;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<int32_t> freeStreams_;
