@@ -248,9 +248,14 @@ bool Engine::playHeard(int stream, double nowMs) {
   return accepted >= 0;
 }
 
-/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+/** What was played last is the stream's own, and not its room's. */
 void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
   if (stream.inRoom) stream.ownEnd = stream.outbound.acceptedPosition();
+  sendOrWait(stream, nowMs, sendNow);
+}
+
+/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+void Engine::sendOrWait(Stream& stream, double nowMs, bool sendNow) {
   sendCount_ = 0;
   if (sendNow) {
     sendDue(stream, nowMs);
@@ -290,7 +295,7 @@ void Engine::remove(int stream, double from, double to) {
 
 void Engine::resume(int stream, double nowMs, bool sendNow) {
   at(stream).outbound.resume(nowMs);
-  finishPlay(at(stream), nowMs, sendNow);
+  sendOrWait(at(stream), nowMs, sendNow);
 }
 
 bool Engine::background(int stream, const LayerConfig& layer, double nowMs) {

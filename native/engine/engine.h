@@ -155,7 +155,7 @@ class Engine : private RoomPlayer {
   void stopLayer(int stream, int layer, double fadeMs, double nowMs);
   void setSpeechGain(int stream, float gain, double rampMs, double nowMs);
   /** Messages that are due are in the slab, as after play(). */
-  void sendNow(int stream, double nowMs) { finishPlay(at(stream), nowMs, true); }
+  void sendNow(int stream, double nowMs) { sendOrWait(at(stream), nowMs, true); }
   /** See Outbound. */
   void remove(int stream, double from, double to);
   /** Gives back the memory of what has been heard. */
@@ -265,6 +265,7 @@ class Engine : private RoomPlayer {
   int deliver(Stream& stream, Track track, double nowMs);
   int report(Stream& stream, Track track, const Delivery& delivery);
   void finishPlay(Stream& stream, double nowMs, bool sendNow);
+  void sendOrWait(Stream& stream, double nowMs, bool sendNow);
   void scheduleGap(Stream& stream, Track track);
   void scheduleSend(Stream& stream, double notBeforeMs = 0);
   bool sendDue(Stream& stream, double nowMs);

@@ -6,6 +6,8 @@ namespace sidetone {
 namespace {
 // What of a prompt the far end still has when a room is heard again behind it: enough for no gap.
 constexpr double kOwnAheadMs = 20;
+// A tick that waits for another thread is looked at again after this long.
+constexpr double kLookAgainMs = 1;
 }  // namespace
 
 int Engine::openRoom(uint8_t* memory, const RoomShape& shape, uint32_t reactor) {
@@ -76,10 +78,15 @@ bool Engine::hasOwnAudio(int stream, double nowMs) const {
 
 void Engine::scheduleRooms(double nowMs) {
   if (roomTimer_.scheduled()) return;
-  const bool isActive =
-      std::any_of(rooms_.begin(), rooms_.end(), [](const auto& room) { return room && room->isActive(); });
+  double dueMs = static_cast<double>((Room::tickOf(nowMs) + 1) * kRoomTickMs);
+  bool isActive = false;
+  for (const auto& room : rooms_) {
+    if (!room || !room->isActive()) continue;
+    isActive = true;
+    if (room->isWaiting()) dueMs = std::min(dueMs, nowMs + kLookAgainMs);
+  }
   roomTimer_.track = kRoomTimer;
-  if (isActive) wheel_.schedule(roomTimer_, static_cast<double>((Room::tickOf(nowMs) + 1) * kRoomTickMs));
+  if (isActive) wheel_.schedule(roomTimer_, dueMs);
 }
 
 void Engine::runRooms(double nowMs) {

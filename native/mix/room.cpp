@@ -15,9 +15,7 @@ Room::~Room() {
 
 /** Its first tick is the next one. */
 void Room::begin(double nowMs) {
-  if (isActive()) return;
-  spoken_ = mixed_ = tickOf(nowMs);
-  severalThreads_ = false;
+  if (!isActive()) spoken_ = mixed_ = tickOf(nowMs);
 }
 
 Participant* Room::join(int stream, int sourceHz, int outHz, double nowMs) {
@@ -48,30 +46,42 @@ void Room::run(double nowMs, RoomPlayer& player) {
   }
   while (spoken_ < tick) {
     speak(++spoken_);
-    severalThreads_ = severalThreads_ || memory_.othersThan(reactor_);
-    const uint64_t ready = spoken_ - (severalThreads_ ? 1 : 0);
-    while (mixed_ < ready) mix(++mixed_, player);
+    mixReady(player);
+  }
+  mixReady(player);
+}
+
+void Room::mixReady(RoomPlayer& player) {
+  while (mixed_ < spoken_) {
+    const uint64_t next = mixed_ + 1;
+    if (next + kWaitTicks > spoken_ && !memory_.othersAreDone(reactor_, next)) return;
+    mix(++mixed_, player);
   }
 }
 
 void Room::speak(uint64_t tick) {
   const int hz = kRoomRates[memory_.rateAt(tick)];
-  const size_t samples = static_cast<size_t>(hz) * kRoomTickMs / 1000;
   for (const auto& participant : participants_) {
-    if (!participant->isHeard || !participant->line.pull(pcm_.data())) continue;
-    const int16_t* pcm = pcm_.data();
-    if (participant->roomHz != hz) {
-      const int sourceHz = participant->line.sampleHz();
-      participant->resampler = sourceHz == hz ? nullptr : std::make_unique<Resampler>(sourceHz, hz);
-      participant->roomHz = hz;
-    }
-    if (participant->resampler) {
-      participant->resampler->process(pcm, participant->line.frameSamples(), converted_.data());
-      pcm = converted_.data();
-    }
-    std::copy_n(pcm, samples, memory_.frame(participant->seat, tick));
-    memory_.written(participant->seat, tick);
+    if (participant->isHeard && participant->line.pull(pcm_.data())) write(*participant, tick, hz);
+    memory_.done(participant->seat, tick);
   }
+}
+
+/** The 20 ms that lie in `pcm_`. */
+void Room::write(Participant& participant, uint64_t tick, int hz) {
+  const size_t samples = static_cast<size_t>(hz) * kRoomTickMs / 1000;
+  const int16_t* pcm = pcm_.data();
+  if (participant.roomHz != hz) {
+    const int sourceHz = participant.line.sampleHz();
+    participant.resampler = sourceHz == hz ? nullptr : std::make_unique<Resampler>(sourceHz, hz);
+    participant.roomHz = hz;
+  }
+  if (participant.resampler) {
+    participant.resampler->process(pcm, participant.line.frameSamples(), converted_.data());
+    pcm = converted_.data();
+  }
+  std::copy_n(pcm, samples, memory_.frame(participant.seat, tick));
+  memory_.written(participant.seat, tick);
 }
 
 void Room::mix(uint64_t tick, RoomPlayer& player) {

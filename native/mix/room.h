@@ -40,8 +40,8 @@ class RoomPlayer {
  *
  *   each:  line ─▶ resample ─▶ frame of its seat │ sum of all frames ─▶ less its own ─▶ playMixed()
  *
- * Where another thread has participants too, the tick before is mixed, which all have written by then. A
- * thread that is held by something is silent for the others, and they do not wait.
+ * Where other threads have participants too, a tick is mixed when all have written it, as a rule within 2 ms.
+ * A thread that is held by something is waited for once, for 40 ms, and is silent for the others then.
  */
 class Room {
  public:
@@ -64,6 +64,8 @@ class Room {
   /** Whether it must run at every tick. */
   bool isActive() const { return !participants_.empty() || tape_; }
   void run(double nowMs, RoomPlayer& player);
+  /** A tick waits for another thread: run it again soon. */
+  bool isWaiting() const { return mixed_ < spoken_; }
 
   /** Participants of all threads. */
   uint32_t taken() const { return memory_.taken(); }
@@ -73,14 +75,16 @@ class Room {
   static constexpr size_t kFrameMax = 48000 * kRoomTickMs / 1000;
   // A stall that is longer than this is not made up for: the far ends would only have it as delay.
   static constexpr uint64_t kCatchUpTicks = 8;
+  static constexpr uint64_t kWaitTicks = 2;
 
   void begin(double nowMs);
   void speak(uint64_t tick);
+  void write(Participant& participant, uint64_t tick, int hz);
+  void mixReady(RoomPlayer& player);
   void mix(uint64_t tick, RoomPlayer& player);
 
   RoomMemory memory_;
   uint32_t reactor_;
-  bool severalThreads_ = false;
   uint64_t spoken_ = 0;  // the last tick that was written …
   uint64_t mixed_ = 0;   // … and the last that was mixed
   std::vector<std::unique_ptr<Participant>> participants_;

@@ -53,6 +53,7 @@ void RoomMemory::give(size_t seat) {
   header_->needs[seats_[seat].need.load()].fetch_sub(1);
   header_->taken.fetch_sub(1);
   for (auto& tag : seats_[seat].written) tag.store(0, std::memory_order_relaxed);
+  seats_[seat].done.store(0, std::memory_order_relaxed);
   seats_[seat].owner.store(0, std::memory_order_release);
 }
 
@@ -62,12 +63,15 @@ void RoomMemory::giveAll(uint32_t reactor) {
   }
 }
 
-bool RoomMemory::othersThan(uint32_t reactor) const {
+bool RoomMemory::othersAreDone(uint32_t reactor, uint64_t tick) const {
   for (size_t seat = 0; seat < seatsUsed(); seat++) {
     const uint32_t owner = seats_[seat].owner.load(std::memory_order_relaxed);
-    if (owner != 0 && owner != reactor + 1) return true;
+    if (owner == 0 || owner == reactor + 1) continue;
+    const auto missing =
+        static_cast<int32_t>(tagOf(tick) - seats_[seat].done.load(std::memory_order_acquire));
+    if (missing > 0 && missing <= kNearTicks) return false;
   }
-  return false;
+  return true;
 }
 
 uint32_t RoomMemory::rateAt(uint64_t tick) const {

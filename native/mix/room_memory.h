@@ -51,8 +51,15 @@ class RoomMemory {
 
   /** Participants of all threads. */
   uint32_t taken() const { return header_->taken.load(std::memory_order_relaxed); }
-  /** Whether another thread than this has a seat. */
-  bool othersThan(uint32_t reactor) const;
+  /**
+   * Whether the other threads than this one's have done with a tick. Those that have not come near it are
+   * held by something, and are not waited for.
+   */
+  bool othersAreDone(uint32_t reactor, uint64_t tick) const;
+  /** The thread has done with this tick, whether there was a frame or not. */
+  void done(size_t seat, uint64_t tick) const {
+    seats_[seat].done.store(tagOf(tick), std::memory_order_release);
+  }
   uint32_t rateAt(uint64_t tick) const;
 
   /** Where the frame of a seat for this tick lies, for its writer. */
@@ -72,6 +79,7 @@ class RoomMemory {
   size_t seatsUsed() const { return header_->used.load(std::memory_order_acquire); }
 
  private:
+  static constexpr int32_t kNearTicks = 2;
   // A rise of the rate is seen by every thread before its tick comes.
   static constexpr uint64_t kRiseTicks = 4;
   static uint32_t tagOf(uint64_t tick) { return static_cast<uint32_t>(tick) + 1; }
@@ -88,8 +96,9 @@ class RoomMemory {
   struct Seat {
     std::atomic<uint32_t> owner;  // number of its thread's reactor + 1; 0: free
     std::atomic<uint32_t> need;
+    std::atomic<uint32_t> done;
     std::array<std::atomic<uint32_t>, kTicks> written;
-    std::array<uint32_t, 14> unused;
+    std::array<uint32_t, 13> unused;
   };
   static_assert(sizeof(Seat) == 128);
 

@@ -134,8 +134,6 @@ TEST_CASE("a room's seats are taken once, and given back") {
   RoomMemory other(memory.data(), memory.shape);
   CHECK(one.take(0, 0, 1) == 0U);
   CHECK(other.take(1, 0, 1) == 1U);
-  CHECK_FALSE(one.othersThan(2) == false);
-  CHECK(one.othersThan(0));
   CHECK(one.take(0, 0, 1) == 2U);
   CHECK_FALSE(other.take(1, 0, 1).has_value());
   CHECK(other.taken() == 3);
@@ -144,7 +142,27 @@ TEST_CASE("a room's seats are taken once, and given back") {
   // The thread of the reactor 1 has ended.
   one.giveAll(1);
   CHECK(one.taken() == 1);
-  CHECK_FALSE(one.othersThan(0));
+}
+
+TEST_CASE("a thread that is near is waited for, and one that is held is not") {
+  Memory memory(3);
+  RoomMemory room(memory.data(), memory.shape);
+  const auto own = room.take(0, 0, 1);
+  CHECK(room.othersAreDone(0, 10));
+  const auto other = room.take(1, 0, 1);
+  // It has not begun.
+  CHECK(room.othersAreDone(0, 10));
+  room.done(*other, 8);
+  CHECK_FALSE(room.othersAreDone(0, 10));
+  CHECK(room.othersAreDone(0, 11));
+  room.done(*other, 10);
+  CHECK(room.othersAreDone(0, 10));
+  CHECK(room.othersAreDone(0, 9));
+  CHECK_FALSE(room.othersAreDone(0, 11));
+  room.done(*own, 1);
+  CHECK(room.othersAreDone(0, 10));
+  room.give(*other);
+  CHECK(room.othersAreDone(0, 11));
 }
 
 TEST_CASE("a frame is heard at its tick alone") {
@@ -258,6 +276,7 @@ struct Member {
   size_t thread;
   Participant* participant;
   DelayLine mirror{8000};
+  uint64_t done = 0;
 };
 
 struct World {
@@ -268,7 +287,6 @@ struct World {
     stalled.resize(threads);
     spoken.resize(threads);
     mixed.resize(threads);
-    several.resize(threads);
   }
 
   size_t of(size_t thread) const {
@@ -284,7 +302,6 @@ struct World {
       member->stream = streams++;
       if (of(member->thread) == 0) {
         spoken[member->thread] = mixed[member->thread] = tick;
-        several[member->thread] = false;
       }
       member->participant = rooms[member->thread]->join(member->stream, 8000, 8000, nowMs());
       REQUIRE(member->participant != nullptr);
@@ -316,13 +333,21 @@ struct World {
     while (spoken[thread] < tick) {
       const uint64_t now = ++spoken[thread];
       for (const auto& member : members) {
+        if (member->thread != thread) continue;
+        member->done = now;
         std::vector<int16_t> frame(kFrame);
-        if (member->thread != thread || !member->participant->isHeard || !member->mirror.pull(frame.data())) continue;
+        if (!member->participant->isHeard || !member->mirror.pull(frame.data())) continue;
         written[{member->stream, now}] = frame;
       }
-      several[thread] = several[thread] || of(thread) < members.size();
-      while (mixed[thread] < now - (several[thread] ? 1 : 0)) mixAt(thread, ++mixed[thread]);
+      while (mixed[thread] < now && isReady(thread, mixed[thread] + 1)) mixAt(thread, ++mixed[thread]);
     }
+    while (mixed[thread] < tick && isReady(thread, mixed[thread] + 1)) mixAt(thread, ++mixed[thread]);
+  }
+
+  bool isReady(size_t thread, uint64_t at) const {
+    return at + 2 <= spoken[thread] || std::all_of(members.begin(), members.end(), [&](const auto& member) {
+             return member->thread == thread || member->done >= at || member->done + 2 < at;
+           });
   }
 
   void mixAt(size_t thread, uint64_t at) {
@@ -375,7 +400,6 @@ struct World {
   std::vector<unsigned> stalled;
   std::vector<uint64_t> spoken;
   std::vector<uint64_t> mixed;
-  std::vector<bool> several;
   std::map<std::pair<int, uint64_t>, std::vector<int16_t>> written;
   std::map<std::pair<int, double>, std::vector<int16_t>> expected;
   Heard heard;
