@@ -154,7 +154,7 @@ function heardOver(
     plugin: bareInstance(plugin, clock),
     accepted: {},
     request: virtualRequest(plugin),
-    knownToken: undefined,
+    gate: undefined,
     boundCall: undefined,
   };
   const connection = new Connection(reactor, setup);

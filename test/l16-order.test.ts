@@ -37,7 +37,7 @@ for (const order of ['le', 'be'] as const) {
       plugin: bareInstance(echo, clock),
       accepted: {},
       request: virtualRequest(echo),
-      knownToken: undefined,
+      gate: undefined,
       boundCall: undefined,
     });
     const sent: Buffer[] = [];

@@ -74,7 +74,7 @@ export async function define(bench: Bench): Promise<void> {
       plugin: instance,
       accepted: {},
       request: virtualRequest(plugin),
-      knownToken: undefined,
+      gate: undefined,
       boundCall: undefined,
     });
     connection.open(socket);

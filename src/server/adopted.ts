@@ -38,7 +38,7 @@ export function adopt(reactor: Reactor, plugin: StreamPlugin, { port, accepted, 
     accepted,
     request: { ...request, query: new URLSearchParams(request.query) },
     // Its token was judged where it came in.
-    knownToken: undefined,
+    gate: undefined,
     boundCall: undefined,
   });
   const socket = new FarSocket(port);

@@ -56,7 +56,7 @@ export class Connection implements ReactorLink {
   /** Undefined unless the server captures its streams. */
   readonly #capture: StreamCapture | undefined;
   #early: EarlyMedia | undefined; // made when the first comes
-  readonly #tokens: CallTokens;
+  #tokens: CallTokens | undefined; // undefined: good for every call
   #malformed = 0;
   #controls: ControlFrames | undefined; // made when the first comes
   #congested = false;
@@ -68,7 +68,7 @@ export class Connection implements ReactorLink {
     private readonly setup: ConnectionSetup,
   ) {
     this.#messageMs = reactor.clock.now();
-    this.#tokens = new CallTokens(setup.boundCall);
+    this.#tokens = setup.boundCall === undefined ? undefined : new CallTokens([setup.boundCall]);
     this.#capture = reactor.capture?.begin();
     setup.plugin.opened();
   }
@@ -251,15 +251,18 @@ export class Connection implements ReactorLink {
 
   #connected(frame: ConnectedFrame): void {
     const token = frame.connected?.[AUTH_TOKEN_HEADER];
-    if (token === undefined || !this.setup.knownToken) return;
-    const known = this.setup.knownToken(token);
-    if (known) this.#tokens.add(known);
-    if (!known || (this.#stream && !this.#tokens.allow(this.#stream.callControlId))) this.#unauthorized();
+    const { gate } = this.setup;
+    if (token === undefined || !gate?.wantsToken) return;
+    const known = gate.knownToken(token);
+    if (known?.callControlId !== undefined) (this.#tokens ??= new CallTokens([])).add(known.callControlId);
+    if (!known || (this.#stream && this.#tokens?.allow(this.#stream.callControlId) === false)) {
+      this.#unauthorized();
+    }
   }
 
   #unauthorized(): void {
     this.reactor.count('unauthorized');
-    this.setup.onBadToken?.();
+    this.setup.gate?.tokenRefused(this.setup.request.remoteAddress);
     this.end('protocol_error');
   }
 
@@ -268,11 +271,11 @@ export class Connection implements ReactorLink {
       this.#refuse('second_start', `start: stream ${frame.stream_id}: this WebSocket has a stream already`);
       return;
     }
-    if (!this.#tokens.allow(frame.start.call_control_id)) {
+    if (this.#tokens?.allow(frame.start.call_control_id) === false) {
       this.#unauthorized();
       return;
     }
-    const relay = this.setup.relay?.(frame.start.call_control_id);
+    const relay = this.setup.gate?.relay(frame.start.call_control_id, this.setup);
     if (relay) {
       this.#forward(relay, message);
       return;

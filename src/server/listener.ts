@@ -18,7 +18,8 @@ import type { WireFault } from './ends.js';
 import { clientAddress } from './forwarded.js';
 import { RefusedTokens } from './refused-tokens.js';
 import type { Relay } from './relay.js';
-import { Tokens } from './tokens.js';
+import type { ConnectionSetup, Gate } from './stream-start.js';
+import { type KnownToken, Tokens } from './tokens.js';
 import {
   ACCEPTED,
   FULL,
@@ -47,11 +48,7 @@ export interface ListenerOptions {
   /** Whether another stream may come: false when draining or full. */
   admits(): boolean;
   /** The way to the reactor where a call's handler waits, if that is another one. */
-  relay?(
-    callControlId: string,
-    setup: Pick<Upgrade, 'plugin' | 'request'>,
-    accepted: AcceptResult,
-  ): Relay | undefined;
+  relay?(callControlId: string, setup: ConnectionSetup): Relay | undefined;
   /** Whether this reactor's thread has time for another stream. */
   hasRoom(): boolean;
   /** Judges a webhook; wanted where `options.webhooks` are. */
@@ -76,7 +73,7 @@ const CLOSE_POLL_MS = 5;
 const RETRY_AFTER_SECONDS = 1;
 const RETRIED: ReadonlySet<string> = new Set([OVERLOADED[0], TOO_MANY[0]]);
 
-export class Listener {
+export class Listener implements Gate {
   readonly #environment: ListenerOptions;
   /** The last one takes new connections; the others keep what they have. */
   readonly #apps: UWebSockets.TemplatedApp[] = [];
@@ -185,6 +182,24 @@ export class Listener {
       const stopPolling = clock.every(CLOSE_POLL_MS, () => this.#open === 0 && finish());
       const cancel = clock.after(CLOSE_GRACE_MS, finish);
     });
+  }
+
+  // --- Gate: what its connections ask ---
+
+  get wantsToken(): boolean {
+    return this.#tokens.wanted;
+  }
+
+  knownToken(token: string): KnownToken | undefined {
+    return this.#tokens.known(token);
+  }
+
+  tokenRefused(remoteAddress: string): void {
+    this.#refusedTokens.refused(remoteAddress);
+  }
+
+  relay(callControlId: string, setup: ConnectionSetup): Relay | undefined {
+    return this.#environment.relay?.(callControlId, setup);
   }
 
   /** Closes whatever is open. */
@@ -317,17 +332,14 @@ export class Listener {
     upgrade: Upgrade,
     accepted: AcceptResult,
   ): void {
-    const { reactor, relay } = this.#environment;
-    const tokens = this.#tokens;
+    const { reactor } = this.#environment;
     const { plugin, request, boundCall } = upgrade;
     const connection = new Connection(reactor, {
       plugin,
       accepted,
       request,
       boundCall,
-      knownToken: tokens.wanted ? token => this.#tokens.known(token) : undefined,
-      onBadToken: tokens.wanted ? () => this.#refusedTokens.refused(request.remoteAddress) : undefined,
-      relay: relay && (callControlId => relay(callControlId, upgrade, accepted)),
+      gate: this,
     });
     reactor.admit(connection);
     this.#requests--;

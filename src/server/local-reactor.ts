@@ -8,7 +8,6 @@ import type { Credentials, ResolvedOptions } from '../options/options.js';
 import { isNeural } from '../plugin/hearing.js';
 import { loadPluginsAnew } from '../plugin/loader.js';
 import { tellDraining, tellPlugins } from '../plugin/notify.js';
-import type { AcceptResult } from '../plugin/plugin.js';
 import { IDLE_MS_MIN, type PluginSet } from '../plugin/plugin-set.js';
 import { Reactor } from '../reactor/reactor.js';
 import type { ReactorSnapshot } from '../reactor/snapshot.js';
@@ -22,7 +21,7 @@ import { LoadMeter } from './load-meter.js';
 import { type LoadSample, OverloadGate, SAMPLE_MS } from './overload.js';
 import { type Adoption, Relay } from './relay.js';
 import type { SharedState } from './shared-state.js';
-import type { Upgrade } from './upgrade.js';
+import type { ConnectionSetup } from './stream-start.js';
 import type { WebhookJudge } from './webhook-route.js';
 
 /**
@@ -231,8 +230,7 @@ export class LocalReactor implements ReactorCommands {
   /** A stream of this call starts here. */
   #relay(
     callControlId: string,
-    { plugin, request }: Pick<Upgrade, 'plugin' | 'request'>,
-    { audio, outbound }: AcceptResult,
+    { plugin, request, accepted: { audio, outbound } }: ConnectionSetup,
   ): Relay | undefined {
     const home = this.#homes.get(callControlId);
     if (home === undefined) return undefined;

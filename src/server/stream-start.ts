@@ -13,19 +13,26 @@ import { type OutboundFormat, queryOutbound, settleOutbound } from './outbound-f
 import type { Relay } from './relay.js';
 import type { KnownToken } from './tokens.js';
 
-/** The results of the upgrade. */
+/** What the connections of a listener have in common. */
+export interface Gate {
+  readonly wantsToken: boolean;
+  /** Judges the token of the `connected` frame. */
+  knownToken(token: string): KnownToken | undefined;
+  /** A token of a connection is not good for its call. */
+  tokenRefused(remoteAddress: string): void;
+  /** The way to the reactor where the handler of this call waits, if that is another one. */
+  relay(callControlId: string, setup: ConnectionSetup): Relay | undefined;
+}
+
+/** The results of the upgrade. They are kept as long as the connection, so what all share is no closure of each. */
 export interface ConnectionSetup {
   plugin: StreamPlugin;
   accepted: AcceptResult;
   request: StreamRequest;
-  /** Judges the token of the `connected` frame; absent when the server wants none. */
-  knownToken: ((token: string) => KnownToken | undefined) | undefined;
   /** The call that the upgrade's token is bound to. */
   boundCall: string | undefined;
-  /** Told when a token of this connection is not good for its call; absent when the server wants none. */
-  onBadToken?: (() => void) | undefined;
-  /** The way to the reactor where the handler of this call waits, if that is another one. */
-  relay?: ((callControlId: string) => Relay | undefined) | undefined;
+  /** Undefined where there is no listener. */
+  gate: Gate | undefined;
 }
 
 /** What accept() says goes before what the plugin says. */

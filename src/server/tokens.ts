@@ -44,25 +44,17 @@ export class Tokens {
 
 /** The calls that the tokens of one connection are good for. Those of the upgrade and of `connected` must both allow a call. */
 export class CallTokens {
-  #boundTo: readonly string[];
+  /** @param boundTo the calls that its tokens are bound to */
+  constructor(private readonly boundTo: string[]) {}
 
-  /** @param boundCall the call that the upgrade's token is bound to; undefined: any */
-  constructor(boundCall: string | undefined) {
-    this.#boundTo = boundCall === undefined ? UNBOUND : [boundCall];
-  }
-
-  add({ callControlId }: KnownToken): void {
-    if (callControlId === undefined || this.#boundTo.includes(callControlId)) return;
-    this.#boundTo = [...this.#boundTo, callControlId];
+  add(callControlId: string): void {
+    if (!this.boundTo.includes(callControlId)) this.boundTo.push(callControlId);
   }
 
   allow(callControlId: string): boolean {
-    return this.#boundTo.every(call => call === callControlId);
+    return this.boundTo.every(call => call === callControlId);
   }
 }
-
-/** Shared by the connections whose tokens are good for every call. */
-const UNBOUND: readonly string[] = [];
 
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();

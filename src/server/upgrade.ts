@@ -127,11 +127,21 @@ class UpgradeRequest implements StreamRequest {
   }
 }
 
+/** A secret, and what the handshake alone needed: every stream keeps the rest. */
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  AUTH_TOKEN_HEADER,
+  'connection',
+  'upgrade',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-extensions',
+]);
+
 /** A name or a value holds no line break (RFC 9110, section 5.5). */
 function headerLines(request: UWebSockets.HttpRequest): string {
   const lines: string[] = [];
   request.forEach((name, value) => {
-    if (name !== AUTH_TOKEN_HEADER) lines.push(name, value);
+    if (!LEFT_OUT.has(name)) lines.push(name, value);
   });
   return lines.join('\n');
 }

@@ -81,7 +81,7 @@ export class VirtualServer {
       plugin: this.#plugin,
       accepted,
       request: virtualRequest(this.#plugin, query, headers),
-      knownToken: undefined,
+      gate: undefined,
       boundCall: undefined,
     });
     const sent: TimedMessage[] = [];

@@ -49,7 +49,7 @@ export class VirtualReactor {
       accepted: {},
       request: virtualRequest(plugin),
       boundCall: undefined,
-      knownToken: undefined,
+      gate: undefined,
     });
     const alive = (): void => {
       if (socket.ended !== undefined) throw new Error('Invalid access of closed uWS.WebSocket/SSLWebSocket.');

@@ -95,7 +95,7 @@ describe('a second start of one call', () => {
         accepted: {},
         request: virtualRequest(plugin),
         boundCall: undefined,
-        knownToken: undefined,
+        gate: undefined,
       });
       reactor.admit(connection);
       connection.open({ send: () => 1, end: () => {}, getBufferedAmount: () => 0 });
