@@ -4,12 +4,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace sidetone {
 
 /**
  * Which parts of a queue are live audio, and how late each may be. Positions are those of Outbound: samples
- * accepted since the stream's start. The parts lie in memory that is looked at only where there are several.
+ * accepted since the stream's start. Memory for the parts is taken when there are several for the first time.
  */
 class LiveRuns {
  public:
@@ -17,20 +18,16 @@ class LiveRuns {
     double end;
     double boundMs;
   };
-  using Store = std::array<Run, 6>;
-
-  explicit LiveRuns(Store& store) : runs_(&store) {}
-
   /** What is accepted from `position` on is live and has this bound; 0: it is not live. */
   void begin(double boundMs, double position, bool queueIsEmpty) {
     if (queueIsEmpty) count_ = 0;
     if (boundMs != tailBoundMs_ && !queueIsEmpty) {
       // Too many changes within what is queued: the last parts count as one that is not live, and stays
       // whole.
-      if (count_ == runs_->size())
+      if (count_ == kRuns)
         boundMs = 0;
       else
-        (*runs_)[count_++] = {position, tailBoundMs_};
+        runs()[count_++] = {position, tailBoundMs_};
     }
     tailBoundMs_ = boundMs;
   }
@@ -44,13 +41,14 @@ class LiveRuns {
       return;
     }
     // Where there are too many parts, the first of the rest counts as not live too, and stays whole.
-    if (count_ == runs_->size()) {
+    if (count_ == kRuns) {
       runs_->front().boundMs = 0;
       return;
     }
-    std::copy_backward(runs_->begin(), runs_->begin() + static_cast<long>(count_),
-                       runs_->begin() + static_cast<long>(count_ + 1));
-    (*runs_)[0] = {end, 0};
+    auto& runs = this->runs();
+    std::copy_backward(runs.begin(), runs.begin() + static_cast<long>(count_),
+                       runs.begin() + static_cast<long>(count_ + 1));
+    runs[0] = {end, 0};
     count_++;
   }
 
@@ -85,8 +83,15 @@ class LiveRuns {
 
  private:
   double tailBoundMs_ = 0;
+  static constexpr size_t kRuns = 6;
+  using Runs = std::array<Run, kRuns>;
+  Runs& runs() {
+    if (!runs_) runs_ = std::make_unique<Runs>();
+    return *runs_;
+  }
+
   size_t count_ = 0;
-  Store* runs_;
+  std::unique_ptr<Runs> runs_;
 };
 
 /**
@@ -142,13 +147,10 @@ struct SkippedRange {
 /** The skipped ranges that the stream has not been told of. */
 class SkippedRanges {
  public:
-  using Store = std::array<SkippedRange, 4>;
-
-  explicit SkippedRanges(Store& store) : ranges_(&store) {}
-
   bool empty() const { return count_ == 0; }
   void add(const SkippedRange& range) {
     // Told of after the next message, so there is hardly ever a second one.
+    if (!ranges_) ranges_ = std::make_unique<Ranges>();
     if (count_ == ranges_->size())
       ranges_->back().to = range.to;
     else
@@ -164,8 +166,10 @@ class SkippedRanges {
   }
 
  private:
+  using Ranges = std::array<SkippedRange, 4>;
+
   size_t count_ = 0;
-  Store* ranges_;
+  std::unique_ptr<Ranges> ranges_;
 };
 
 /**

@@ -280,8 +280,8 @@ class Outbound {
   double lastLiveMs_ = Live::kNoTime;  // timestamp of the live frame that was played last
   bool lastWasLive_ = false;
   ShortenedHead head_;
-  LiveRuns runs_{liveRuns_};
-  SkippedRanges skipped_{skippedRanges_};
+  LiveRuns runs_;
+  SkippedRanges skipped_;
   OutboundCounters counters_;
   Playout playout_;  // … the first runs of this
 
@@ -298,8 +298,6 @@ class Outbound {
   EncodedRuns encoded_;
   double notLiveUntilMs_ = 0;  // the far end will have played everything that is not live
   CatchUp catchUp_;
-  LiveRuns::Store liveRuns_{};
-  SkippedRanges::Store skippedRanges_{};
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.
   static constexpr size_t kCuts = 8;
