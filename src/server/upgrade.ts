@@ -97,8 +97,9 @@ export function readUpgrade(
       query ? new URLSearchParams(query) : NO_QUERY,
       remoteAddress,
       headerLines(request),
+      request.getHeader(KEY_HEADER),
     ),
-    key: request.getHeader('sec-websocket-key'),
+    key: request.getHeader(KEY_HEADER),
     protocol: request.getHeader('sec-websocket-protocol'),
     extensions: request.getHeader('sec-websocket-extensions'),
   };
@@ -106,40 +107,49 @@ export function readUpgrade(
 
 /**
  * What a plugin sees of an upgrade. Each stream keeps one for as long as it runs, so its headers are one text until
- * somebody asks for them. It costs a quarter of a KB a stream.
+ * somebody asks for them. Telnyx's upgrades differ in the key alone, so they share that text.
  */
 class UpgradeRequest implements StreamRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly remoteAddress: string;
   #headers: string | Readonly<Record<string, string>>;
+  readonly #key: string;
 
-  constructor(path: string, query: URLSearchParams, remoteAddress: string, headers: string) {
+  constructor(path: string, query: URLSearchParams, remoteAddress: string, headers: string, key: string) {
     this.path = path;
     this.query = query;
     this.remoteAddress = remoteAddress;
     this.#headers = headers;
+    this.#key = key;
   }
 
   get headers(): Readonly<Record<string, string>> {
-    if (typeof this.#headers === 'string') this.#headers = parsedHeaders(this.#headers);
+    if (typeof this.#headers === 'string') this.#headers = parsedHeaders(this.#headers, this.#key);
     return this.#headers;
   }
 }
 
-/** A name or a value holds no line break (RFC 9110, section 5.5). */
+const KEY_HEADER = 'sec-websocket-key';
+/** Headers of the last upgrade, which are kept once for all upgrades in a row that have the same. */
+let lastHeaders = '';
+
+/** Without the key's value. A name or a value holds no line break (RFC 9110, section 5.5). */
 function headerLines(request: UWebSockets.HttpRequest): string {
   const lines: string[] = [];
   request.forEach((name, value) => {
-    if (name !== AUTH_TOKEN_HEADER) lines.push(name, value);
+    if (name !== AUTH_TOKEN_HEADER) lines.push(name, name === KEY_HEADER ? '' : value);
   });
-  return lines.join('\n');
+  const text = lines.join('\n');
+  if (text !== lastHeaders) lastHeaders = text;
+  return lastHeaders;
 }
 
-function parsedHeaders(text: string): Record<string, string> {
+function parsedHeaders(text: string, key: string): Record<string, string> {
   const headers: Record<string, string> = {};
   const lines = text.split('\n');
   for (let at = 0; at + 1 < lines.length; at += 2) headers[lines[at]!] = lines[at + 1]!;
+  if (KEY_HEADER in headers) headers[KEY_HEADER] = key;
   return headers;
 }
 
