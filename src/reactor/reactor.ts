@@ -20,7 +20,7 @@ import { wantSilero } from '../pool/silero.js';
 import type { VoicePool, VoicePoolOptions } from '../pool/voice-pool.js';
 import type { StreamSetup } from '../stream/setup.js';
 import { CallStream } from '../stream/stream.js';
-import { CallControl, CommandSender } from '../telnyx/call-control.js';
+import { CallControl, CommandSender, type CommandSenderSetup } from '../telnyx/call-control.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import { Departed } from './departed.js';
 import { DroppedCalls } from './dropped-calls.js';
@@ -62,6 +62,8 @@ export interface ReactorEnvironment {
   onStreams?: (change: number) => void;
   /** Starts the thread of the neural voice detector. Tests have their own. */
   startVoices?: VoicePoolOptions['start'];
+  /** In place of the REST client for commands to calls. Tests have their own. */
+  deliverCommand?: CommandSenderSetup['deliver'];
 }
 
 export class Reactor implements StreamHost {
@@ -107,9 +109,9 @@ export class Reactor implements StreamHost {
     this.#onStreams = environment.onStreams ?? (() => {});
     this.#startVoices = environment.startVoices;
     this.capture = this.#openCapture();
-    const { clock, log, options, onHome } = environment;
+    const { clock, log, options, onHome, deliverCommand: deliver } = environment;
     this.departed = new Departed(clock, options.resumeWindowMs, onHome);
-    this.commands = new CommandSender({ clock, log, api: () => apiAccess(options) });
+    this.commands = new CommandSender({ clock, log, api: () => apiAccess(options), deliver });
     this.path = new MediaPath(environment.clock, environment.options);
     this.#sweeper = new Sweeper(environment.clock, this.#connections);
     this.#loopDelay.start();

@@ -137,13 +137,18 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   'sec-websocket-extensions',
 ]);
 
+/** Headers of the last upgrade, kept once for all upgrades in a row that have the same. */
+let lastHeaders = '';
+
 /** A name or a value holds no line break (RFC 9110, section 5.5). */
 function headerLines(request: UWebSockets.HttpRequest): string {
   const lines: string[] = [];
   request.forEach((name, value) => {
     if (!LEFT_OUT.has(name)) lines.push(name, value);
   });
-  return lines.join('\n');
+  const text = lines.join('\n');
+  if (text !== lastHeaders) lastHeaders = text;
+  return lastHeaders;
 }
 
 function parsedHeaders(text: string): Record<string, string> {

@@ -43,6 +43,8 @@ export interface CommandSenderSetup {
   clock: Clock;
   log: Logger;
   api: () => Pick<TelnyxOptions, 'apiKey' | 'apiKeyFile' | 'apiBase'>;
+  /** In place of the REST client: tests without the network. */
+  deliver?: ((command: Command) => Promise<CommandResult>) | undefined;
 }
 
 export class CommandSender {
@@ -65,7 +67,8 @@ export class CommandSender {
   }
 
   async #send(command: Command): Promise<CommandResult> {
-    const { clock, log, api } = this.#setup;
+    const { clock, log, api, deliver } = this.#setup;
+    if (deliver) return deliver(command);
     const access = api();
     const hasKey = access.apiKey ?? access.apiKeyFile ?? process.env.TELNYX_API_KEY?.trim();
     if (!hasKey) {

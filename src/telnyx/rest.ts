@@ -212,6 +212,15 @@ function errorOf(error: APIError, isTimeout: boolean, sending: Sending, attempts
   return new ErrorType(message, facts);
 }
 
+/** The error for a command that was answered with an HTTP status other than success: for tests without the network. */
+export function refusal(
+  command: Command,
+  { status, code, detail }: { status: number; code?: string; detail?: string },
+): TelnyxError {
+  const error = { status, error: { errors: [{ code, detail }] }, headers: undefined } as unknown as APIError;
+  return errorOf(error, false, { ...command, host: 'api.telnyx.com', secrets: [] }, 1);
+}
+
 function backoffMs(error: APIError, attempt: number, random: () => number): number {
   // Elsewhere x-ratelimit-reset is only news of the window.
   const isLimited = error.status === 429;

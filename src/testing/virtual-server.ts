@@ -12,6 +12,7 @@ import { Connection } from '../server/connection.js';
 import type { LinkOptions } from '../simulator/memory.js';
 import type { CallOptions } from '../simulator/options.js';
 import { type Call, Simulator } from '../simulator/simulator.js';
+import type { CommandSenderSetup } from '../telnyx/call-control.js';
 import type { LoggedFailure } from './told.js';
 
 /** One way of the network between the simulated Telnyx and the server, in ms. */
@@ -55,13 +56,14 @@ export class VirtualServer {
     options: ServerOptions = {},
     readonly clock = new VirtualClock(),
     instance?: StreamPlugin,
+    deliverCommand?: CommandSenderSetup['deliver'],
   ) {
     this.#plugin = instance ?? bareInstance(plugin, clock, undefined, localConference(new RoomRegistry()));
     this.simulator = new Simulator({ clock, seed: 1 });
     const log = createLog('silent');
     log.error = (({ err, where }: { err?: unknown; where?: string }) =>
       this.logged.push({ where, error: err })) as typeof log.error;
-    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
+    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options), deliverCommand });
   }
 
   /** The errors alone. */

@@ -13,6 +13,7 @@ export class Watch {
   plugin(instance: PluginInstance): StreamPlugin {
     return withOnStart(instance, stream => {
       this.stream = stream;
+      this.stopReason = undefined;
       return this.#handler(checkHandler(instance, instance.onStart(stream)));
     });
   }
@@ -25,6 +26,10 @@ export class Watch {
       return result;
     };
     if (!handler) return { onStop };
+    const resumed = (next: Stream): unknown => {
+      this.stream = next;
+      return handler.onResume?.(next);
+    };
     // A handler may be a class with private fields, or frozen: its methods are called on itself, and nothing is put into it.
     return new Proxy<StreamHandler>(
       {},
@@ -32,6 +37,7 @@ export class Watch {
         get(_, name) {
           if (name === 'onStop') return onStop;
           const value: unknown = Reflect.get(handler, name);
+          if (name === 'onResume' && value !== undefined) return resumed;
           return typeof value === 'function' ? value.bind(handler) : value;
         },
       },
