@@ -105,8 +105,10 @@ VoiceDetector::Change VoiceDetector::hear(const int16_t* hop, bool madeUp) {
   NoiseFloor::Bands level;
   const Sound sound = analyse(hop, level);
   nowMs_ += kHopMs;
-  const float leastDb = std::max(static_cast<float>(options_.levelMinDb),
-                                 voiceDb_ - (speaking_ ? kBehindInSpeechDb : kBehindDb));
+  const float behindDb = speaking_  ? kBehindInSpeechDb
+                         : playing_ ? static_cast<float>(options_.duringPlaybackDb)
+                                    : kBehindDb;
+  const float leastDb = std::max(static_cast<float>(options_.levelMinDb), voiceDb_ - behindDb);
   const bool mayBe = sound.levelDb > leastDb && sound.tone != ToneFinder::Sound::Tone;
   const float energetic = mayBe ? logistic((sound.aboveNoiseDb - kAboveNoiseDb) / kAboveNoiseWidthDb) : 0;
   const float voiced = logistic((sound.period - kPeriod) / kPeriodWidth);

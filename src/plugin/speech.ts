@@ -16,6 +16,11 @@ export interface VadOptions {
   threshold?: number;
   /** What is quieter is no speech, in dBFS: -90 to -10. Default -55. */
   levelMinDb?: number;
+  /**
+   * While something is played, sound that is so much quieter than the voice in front begins no speech, in dB: 3 to 15. It may
+   * be an echo of what is played. Default 8; at 15 playing makes no difference.
+   */
+  duringPlaybackDb?: number;
 }
 
 /** Speech has begun. */
