@@ -79,6 +79,7 @@ class VoiceDetector {
   double endMs_ = 0;
   double runStartMs_ = 0;   // of sound above the noise that may become speech
   double runVoicedMs_ = 0;  // of it that is periodic
+  double runClearMs_ = 0;   // the same, with more weight where the voice is clear
   double runMs_ = 0;
   double missedMs_ = 0;       // since the run's last sound
   double voicedAgoMs_ = 1e9;  // since the last periodic sound

