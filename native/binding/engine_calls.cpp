@@ -118,6 +118,13 @@ napi_value Resume(napi_env env, napi_callback_info callback) {
   return played(call, true);
 }
 
+napi_value SendNow(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (!call.open) return call.result(0);
+  call.handle->engine->sendNow(call.stream, call.nowMs());
+  return played(call, true);
+}
+
 napi_value FadeSamples(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (!call.open) return call.result(0);
@@ -214,6 +221,7 @@ void position(const Engine& engine, const Call<1>& call) {
   info[kAheadMs] = outbound.playout().aheadMs(nowMs);
   info[kQueuedMs] = outbound.queuedMs();
   info[kHead] = outbound.headPosition();
+  info[kUnheardMs] = outbound.unheardMs(nowMs);
 }
 
 void hush(Engine& engine, const Call<2>& call) {
@@ -236,6 +244,16 @@ void pause(Engine& engine, const Call<1>& call) {
 }
 void remove(Engine& engine, const Call<3>& call) {
   engine.remove(call.stream, call.number(1), call.number(2));
+}
+void setLayerGain(Engine& engine, const Call<4>& call) {
+  engine.setLayerGain(call.stream, call.integer(1), static_cast<float>(call.number(2)), call.number(3),
+                      call.nowMs());
+}
+void stopLayer(Engine& engine, const Call<3>& call) {
+  engine.stopLayer(call.stream, call.integer(1), call.number(2), call.nowMs());
+}
+void setSpeechGain(Engine& engine, const Call<3>& call) {
+  engine.setSpeechGain(call.stream, static_cast<float>(call.number(1)), call.number(2), call.nowMs());
 }
 void forget(Engine& engine, const Call<1>& call) { engine.forget(call.stream, call.nowMs()); }
 void cutAt(Engine& engine, const Call<2>& call) { engine.cutAt(call.stream, call.number(1)); }
@@ -264,6 +282,10 @@ constexpr EngineCall kCalls[] = {
     {"forget", Do<1, forget>},
     {"remove", Do<3, remove>},
     {"resume", Resume},
+    {"sendNow", SendNow},
+    {"setLayerGain", Do<4, setLayerGain>},
+    {"stopLayer", Do<3, stopLayer>},
+    {"setSpeechGain", Do<3, setSpeechGain>},
     {"fadeSamples", FadeSamples},
     {"heardPayload", HeardPayload},
     {"cutAt", Do<2, cutAt>},

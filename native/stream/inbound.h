@@ -10,6 +10,7 @@
 #include "codec/l16_order.h"
 #include "hearing/listener.h"
 #include "memory/block_pool.h"
+#include "mix/delay_line.h"
 #include "plc/concealer.h"
 #include "reorder/reorder.h"
 #include "resample/resampler.h"
@@ -81,8 +82,10 @@ class InboundTrack {
   }
   const int16_t* frameBuffer() const { return frame_; }
 
-  /** From now on nobody hears it: next() has nothing but the counting of what is lost, late or doubled. */
+  /** From now on no handler hears it: next() has nothing but the counting of what is lost, late or doubled. */
   void deafen();
+  /** What is heard goes there too, at the source's rate, and also where no handler hears it; null: no more. */
+  void setTap(DelayLine* tap);
   /** The memory that the next frame goes to. */
   void fetch() const;
 
@@ -115,9 +118,11 @@ class InboundTrack {
   void take(const ReorderFrame& frame, bool afterGap);
   void openGap(const Reorder::Popped& gap);
   void discard();
+  Delivery nextSlice(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
+  bool isUnheard() const { return deaf_ && !tap_; }
   size_t usualSamples() const { return static_cast<size_t>(sourceHz_) / 50; }
   bool hasRoomFor(size_t samples) const {
-    return (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
+    return deaf_ || (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
   }
   Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
   Delivery concealSlice(int16_t* pcmScratch, double nowMs);
@@ -147,6 +152,7 @@ class InboundTrack {
   std::unique_ptr<Resampler> resampler_;
   std::unique_ptr<L16OrderFinder> l16Finder_;
   std::unique_ptr<Listener> listener_;
+  DelayLine* tap_ = nullptr;
 };
 
 }  // namespace sidetone

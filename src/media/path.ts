@@ -188,6 +188,14 @@ export class MediaPath {
     return due;
   }
 
+  /** What of a stream is due. Returns as play() does. */
+  sendNow(slot: number, nowMs: number): number {
+    if (this.#sending) return 0;
+    const due = this.engine.at(nowMs).sendNow(slot);
+    this.wake();
+    return due;
+  }
+
   /** The engine may have a new deadline. */
   wake(): void {
     if (this.info[INFO.scheduled] !== 0) this.#ticker.start();

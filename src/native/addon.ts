@@ -3,6 +3,8 @@ import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 import type { NativeLoad } from './load.js';
 import { loadAddon } from './locate.js';
+import type { NativeMixer, NativeSounds } from './mixing.js';
+import type { NativeRoomMemory, NativeRooms } from './rooms.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -105,7 +107,7 @@ export interface NativeEngineBuffers {
 }
 
 /** Tracks are numbered 0 inbound, 1 outbound. */
-export interface NativeEngine extends NativeVoices {
+export interface NativeEngine extends NativeMixer, NativeRooms, NativeVoices {
   open(config: NativeStreamConfig): number;
   close(stream: number): void;
   /** Of a frame of 20 ms. */
@@ -165,6 +167,8 @@ export interface NativeEngine extends NativeVoices {
   pause(stream: number): void;
   /** What is queued goes on. Returns as play() does. */
   resume(stream: number, sendNow: boolean): number;
+  /** What is due now lies in the slab. Returns as play() does. */
+  sendNow(stream: number): number;
   /** Takes positions out of what is queued here, which begins at `info[INFO.head]`: those behind them move up. */
   remove(stream: number, from: number, to: number): void;
   /** Gives back the memory of what has been heard. */
@@ -263,6 +267,7 @@ type InfoName =
   | 'aheadMs'
   | 'queuedMs'
   | 'head'
+  | 'unheardMs'
   // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
   | 'scheduled'
   // the caller, before every call in which time plays a part: see Engine.at()
@@ -280,7 +285,7 @@ type InfoName =
   | 'speechMs'
   | 'keys';
 
-export interface NativeAddon extends NativeLoad {
+export interface NativeAddon extends NativeLoad, NativeRoomMemory, NativeSounds {
   layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (

@@ -1,5 +1,7 @@
 /** A reactor on a virtual clock, with connections whose WebSocket is the test itself or a simulated call. */
 import { VirtualClock } from '../../src/clock.js';
+import { localConference } from '../../src/conference/conferences.js';
+import { RoomRegistry } from '../../src/conference/registry.js';
 import type { Plugin, ServerOptions, Simulator } from '../../src/index.js';
 import { createLog } from '../../src/log/log.js';
 import type { Socket } from '../../src/media/path.js';
@@ -30,6 +32,8 @@ export class VirtualReactor {
     options: ServerOptions = {},
     readonly clock = new VirtualClock(1000),
     log = createLog('silent'),
+    /** Reactors that share a registry share conferences. */
+    private readonly conference = localConference(new RoomRegistry()),
     more: Pick<ReactorEnvironment, 'startVoices'> = {},
   ) {
     this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options), ...more });
@@ -41,7 +45,7 @@ export class VirtualReactor {
    */
   connect(plugin: Plugin) {
     const connection = new Connection(this.reactor, {
-      plugin: bareInstance(plugin, this.clock),
+      plugin: bareInstance(plugin, this.clock, undefined, this.conference),
       accepted: {},
       request: virtualRequest(plugin),
       boundCall: undefined,

@@ -20,7 +20,7 @@ type Told = { name: string; ms: number; frame: number };
 function neuralReactor(lagMs: () => number) {
   const clock = new VirtualClock(1000);
   const batches: number[] = [];
-  const virtual = new VirtualReactor({}, clock, createLog('silent'), {
+  const virtual = new VirtualReactor({}, clock, createLog('silent'), undefined, {
     startVoices: buffers => {
       const memory = new VoiceMemory(buffers);
       return {
