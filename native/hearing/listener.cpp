@@ -88,6 +88,11 @@ void Listener::whole() {
   madeUp_ = concealed_;
 }
 
+void Listener::setPlaying(bool playing) {
+  if (voice_) voice_->setPlaying(playing);
+  if (neural_) neural_->setPlaying(playing);
+}
+
 const Senses& Listener::hush() {
   senses_ = {};
   if (!voice_) return senses_;
@@ -103,8 +108,11 @@ const Senses& Listener::answer(double endMs, float probability) {
 }
 
 void Listener::note(VoiceDetector::Change change) {
-  if (neural_) note(change, *neural_);
-  else note(change, *voice_);
+  if (neural_) {
+    note(change, *neural_);
+  } else {
+    note(change, *voice_);
+  }
 }
 
 template <typename Voice>

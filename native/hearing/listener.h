@@ -49,6 +49,8 @@ class Listener {
 
   /** A frame of PCM at the source's rate, whose first sample lies at `positionMs`. */
   const Senses& hear(const int16_t* pcm, size_t samples, double positionMs, bool concealed);
+  /** See VoiceDetector. */
+  void setPlaying(bool playing);
   /** Nothing comes any more, for the time being: speech that goes on has ended. */
   const Senses& hush();
   /** See NeuralVoice. */

@@ -112,8 +112,10 @@ NeuralVoice::Change NeuralVoice::answer(double endMs, float probability) {
 
 /** Too quiet for the voice in front, whatever the detector says. */
 bool NeuralVoice::isBehind(float levelDb) const {
-  return levelDb <= std::max(static_cast<float>(options_.levelMinDb),
-                             voiceDb_ - (speaking_ ? kBehindInSpeechDb : kBehindDb));
+  const float behindDb = speaking_  ? kBehindInSpeechDb
+                         : playing_ ? static_cast<float>(options_.duringPlaybackDb)
+                                    : kBehindDb;
+  return levelDb <= std::max(static_cast<float>(options_.levelMinDb), voiceDb_ - behindDb);
 }
 
 /** The voice in front is as loud as what is speech beyond doubt. */

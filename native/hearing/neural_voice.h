@@ -31,6 +31,7 @@ class NeuralVoice {
 
   /** The next hop, which `spectral` has heard. */
   Change hear(const int16_t* hop, const VoiceDetector& spectral);
+  void setPlaying(bool playing) { playing_ = playing; }
   /** What the detector says of the window that ended at `endMs`, 0 to 1; NaN: nothing will be said of it. */
   Change answer(double endMs, float probability);
   /** Nothing was sent for `ms`, up to `nowMs`. */
@@ -61,6 +62,7 @@ class NeuralVoice {
   size_t answered_ = 0;
   std::array<float, kAwaitedMax> levels_;  // of the windows whose answers are awaited, dBFS
   bool behind_ = false;
+  bool playing_ = false;
   bool fresh_ = true;
   int rest_ = 0;  // windows since it fell back
   uint32_t fallBacks_ = 0;

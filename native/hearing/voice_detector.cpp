@@ -24,6 +24,10 @@ constexpr float kPeriodWidth = 0.06F;
 // Without a period it is less likely by this.
 constexpr float kUnvoiced = 0.25F;
 
+// A voice that is as likely as this is clear, and begins speech after less of it.
+constexpr float kClear = 0.9F;
+constexpr double kClearWeight = 1.5;
+
 // Sound may miss this much before its run is over.
 constexpr double kRunGapMs = 40;
 // Speech goes on for this long without anything periodic: the longest fricatives are shorter.
@@ -105,8 +109,10 @@ VoiceDetector::Change VoiceDetector::hear(const int16_t* hop, bool madeUp) {
   NoiseFloor::Bands level;
   const Sound sound = analyse(hop, level);
   nowMs_ += kHopMs;
-  const float leastDb = std::max(static_cast<float>(options_.levelMinDb),
-                                 voiceDb_ - (speaking_ ? kBehindInSpeechDb : kBehindDb));
+  const float behindDb = speaking_  ? kBehindInSpeechDb
+                         : playing_ ? static_cast<float>(options_.duringPlaybackDb)
+                                    : kBehindDb;
+  const float leastDb = std::max(static_cast<float>(options_.levelMinDb), voiceDb_ - behindDb);
   const bool mayBe = sound.levelDb > leastDb && sound.tone != ToneFinder::Sound::Tone;
   const float energetic = mayBe ? logistic((sound.aboveNoiseDb - kAboveNoiseDb) / kAboveNoiseWidthDb) : 0;
   const float voiced = logistic((sound.period - kPeriod) / kPeriodWidth);
@@ -127,12 +133,12 @@ VoiceDetector::Change VoiceDetector::skip(double ms) {
   nowMs_ += ms;
   voicedAgoMs_ += ms;
   probability_ = 0;
-  runMs_ = runVoicedMs_ = 0;
+  runMs_ = runVoicedMs_ = runClearMs_ = 0;
   return quiet(ms);
 }
 
 VoiceDetector::Change VoiceDetector::hush() {
-  runMs_ = runVoicedMs_ = 0;
+  runMs_ = runVoicedMs_ = runClearMs_ = 0;
   return quiet(options_.hangoverMs);
 }
 
@@ -150,14 +156,17 @@ VoiceDetector::Change VoiceDetector::judge(const Sound& sound, float energetic) 
   }
   if (!isSound) {
     missedMs_ += kHopMs;
-    if (missedMs_ >= kRunGapMs) runMs_ = runVoicedMs_ = 0;
+    if (missedMs_ >= kRunGapMs) runMs_ = runVoicedMs_ = runClearMs_ = 0;
     return Change::None;
   }
   if (runMs_ == 0) runStartMs_ = nowMs_ - kHopMs - kWindowLagMs;
   missedMs_ = 0;
   runMs_ += kHopMs;
-  if (isVoice && sound.tone == ToneFinder::Sound::Other) runVoicedMs_ += kHopMs;
-  return runVoicedMs_ >= options_.onsetMs ? begin() : Change::None;
+  if (isVoice && sound.tone == ToneFinder::Sound::Other) {
+    runVoicedMs_ += kHopMs;
+    runClearMs_ += probability_ >= kClear ? kClearWeight * kHopMs : kHopMs;
+  }
+  return runClearMs_ >= options_.onsetMs ? begin() : Change::None;
 }
 
 VoiceDetector::Change VoiceDetector::begin() {
@@ -166,7 +175,7 @@ VoiceDetector::Change VoiceDetector::begin() {
   const double voicedFromMs = nowMs_ - runVoicedMs_ - kWindowLagMs;
   startMs_ = std::max({0.0, endMs_, runStartMs_, voicedFromMs - kUnvoicedBeginMaxMs});
   endMs_ = nowMs_ - kWindowLagMs;
-  runMs_ = runVoicedMs_ = 0;
+  runMs_ = runVoicedMs_ = runClearMs_ = 0;
   return Change::Began;
 }
 

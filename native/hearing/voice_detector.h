@@ -15,6 +15,8 @@ struct VoiceOptions {
   double hangoverMs = 300;  // and ends after this long without any
   double threshold = 0.5;   // what `probability` speech has, 0 to 1
   double levelMinDb = -55;  // quieter sound is none, dBFS
+  // While something is played, sound that is so much quieter than the voice in front begins no speech.
+  double duringPlaybackDb = 8;
 };
 
 /**
@@ -39,6 +41,8 @@ class VoiceDetector {
 
   /** `madeUp`: some of it stands in for what was lost, and says nothing about the line's noise. */
   Change hear(const int16_t* hop, bool madeUp);
+  /** Whether an echo of what is played may come back. */
+  void setPlaying(bool playing) { playing_ = playing; }
   /** Nothing was sent for `ms`. */
   Change skip(double ms);
   /** Nothing is sent any more: speech is over. */
@@ -68,12 +72,14 @@ class VoiceDetector {
 
   VoiceOptions options_;
   double nowMs_ = 0;  // the end of what was heard
+  bool playing_ = false;
   bool speaking_ = false;
   float probability_ = 0;
   double startMs_ = 0;
   double endMs_ = 0;
   double runStartMs_ = 0;   // of sound above the noise that may become speech
   double runVoicedMs_ = 0;  // of it that is periodic
+  double runClearMs_ = 0;   // the same, with more weight where the voice is clear
   double runMs_ = 0;
   double missedMs_ = 0;       // since the run's last sound
   double voicedAgoMs_ = 1e9;  // since the last periodic sound

@@ -102,6 +102,10 @@ class InboundTrack {
   const InboundCounters& counters() const { return counters_; }
   /** How often the neural detector was behind. */
   uint32_t voiceFallBacks() const { return listener_ ? listener_->voiceFallBacks() : 0; }
+  /** Whether an echo of what is played may come back. */
+  void setPlaying(bool playing) {
+    if (listener_) listener_->setPlaying(playing);
+  }
   /** No frames come: see Listener. Null where nobody listens. */
   const Senses* hush() { return listener_ && !deaf_ ? &listener_->hush() : nullptr; }
   const InboundConfig& config() const { return config_; }

@@ -23,6 +23,9 @@ class Playout {
   /** Where the part of it that every message touches ends: there is one run nearly always. */
   const void* oftenUsedEnd() const { return &runs_[1]; }
 
+  /** Whether the far end hears something, or has within the last `ms`. */
+  bool isAudible(double nowMs, double ms) const { return dryAtMs_ > 0 && nowMs < dryAtMs_ + ms; }
+
   /** How much the far end still has to play, padding included. */
   double aheadMs(double nowMs) const { return std::max(0.0, dryAtMs_ - nowMs); }
 

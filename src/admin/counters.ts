@@ -17,6 +17,8 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   badPayloads: 'Payloads that could not be decoded and were concealed.',
   emptyPayloads: 'Media messages without audio in them; counted and passed over.',
   unwantedTrack: 'Media messages of a track that the plugin does not hear.',
+  voiceFallBacks:
+    'Times that the neural voice detector was too late for a track, which went on with the spectral one.',
   mediaSent: 'Media messages that were made to be sent.',
   bytesSent: 'Payload bytes that were made to be sent, before base64.',
   underruns:

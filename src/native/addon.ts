@@ -42,6 +42,7 @@ export interface NativeVoice {
   hangoverMs: number;
   threshold: number;
   levelMinDb: number;
+  duringPlaybackDb: number;
 }
 
 /** What a Listener tells, at the end of the frame that ends at `atMs`. */
@@ -69,11 +70,15 @@ export interface NativeVoices {
 }
 
 export interface NativeListener extends NativeVoices {
-  /** Hears what follows, cut into frames of `frameSamples`. `speech` has one probability a frame. */
+  /**
+   * Hears what follows, cut into frames of `frameSamples`. `playing`: an echo of what is played may be in it. `speech` has one
+   * probability a frame.
+   */
   hear(
     pcm: Int16Array,
     frameSamples: number,
     concealed?: boolean,
+    playing?: boolean,
   ): { speech: Float32Array; events: NativeHeard[] };
 }
 

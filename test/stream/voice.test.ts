@@ -153,6 +153,62 @@ test('speech goes on over lost frames, and a pause of the wire ends it', async (
   await virtual.close();
 });
 
+/** The words loudly, then 12 dB below that while `plays`, and again when nothing is played. How often speech began in each. */
+async function beganBehind(vad: AudioOptions['vad'], plays: boolean): Promise<number[]> {
+  const began = [0, 0, 0];
+  let part = 0;
+  let play = (): unknown => undefined;
+  const virtual = new VirtualReactor();
+  const { receive } = virtual.connect({
+    name: 'playing',
+    audio: { vad: vad! },
+    onStart: stream => {
+      play = () => stream.play(new Int16Array(16_000 * 8));
+      return {
+        onSpeech: () => {
+          began[part]!++;
+        },
+      };
+    },
+  });
+  const wire = new WireCall({ encoding: 'L16' });
+  receive(wire.start());
+  const say = async (gain: number) => {
+    const pcm = new Int16Array(WORDS.length + 16_000);
+    WORDS.forEach((sample, i) => {
+      pcm[i] = Math.round(sample * gain);
+    });
+    for (let at = 0; at + 320 <= pcm.length; at += 320) {
+      receive(wire.media(new Uint8Array(pcm.buffer, at * 2, 640)));
+      await virtual.clock.advanceAsync(20);
+    }
+  };
+  await say(1);
+  part = 1;
+  if (plays) play();
+  await say(0.25);
+  await virtual.clock.advanceAsync(8000);
+  part = 2;
+  await say(0.25);
+  await virtual.close();
+  return began;
+}
+
+test('while something is played, what is well behind the voice in front begins no speech', async () => {
+  const [quiet, guarded, open] = await Promise.all([
+    beganBehind(true, false),
+    beganBehind({ duringPlaybackDb: 4 }, true),
+    beganBehind({ duringPlaybackDb: 15 }, true),
+  ]);
+  assert.ok(
+    quiet.every(times => times >= 1),
+    `${quiet}`,
+  );
+  assert.deepEqual([guarded[0], guarded[2]], [quiet[0], quiet[2]]);
+  assert.equal(guarded[1], 0);
+  assert.deepEqual(open, quiet);
+});
+
 for (const hangoverMs of [300, 1000]) {
   test(`a leg that sends nothing more while somebody speaks: silence after ${hangoverMs} ms and what a network holds up`, async () => {
     const { plugin, events } = listener({ vad: { hangoverMs } });
