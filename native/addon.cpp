@@ -11,6 +11,7 @@
 #include "binding/layout.h"
 #include "binding/load.h"
 #include "binding/mixing.h"
+#include "binding/rooms.h"
 #include "binding/supervision.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
@@ -24,6 +25,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportMixing(env, exports);
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);
+  sidetone::binding::exportRooms(env, exports);
   sidetone::binding::exportSupervision(env, exports);
   return exports;
 }

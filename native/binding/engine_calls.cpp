@@ -6,6 +6,16 @@
 namespace sidetone::binding {
 namespace {
 
+void tell(Handle& handle, const Senses* senses) {
+  handle.info[kSenses] = senses ? senses->flags : 0;
+  if (!senses) return;
+  handle.info[kSpeech] = static_cast<double>(senses->speech);
+  handle.info[kSpeechStartMs] = senses->startMs;
+  handle.info[kSpeechEndMs] = senses->endMs;
+  handle.info[kSpeechMs] = senses->durationMs;
+  handle.info[kKeys] = senses->keys;
+}
+
 void report(Handle& handle, int outcome) {
   handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
   if (outcome == kNothing || (outcome < 0 && outcome > kPoolPayload)) {
@@ -22,14 +32,7 @@ void report(Handle& handle, int outcome) {
     handle.info[kPayloadBytes] = static_cast<double>(delivery.bytes);
   }
   handle.info[kLostFrames] = delivery.lostFrames;
-  const Senses* senses = delivery.senses;
-  handle.info[kSenses] = senses ? senses->flags : 0;
-  if (!senses) return;
-  handle.info[kSpeech] = static_cast<double>(senses->speech);
-  handle.info[kSpeechStartMs] = senses->startMs;
-  handle.info[kSpeechEndMs] = senses->endMs;
-  handle.info[kSpeechMs] = senses->durationMs;
-  handle.info[kKeys] = senses->keys;
+  tell(handle, delivery.senses);
 }
 
 template <size_t N>
@@ -221,6 +224,10 @@ void position(const Engine& engine, const Call<1>& call) {
   info[kUnheardMs] = outbound.unheardMs(nowMs);
 }
 
+void hush(Engine& engine, const Call<2>& call) {
+  tell(*call.handle, engine.hush(call.stream, trackOf(call.integer(1))));
+}
+
 void packetsLost(Engine& engine, const Call<2>& call) {
   engine.packetsLost(call.stream, static_cast<size_t>(call.integer(1)));
 }
@@ -267,6 +274,7 @@ constexpr EngineCall kCalls[] = {
     {"takeSkipped", TakeSkipped},
     {"noteSequence", Do<2, noteSequence>},
     {"deafen", Do<1, deafen>},
+    {"hush", Do<2, hush>},
     {"follow", Do<2, follow>},
     {"followBelow", Do<2, followBelow>},
     {"clear", Do<2, clear>},

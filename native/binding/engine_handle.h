@@ -93,6 +93,7 @@ struct Handle {
   double* info = nullptr;
   uint8_t* payload = nullptr;
   std::vector<Napi::Reference<Napi::TypedArray>> buffers;
+  std::vector<Napi::Reference<Napi::TypedArray>> rooms;  // their memory, by number
 };
 
 inline Track trackOf(int32_t value) { return value == 1 ? Track::Outbound : Track::Inbound; }

@@ -31,6 +31,8 @@ export interface MediaStream {
   afterSend(): void;
   /** The engine has PCM for the encoder in the pool. */
   encode(): void;
+  /** The neural detector tells of speech: `flags` are bits of SENSES. */
+  voiceChanged(track: number, flags: number, startMs: number, endMs: number, durationMs: number): void;
 }
 
 /** What the path needs of a stream's connection. */
@@ -88,6 +90,21 @@ export class MediaPath {
     this.#streamAt[slot] = undefined;
     this.#socketAt[slot] = undefined;
     this.#linkAt[slot] = undefined;
+  }
+
+  /** What the neural detector has found, of the stream that has this slot. */
+  voiceChanged(
+    slot: number,
+    track: number,
+    flags: number,
+    startMs: number,
+    endMs: number,
+    durationMs: number,
+  ): void {
+    const stream = this.#streamAt[slot];
+    if (!stream || stream.closed) return;
+    this.nowMs = this.#clock.now();
+    stream.voiceChanged(track, flags, startMs, endMs, durationMs);
   }
 
   /** Ends everything; no call may follow. */

@@ -183,6 +183,11 @@ export class Mp3Output implements Output {
     this.#pump();
   }
 
+  /** No stream in MP3 mode is in a conference. */
+  hasOwnAudio(): boolean {
+    return true;
+  }
+
   counters(): Record<string, number> {
     const { host, slot } = this.#setup;
     return { ...host.path.engine.counters(slot), ...this.#counters };

@@ -57,6 +57,8 @@ export interface Output {
   drained(): void;
   /** Tells `owner` of each range of positions that was left out since the last call. */
   tellSkipped(owner: OutputOwner): void;
+  /** Whether something that was played, and not by a conference, has not been heard yet. */
+  hasOwnAudio(): boolean;
   counters(): Record<string, number>;
   /** The stream has ended: nothing is sent any more. */
   close(): void;

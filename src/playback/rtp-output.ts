@@ -128,6 +128,10 @@ export class RtpOutput implements Output {
       owner.skipped(info[INFO.skippedFrom]!, info[INFO.skippedTo]!);
   }
 
+  hasOwnAudio(): boolean {
+    return this.#host.path.engine.at(this.#host.clock.now()).hasOwnAudio(this.#slot) === 1;
+  }
+
   counters(): Record<string, number> {
     return this.#host.path.engine.counters(this.#slot);
   }
