@@ -95,8 +95,10 @@ void Mixer::mixPiece(int16_t* pcm, size_t played, size_t samples) {
   }
   speech_.fill(out_, speech.data(), samples);
   for (const Layer& layer : layers_) layer.addTo(sum.data(), out_, samples, speech.data());
+  // Rounded by cutting off what is positive, which vectorises; std::lrint does not.
   for (size_t i = 0; i < samples; i++) {
-    pcm[i] = static_cast<int16_t>(std::lrint(std::clamp(sum[i], -32768.0F, 32767.0F)));
+    const float shifted = std::clamp(sum[i], -32768.0F, 32767.0F) + 32768.5F;
+    pcm[i] = static_cast<int16_t>(static_cast<int32_t>(shifted) - 32768);
   }
 }
 

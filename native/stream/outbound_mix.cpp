@@ -64,7 +64,7 @@ size_t Outbound::takeAlonePcm(double nowMs, int16_t* pcm) {
 
 /** A message went out that holds nothing of what is played: it takes time, and no positions. */
 void Outbound::sentAlone(size_t samples, size_t bytes, double nowMs) {
-  playout_.sent(sent_, 0, static_cast<double>(samples), nowMs);
+  playout_.sentAside(static_cast<double>(samples), nowMs);
   if (!pooled_) notLiveUntilMs_ = playout_.dryAtMs();
   counters_.messages++;
   counters_.payloadBytes += bytes;

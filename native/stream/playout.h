@@ -35,10 +35,6 @@ class Playout {
    */
   void sent(double position, double samples, double padding, double nowMs, double cut = 0) {
     const double startMs = std::max(dryAtMs_, nowMs);
-    if (samples == 0) {
-      dryAtMs_ = startMs + padding / samplesPerMs_;
-      return;
-    }
     const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
     const bool joins = count_ > 0 && position == last.end() && last.samples() + samples < Run::kSamplesMax &&
                        startMs - last.endMs(samplesPerMs_) < kJoinMs && cut == 0 && shortened_ == 0;
@@ -52,6 +48,11 @@ class Playout {
       if (cut > 0) shortened_++;
     }
     dryAtMs_ = startMs + (samples - cut + padding) / samplesPerMs_;
+  }
+
+  /** `samples` without positions were sent. */
+  void sentAside(double samples, double nowMs) {
+    dryAtMs_ = std::max(dryAtMs_, nowMs) + samples / samplesPerMs_;
   }
 
   /** Position up to which everything that was sent has been heard. */

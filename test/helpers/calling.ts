@@ -21,6 +21,8 @@ export interface Played {
   playback: Playback;
   /** As the caller hears them, if all are heard. */
   samples: number[];
+  /** What its listener was told, in ms. */
+  progress: number[];
 }
 
 export class Calling {
@@ -88,7 +90,12 @@ export class Calling {
     const pcm = this.next((ms * this.rate) / 1000);
     const bytes = this.encoded(pcm);
     const playback = isEncoded ? this.stream.playEncoded(this.encoding, bytes) : this.stream.play(pcm);
-    const played = { playback, samples: this.decoded(bytes) };
+    const progress: number[] = [];
+    playback.onProgress(ms => {
+      assert.equal(ms, playback.playedMs, 'told of another time');
+      progress.push(ms);
+    }, 40);
+    const played = { playback, samples: this.decoded(bytes), progress };
     this.played.push(played);
     if (isAwaited) void playback.then(() => {});
     return played;
@@ -110,6 +117,14 @@ export class Calling {
     const samples = (playback.playedMs * this.rate) / 1000;
     assert.ok(Math.abs(samples - Math.round(samples)) < 1e-3, `${samples} samples are not whole`);
     return Math.round(samples);
+  }
+
+  /** What listeners were told grew all the time, up to what the playback says. */
+  checkProgress(): void {
+    for (const { playback, progress } of this.played) {
+      for (let i = 1; i < progress.length; i++) assert.ok(progress[i]! > progress[i - 1]!, `${progress}`);
+      assert.equal(progress.at(-1) ?? 0, playback.playedMs);
+    }
   }
 
   /** What the playbacks say that was heard. */

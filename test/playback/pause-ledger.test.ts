@@ -1,4 +1,4 @@
-/** Pause, resume, fade and encoded audio: the ledger held against what the simulated caller heard, in virtual time. */
+/** Pause, resume, fade, progress and encoded audio: the ledger held against what the simulated caller heard, in virtual time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -61,6 +61,7 @@ for (const { encoding, isMixed, name: variant } of variants) {
         await call.advance(200);
         assert.deepEqual(calling.heard(), calling.told());
         for (const { playback } of calling.played) assert.equal((await playback).interrupted, false);
+        calling.checkProgress();
         assert.deepEqual(
           calling.played.map(one => calling.heardOf(one)),
           calling.played.map(({ samples }) => samples.length),
@@ -101,6 +102,7 @@ for (const { encoding, isMixed, name: variant } of variants) {
           await call.until(() => stream.queuedMs === 0);
           await call.advance(200);
           assert.deepEqual(calling.heard(), calling.told());
+          calling.checkProgress();
           for (const { result } of calling.marks.slice(length)) assert.equal((await result).played, true);
           await call.hangup();
         },

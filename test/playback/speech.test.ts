@@ -20,7 +20,7 @@ class Spoken {
   ) {
     const { stream, encoding } = calling;
     this.speech = stream.speak(isEncoded ? { encoding } : {});
-    this.played = { playback: this.speech, samples: [] };
+    this.played = { playback: this.speech, samples: [], progress: [] };
     calling.played.push(this.played);
   }
 
