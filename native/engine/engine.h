@@ -108,7 +108,7 @@ class Engine {
   /** The next frame of a track that has more. */
   int next(int stream, Track track, double nowMs);
   /** PCM from the pool's decoder; at most InboundTrack's slice at once. */
-  int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed);
+  int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed, double nowMs);
   const Delivery& delivery() const { return delivery_; }
   Track deliveryTrack() const { return deliveryTrack_; }
 
