@@ -31,6 +31,8 @@ export interface NativeInbound {
   voice: NativeVoice | undefined;
   /** Whether to look for the tones of keys. */
   keys: boolean;
+  /** Frames leave on a steady clock; undefined: as they come. */
+  playout: { delayMinMs: number; delayMaxMs: number } | undefined;
 }
 
 export interface NativeVoice {

@@ -27,6 +27,7 @@ export function openSlot(
       conceals: options.concealment === 'on',
       voice: open.voice,
       keys: open.inbandKeys,
+      playout: open.playout,
     },
     outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
   });
