@@ -14,7 +14,7 @@ constexpr double kLateShiftMs = 1000;  // late for this long: the axis was shift
 constexpr uint32_t kLateShiftFrames = 3;
 // The delay may be this far from its target: wider than what one frame or one period of pitch changes.
 constexpr double kBelowMs = 10;
-constexpr double kAboveMs = 30;
+constexpr double kAboveMs = 15;
 constexpr double kHurryMs = 100;
 constexpr double kSpeed = 1.25;
 constexpr double kSpeedHurry = 1.6;
