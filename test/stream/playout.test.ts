@@ -113,10 +113,12 @@ test('a frame comes every 20 ms, whole and in order, though they arrive in burst
   assert.equal(heard.length, 500);
   assertSteady(heard, firstMs);
   assertNothingTwice(heard);
-  const whole = new Set(
-    heard.flatMap(({ parts }) => [...parts].filter(([, n]) => n === FRAME).map(([frame]) => frame)),
-  );
-  assert.ok(whole.size > 430, `${whole.size} frames were heard whole`);
+  // Whole, but not always within one frame of the clock: shortening moves the borders.
+  const samples = new Map<number, number>();
+  for (const { parts } of heard)
+    for (const [frame, n] of parts) samples.set(frame, (samples.get(frame) ?? 0) + n);
+  const whole = [...samples.values()].filter(n => n >= FRAME).length;
+  assert.ok(whole > 430, `${whole} frames were heard whole`);
   const lost = heard.filter(({ concealed }) => concealed).length;
   assert.ok(lost >= 10 && lost < 25, `${lost} frames were made up`);
   assert.equal(counters.playoutFrames, 500);
