@@ -12,6 +12,7 @@
 #include "hearing/listener.h"
 #include "jitter/jitter_buffer.h"
 #include "memory/block_pool.h"
+#include "mix/delay_line.h"
 #include "plc/concealer.h"
 #include "reorder/reorder.h"
 #include "resample/resampler.h"
@@ -75,7 +76,7 @@ class InboundTrack {
   static constexpr int kSliceMs = 60;
   static constexpr int kOpusSliceMs = 120;
 
-  InboundTrack(BlockPool& pool, const InboundConfig& config);
+  InboundTrack(BlockPool& pool, const InboundConfig& config, const VoiceSeat& seat = {});
 
   /** Samples of a frame of 20 ms, which nearly all are, and of the longest that is ever made. */
   size_t frameSamplesUsual() const;
@@ -86,8 +87,10 @@ class InboundTrack {
   }
   const int16_t* frameBuffer() const { return frame_; }
 
-  /** From now on nobody hears it: next() has nothing but the counting of what is lost, late or doubled. */
+  /** From now on no handler hears it: next() has nothing but the counting of what is lost, late or doubled. */
   void deafen();
+  /** What is heard goes there too, at the source's rate, and also where no handler hears it; null: no more. */
+  void setTap(DelayLine* tap);
   /** The memory that the next frame goes to. */
   void fetch() const;
 
@@ -112,6 +115,10 @@ class InboundTrack {
   Reorder& reorder() { return reorder_; }
   MediaTimeline& timeline() { return timeline_; }
   const InboundCounters& counters() const { return counters_; }
+  /** How often the neural detector was behind. */
+  uint32_t voiceFallBacks() const { return listener_ ? listener_->voiceFallBacks() : 0; }
+  /** No frames come: see Listener. Null where nobody listens. */
+  const Senses* hush() { return listener_ && !deaf_ ? &listener_->hush() : nullptr; }
   const InboundConfig& config() const { return config_; }
   int sourceHz() const { return sourceHz_; }
   /** Of L16: as configured, or as found so far. */
@@ -137,10 +144,12 @@ class InboundTrack {
   Delivery pull(double nowMs, int16_t* pcmScratch);
   bool fillPlayout(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
   void keep(const int16_t* pcm, size_t samples, double arrivedMs, double nowMs);
-  bool isPlayoutDue() const { return playout_ && !deaf_ && playout_->nextMs <= playout_->clockMs; }
+  bool isPlayoutDue() const { return playout_ && !isUnheard() && playout_->nextMs <= playout_->clockMs; }
+  Delivery nextSlice(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
+  bool isUnheard() const { return deaf_ && !tap_; }
   size_t usualSamples() const { return static_cast<size_t>(sourceHz_) / 50; }
   bool hasRoomFor(size_t samples) const {
-    return (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
+    return deaf_ || (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
   }
   Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
   Delivery concealSlice(int16_t* pcmScratch, double nowMs);
@@ -171,6 +180,7 @@ class InboundTrack {
   std::unique_ptr<L16OrderFinder> l16Finder_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Playout> playout_;
+  DelayLine* tap_ = nullptr;
 };
 
 }  // namespace sidetone

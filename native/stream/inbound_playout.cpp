@@ -7,7 +7,7 @@ namespace sidetone {
 
 double InboundTrack::deadlineMs() const {
   if (!playout_) return reorder_.deadlineMs();
-  return deaf_ ? reorder_.deadlineMs() : std::min(playout_->nextMs, reorder_.deadlineMs());
+  return isUnheard() ? reorder_.deadlineMs() : std::min(playout_->nextMs, reorder_.deadlineMs());
 }
 
 Delivery InboundTrack::nextPlayout(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
@@ -42,7 +42,7 @@ bool InboundTrack::fillPlayout(double nowMs, uint8_t* payloadScratch, int16_t* p
       playout_->heldMs = nowMs - popped.arrivedMs;
       take(popped.frame, afterGap_);
     }
-    if (deaf_) discard();
+    if (isUnheard()) discard();
   }
   while (!pooled_ && sliceBytes_ > 0) {
     const size_t samples = std::min(bytesToSamples(sliceBytes_), sliceSamplesMax_);
@@ -57,14 +57,14 @@ bool InboundTrack::fillPlayout(double nowMs, uint8_t* payloadScratch, int16_t* p
 }
 
 void InboundTrack::keep(const int16_t* pcm, size_t samples, double arrivedMs, double nowMs) {
-  if (deaf_) return;
+  if (isUnheard()) return;
   // The clock begins with the first frame.
   if (!playout_->buffer.started()) playout_->nextMs = nowMs + JitterBuffer::kFrameMs;
   playout_->buffer.push(pcm, samples, timeline_.positionMs(), arrivedMs);
 }
 
 Delivery InboundTrack::pull(double nowMs, int16_t* pcmScratch) {
-  int16_t* pcm = resampler_ ? pcmScratch : frame_;
+  int16_t* pcm = resampler_ || deaf_ ? pcmScratch : frame_;
   const size_t samples = playout_->buffer.frameSamples();
   Delivery delivery;
   delivery.kind = Delivery::Kind::Frame;
@@ -73,7 +73,8 @@ Delivery InboundTrack::pull(double nowMs, int16_t* pcmScratch) {
   playout_->frames++;
   playout_->nextMs += JitterBuffer::kFrameMs;
   if (listener_) delivery.senses = &listener_->hear(pcm, samples, delivery.timestampMs, delivery.concealed);
-  delivery.samples = resampler_ ? resampler_->process(pcm, samples, frame_) : samples;
+  if (tap_) tap_->push(pcm, samples);
+  delivery.samples = resampler_ && !deaf_ ? resampler_->process(pcm, samples, frame_) : samples;
   delivery.more = ready(nowMs);
   counters_.frames++;
   if (delivery.concealed) counters_.concealed++;
