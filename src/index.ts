@@ -44,6 +44,7 @@ export type {
   PluginMetrics,
 } from './plugin/metrics.js';
 export type { OptionsSchema } from './plugin/options.js';
+export type { PlayoutOptions } from './plugin/playout.js';
 export type {
   Accepted,
   AcceptResult,

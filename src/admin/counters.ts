@@ -29,6 +29,15 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   livePauseCutSeconds: 'Time taken out of the pauses of live audio that was late.',
   liveSpeechCutSeconds: 'Time by which the speech of live audio that was late was shortened.',
   liveSkippedSeconds: 'Live audio left out because it was hopelessly late.',
+  playoutFrames: 'Frames that left on a steady clock (audio.playout).',
+  playoutDelaySeconds:
+    'Delay behind the fastest frames, summed over the frames on a steady clock: divided by playoutFrames it is the mean.',
+  playoutTargetSeconds: 'Delay that a steady clock aimed at, summed in the same way.',
+  playoutConcealedSeconds: 'Time made up on a steady clock for what was lost, late or not sent.',
+  playoutStretchedSeconds:
+    'Time made up to raise the delay of a steady clock; part of playoutConcealedSeconds.',
+  playoutAcceleratedSeconds: 'Time taken out of audio to lower the delay of a steady clock.',
+  playoutOverflows: 'Frames dropped because too much waited for a steady clock, or no memory was left.',
   connectionsOpened: 'WebSockets that were opened.',
   streamsStarted: 'Streams that began with a start message.',
   streamsStopped: 'Streams that ended, for whatever reason.',
