@@ -102,7 +102,8 @@ void Engine::playMixed(int stream, const int16_t* pcm, size_t samples, int sampl
   Outbound& outbound = playing.outbound;
   const double nowMs = tickedMs_;
   const double ownAhead = playing.ownEnd - outbound.playout().playedPosition(nowMs);
-  if (nowMs < playing.ownUntilMs || outbound.paused() || ownAhead * 1000 > kOwnAheadMs * outbound.sampleHz()) return;
+  if (nowMs < playing.ownUntilMs || outbound.paused() || ownAhead * 1000 > kOwnAheadMs * outbound.sampleHz())
+    return;
   const Live live{outbound.config().liveLatencyMaxMs, timestampMs, true};
   if (sendCount_ < kSendSlots) {
     char* const slot = reinterpret_cast<char*>(buffers_.slab + sendCount_ * slotBytes_);

@@ -9,9 +9,9 @@ namespace sidetone {
  * One participant's PCM on its way to the mixer. It comes as the network brings it, and leaves 20 ms at a
  * time.
  *
- * It begins to leave when kDelayMs are there, which hides that much jitter. A line that runs empty begins anew
- * with 20 ms more, up to kDelayMaxMs: after a lost message that Reorder has waited for, the next is hidden.
- * What has not been needed for 5 s is dropped, 20 ms at a time.
+ * It begins to leave when kDelayMs are there, which hides that much jitter. A line that runs empty begins
+ * anew with 20 ms more, up to kDelayMaxMs: after a lost message that Reorder has waited for, the next is
+ * hidden. What has not been needed for 5 s is dropped, 20 ms at a time.
  */
 class DelayLine {
  public:

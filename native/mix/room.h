@@ -28,7 +28,8 @@ struct Participant {
 /** Whoever plays to the participants what they are to hear. */
 class RoomPlayer {
  public:
-  virtual void playMixed(int stream, const int16_t* pcm, size_t samples, int sampleHz, double timestampMs) = 0;
+  virtual void playMixed(int stream, const int16_t* pcm, size_t samples, int sampleHz,
+                         double timestampMs) = 0;
 
  protected:
   ~RoomPlayer() = default;

@@ -40,7 +40,8 @@ struct Heard : RoomPlayer {
 std::vector<int16_t> noise(std::mt19937& random, size_t samples, int loudest) {
   std::vector<int16_t> pcm(samples);
   for (auto& sample : pcm) {
-    sample = static_cast<int16_t>(static_cast<int>(random() % (2 * static_cast<unsigned>(loudest) + 1)) - loudest);
+    sample =
+        static_cast<int16_t>(static_cast<int>(random() % (2 * static_cast<unsigned>(loudest) + 1)) - loudest);
   }
   return pcm;
 }
@@ -177,7 +178,8 @@ TEST_CASE("a frame is heard at its tick alone") {
   CHECK(room.heard(0, 4) == nullptr);
 }
 
-TEST_CASE("the rate rises to the second-highest that a participant needs, some ticks later, and never falls") {
+TEST_CASE(
+    "the rate rises to the second-highest that a participant needs, some ticks later, and never falls") {
   Memory memory(4, 3);
   RoomMemory room(memory.data(), memory.shape);
   const auto rate = [&](uint64_t tick) { return kRoomRates[room.rateAt(tick)]; };
@@ -387,7 +389,8 @@ struct World {
       if (rooms[thread]->isActive()) rooms[thread]->run(nowMs(), heard);
       model(thread);
     }
-    std::erase_if(written, [&](const auto& entry) { return entry.first.second + RoomMemory::kTicks <= tick; });
+    std::erase_if(written,
+                  [&](const auto& entry) { return entry.first.second + RoomMemory::kTicks <= tick; });
   }
 
   double nowMs() const { return static_cast<double>(tick * kRoomTickMs) + 3; }
