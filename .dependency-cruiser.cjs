@@ -13,7 +13,7 @@ const FLOORS = [
   ['telnyx', 'pool'],
   ['codecs', 'audio', 'clock'],
   ['native'],
-  ['listen-error', 'log', 'report', 'peer', 'counters', 'formats', 'errors', 'nearest', 'objects', 'version'],
+  ['listen-error', 'log', 'report', 'packages', 'peer', 'counters', 'formats', 'errors', 'nearest', 'objects', 'version'],
 ];
 
 const ROOMS = FLOORS.flat();

@@ -6,8 +6,8 @@ import { NOT_LIVE } from '../native/addon.js';
 import type { PlaybackResult, Speech, SpeechOptions } from '../plugin/stream.js';
 import { encodedRate, toBytes } from './encoded.js';
 import type { Chunk } from './feed.js';
-import type { PlaybackEntry } from './ledger.js';
-import { checkedIdle, checkedRate } from './playable.js';
+import type { PlaybackEntry, PlaybackState } from './ledger.js';
+import { checkedIdle, checkedSampleRate, checkOptions } from './playable.js';
 import type { Player } from './player.js';
 
 /** write() says that there is enough while more than this waits to be read. */
@@ -130,6 +130,7 @@ export class SpeechPlayback implements Speech {
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options; SIDETONE_QUEUE_FULL */
   constructor(options: SpeechOptions, stream: Speaker, player: Player, memory: Memory) {
+    checkOptions('speak', options, '{ sampleRate, encoding, idleMs }');
     const idleMaxMs = checkedIdle('speak', options.idleMs);
     this.#form = formOf(options, stream);
     this.#player = player;
@@ -155,6 +156,10 @@ export class SpeechPlayback implements Speech {
 
   get ready(): Promise<void> {
     return this.#written.ready;
+  }
+
+  toJSON(): PlaybackState {
+    return this.#playback.toJSON();
   }
 
   write(audio: Int16Array | Uint8Array | string): boolean {
@@ -216,8 +221,7 @@ export class SpeechPlayback implements Speech {
 function formOf(options: SpeechOptions, stream: Speaker): Form {
   const { encoding, sampleRate } = options;
   if (encoding === undefined) {
-    const rate = checkedRate(sampleRate === undefined ? {} : { sampleRate }, stream.sampleRate);
-    return { rate, encoding: undefined };
+    return { rate: checkedSampleRate('speak', sampleRate ?? stream.sampleRate), encoding: undefined };
   }
   return { rate: encodedRate('speak', encoding, stream), encoding };
 }
