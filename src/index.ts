@@ -22,6 +22,7 @@ export {
 export type { Logger } from './log/log.js';
 export type { ResolvedOptions as ResolvedServerOptions, ServerOptions } from './options/options.js';
 export type { PluginEntry } from './options/table.js';
+export type { Background, BackgroundOptions, ComfortNoiseOptions } from './plugin/background.js';
 export type {
   Conference,
   ConferenceOptions,

@@ -5,6 +5,7 @@
 
 #include "binding/engine_handle.h"
 #include "binding/hearing.h"
+#include "binding/mixing.h"
 #include "binding/rooms.h"
 
 namespace sidetone::binding {
@@ -74,6 +75,31 @@ Napi::Value SetFrameBuffer(const Napi::CallbackInfo& info) {
   auto samples = info[2].As<Napi::Int16Array>();
   handle.engine->setFrameBuffer(stream, track, samples.Data(), samples.ElementLength());
   return info.Env().Undefined();
+}
+
+/** False: the stream has too many backgrounds, or is closed. */
+Napi::Value Background(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  const int stream = info[0].ToNumber().Int32Value();
+  bool isAdded = false;
+  if (handle.engine && handle.engine->isOpen(stream)) {
+    isAdded = handle.engine->background(stream, readLayer(info[1], info[2].As<Napi::Object>()),
+                                        handle.info[kNowMs]);
+    handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
+  }
+  return Napi::Boolean::New(info.Env(), isAdded);
+}
+
+Napi::Value TakeVoiceWindows(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  if (!handle.engine) return Napi::Number::New(info.Env(), 0);
+  return takeWindows(handle.engine->voiceWindows(), info);
+}
+
+Napi::Value AnswerVoices(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  if (!handle.engine) return Napi::Number::New(info.Env(), 0);
+  return answerWindows(handle.engine->voiceWindows(), info);
 }
 
 Napi::Value fill(const Napi::CallbackInfo& info, const CounterValues& values) {
@@ -185,6 +211,9 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   slow("frameSamplesUsual", FrameSamples<&Engine::frameSamplesUsual>);
   slow("frameSamplesMax", FrameSamples<&Engine::frameSamplesMax>);
   slow("setFrameBuffer", SetFrameBuffer);
+  slow("background", Background);
+  slow("takeVoiceWindows", TakeVoiceWindows);
+  slow("answerVoices", AnswerVoices);
   slow("streamCounters", StreamCounters);
   slow("totals", Totals);
   slow("lateness", Lateness);

@@ -48,6 +48,7 @@ enum Info : size_t {
   kSpeechMs,
   kKeys,
   kHead,
+  kUnheardMs,
   kInfoCount,
 };
 constexpr Named kInfoNames[] = {
@@ -78,6 +79,7 @@ constexpr Named kInfoNames[] = {
     {"speechMs", kSpeechMs},
     {"keys", kKeys},
     {"head", kHead},
+    {"unheardMs", kUnheardMs},
 };
 static_assert(std::size(kInfoNames) == kInfoCount);
 

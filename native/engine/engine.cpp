@@ -14,7 +14,7 @@ constexpr double kOwnRestMs = 60;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 }  // namespace
 
-Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t index)
+Engine::Stream::Stream(BlockPool& pool, VoiceWindows& windows, const StreamConfig& config, int32_t index)
     : id(config.streamId), outbound(pool, config.outbound) {
   sequence.note(config.startSequence);
   sendTimer.stream = index;
@@ -23,10 +23,11 @@ Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t inde
     gapTimers[track].stream = index;
     gapTimers[track].track = static_cast<int8_t>(track);
     if (!config.wanted[track]) continue;
+    const VoiceSeat seat{&windows, index, static_cast<int32_t>(track)};
     if (!firstTrack) {
-      tracks[track] = &firstTrack.emplace(pool, config.inbound);
+      tracks[track] = &firstTrack.emplace(pool, config.inbound, seat);
     } else {
-      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound);
+      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound, seat);
       tracks[track] = secondTrack.get();
     }
   }
@@ -68,7 +69,7 @@ int Engine::open(const StreamConfig& config) {
     index = freeStreams_.back();
     freeStreams_.pop_back();
   }
-  auto stream = std::make_unique<Stream>(pool_, config, index);
+  auto stream = std::make_unique<Stream>(pool_, voiceWindows_, config, index);
   if (stream->outbound.g722()) g722Batch_.reserve();
   streams_[static_cast<size_t>(index)] = std::move(stream);
   openStreams_++;
@@ -100,6 +101,11 @@ size_t Engine::frameSamplesUsual(int stream, Track track) const {
 size_t Engine::frameSamplesMax(int stream, Track track) const {
   const auto& inbound = at(stream).tracks[static_cast<size_t>(track)];
   return inbound ? inbound->frameSamplesMax() : 0;
+}
+
+const Senses* Engine::hush(int stream, Track track) {
+  InboundTrack* inbound = at(stream).tracks[static_cast<size_t>(track)];
+  return inbound ? inbound->hush() : nullptr;
 }
 
 void Engine::deafen(int stream) {
@@ -242,9 +248,14 @@ bool Engine::playHeard(int stream, double nowMs) {
   return accepted >= 0;
 }
 
-/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+/** What was played last is the stream's own, and not its room's. */
 void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
   if (stream.inRoom) stream.ownEnd = stream.outbound.acceptedPosition();
+  sendOrWait(stream, nowMs, sendNow);
+}
+
+/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+void Engine::sendOrWait(Stream& stream, double nowMs, bool sendNow) {
   sendCount_ = 0;
   if (sendNow) {
     sendDue(stream, nowMs);
@@ -284,7 +295,27 @@ void Engine::remove(int stream, double from, double to) {
 
 void Engine::resume(int stream, double nowMs, bool sendNow) {
   at(stream).outbound.resume(nowMs);
-  finishPlay(at(stream), nowMs, sendNow);
+  sendOrWait(at(stream), nowMs, sendNow);
+}
+
+bool Engine::background(int stream, const LayerConfig& layer, double nowMs) {
+  const bool isAdded = at(stream).outbound.mixer(nowMs).add(layer);
+  scheduleSend(at(stream));
+  return isAdded;
+}
+
+void Engine::setLayerGain(int stream, int layer, float gain, double rampMs, double nowMs) {
+  Outbound& outbound = at(stream).outbound;
+  if (outbound.mixes()) outbound.mixer(nowMs).setGain(layer, gain, rampMs);
+}
+
+void Engine::stopLayer(int stream, int layer, double fadeMs, double nowMs) {
+  Outbound& outbound = at(stream).outbound;
+  if (outbound.mixes()) outbound.mixer(nowMs).stop(layer, fadeMs);
+}
+
+void Engine::setSpeechGain(int stream, float gain, double rampMs, double nowMs) {
+  at(stream).outbound.mixer(nowMs).setSpeechGain(gain, rampMs);
 }
 
 /** True: everything of this stream that is due is in the slab; false: the slab is full. */

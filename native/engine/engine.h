@@ -111,6 +111,10 @@ class Engine : private RoomPlayer {
   /** PCM from the pool's decoder; at most InboundTrack's slice at once. */
   int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed);
   const Delivery& delivery() const { return delivery_; }
+  /** No frames of this track come: see Listener. Null where nobody listens. */
+  const Senses* hush(int stream, Track track);
+  /** Windows of all streams for the neural detector. */
+  VoiceWindows& voiceWindows() { return voiceWindows_; }
   Track deliveryTrack() const { return deliveryTrack_; }
 
   /** When the stream's last media frame came, of whatever track. */
@@ -144,6 +148,14 @@ class Engine : private RoomPlayer {
   void pause(int stream, double nowMs);
   /** What is queued goes on. With `sendNow`, messages that are due are in the slab, as after play(). */
   void resume(int stream, double nowMs, bool sendNow);
+  /** See Mixer::add(): begins at once. */
+  bool background(int stream, const LayerConfig& layer, double nowMs);
+  /** See Mixer. `layer` may be over. */
+  void setLayerGain(int stream, int layer, float gain, double rampMs, double nowMs);
+  void stopLayer(int stream, int layer, double fadeMs, double nowMs);
+  void setSpeechGain(int stream, float gain, double rampMs, double nowMs);
+  /** Messages that are due are in the slab, as after play(). */
+  void sendNow(int stream, double nowMs) { sendOrWait(at(stream), nowMs, true); }
   /** See Outbound. */
   void remove(int stream, double from, double to);
   /** Gives back the memory of what has been heard. */
@@ -223,7 +235,7 @@ class Engine : private RoomPlayer {
 
   /** What a message touches stands together and is fetched at once: see fetch(). */
   struct Stream {
-    Stream(BlockPool& pool, const StreamConfig& config, int32_t index);
+    Stream(BlockPool& pool, VoiceWindows& windows, const StreamConfig& config, int32_t index);
     StreamId id;
     SequenceTracker sequence;
     std::array<InboundTrack*, 2> tracks{};
@@ -253,6 +265,7 @@ class Engine : private RoomPlayer {
   int deliver(Stream& stream, Track track, double nowMs);
   int report(Stream& stream, Track track, const Delivery& delivery);
   void finishPlay(Stream& stream, double nowMs, bool sendNow);
+  void sendOrWait(Stream& stream, double nowMs, bool sendNow);
   void scheduleGap(Stream& stream, Track track);
   void scheduleSend(Stream& stream, double notBeforeMs = 0);
   bool sendDue(Stream& stream, double nowMs);
@@ -267,6 +280,7 @@ class Engine : private RoomPlayer {
   const Stream& at(int stream) const { return *streams_[static_cast<size_t>(stream)]; }
 
   BlockPool pool_;
+  VoiceWindows voiceWindows_;
   TimerWheel wheel_;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<int32_t> freeStreams_;

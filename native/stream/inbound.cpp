@@ -11,7 +11,7 @@ namespace {
 constexpr double kPoolFrameMs = 20;
 }
 
-InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
+InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config, const VoiceSeat& seat)
     : config_(config),
       sourceHz_(sampleRateHz(config.encoding, config.announcedHz)),
       pooled_(runsInPool(config.encoding)),
@@ -24,7 +24,7 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
     l16Finder_ = std::make_unique<L16OrderFinder>(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_ = std::make_unique<Resampler>(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
-  if (config.listener.wantsAnything()) listener_ = std::make_unique<Listener>(sourceHz_, config.listener);
+  if (config.listener.wantsAnything()) listener_ = std::make_unique<Listener>(sourceHz_, config.listener, seat);
 }
 
 size_t InboundTrack::frameSamplesUsual() const {

@@ -71,7 +71,7 @@ class InboundTrack {
   static constexpr int kSliceMs = 60;
   static constexpr int kOpusSliceMs = 120;
 
-  InboundTrack(BlockPool& pool, const InboundConfig& config);
+  InboundTrack(BlockPool& pool, const InboundConfig& config, const VoiceSeat& seat = {});
 
   /** Samples of a frame of 20 ms, which nearly all are, and of the longest that is ever made. */
   size_t frameSamplesUsual() const;
@@ -102,6 +102,10 @@ class InboundTrack {
   Reorder& reorder() { return reorder_; }
   MediaTimeline& timeline() { return timeline_; }
   const InboundCounters& counters() const { return counters_; }
+  /** How often the neural detector was behind. */
+  uint32_t voiceFallBacks() const { return listener_ ? listener_->voiceFallBacks() : 0; }
+  /** No frames come: see Listener. Null where nobody listens. */
+  const Senses* hush() { return listener_ && !deaf_ ? &listener_->hush() : nullptr; }
   const InboundConfig& config() const { return config_; }
   int sourceHz() const { return sourceHz_; }
   /** Of L16: as configured, or as found so far. */

@@ -158,6 +158,9 @@ export class Mp3Output implements Output {
   /** Nothing ever pauses … */
   resume(): void {}
 
+  /** … nothing goes out beside files … */
+  goOn(): void {}
+
   /** … and a file is never cut: Player.cancel() clears. */
   remove(): void {}
 

@@ -47,6 +47,8 @@ export interface Output {
    */
   pause(): void;
   resume(): void;
+  /** A background goes on at once behind what the far end was told to drop. */
+  goOn(): void;
   /** The first position that waits here and has not been given away. */
   head(): number;
   /** Takes positions from head() on out of what waits here; those behind them move up. */

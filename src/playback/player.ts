@@ -196,10 +196,10 @@ export class Player implements LedgerOwner, OutputOwner {
   }
 
   /**
-   * Stops what is playing, and keeps it and what is queued for resume().
+   * Stops what is playing, and keeps it and what is queued for resume(). Without `goesOn`, resume() comes at once.
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT in MP3 mode
    */
-  pause(): void {
+  pause(goesOn = true): void {
     if (this.#paused) return;
     this.#tellSkipped();
     this.#output.pause();
@@ -209,6 +209,7 @@ export class Player implements LedgerOwner, OutputOwner {
     this.#ledger.pause(this.#output.positions().played);
     this.#link.sendText(CLEAR_TEXT);
     this.#owner.takenBack();
+    if (goesOn) this.#output.goOn();
   }
 
   resume(): void {

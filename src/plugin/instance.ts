@@ -5,6 +5,7 @@ import type { OutboundOptions } from '../formats.js';
 import { createLog, type Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import type { Conference, ConferenceOptions } from './conference.js';
+import { checkInstalled } from './hearing.js';
 import { PluginRegistry } from './metrics.js';
 import type {
   AcceptResult,
@@ -93,6 +94,7 @@ export class PluginInstance implements StreamPlugin {
    * @throws SidetoneError SIDETONE_SETUP_FAILED
    */
   async start(thread: PluginThread): Promise<void> {
+    checkInstalled(this.audio);
     this.open(thread);
     const { setup } = this.plugin;
     if (!setup) return;

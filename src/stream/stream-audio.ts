@@ -111,7 +111,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
     const senses = setup.voice !== undefined || setup.inbandKeys;
     this.#senses = senses
-      ? new StreamSenses(setup.host.path, setup, (method, ...values) => this.tell(method, ...values))
+      ? new StreamSenses(setup, (method, ...values) => this.tell(method, ...values))
       : undefined;
     this.#livePieces = setup.livePieces;
     this.#seat = undefined;
@@ -229,7 +229,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
       }
       this.#played.heard(nowMs);
     }
-    if (info[INFO.senses] !== 0) this.#senses?.tell(frame);
+    if (info[INFO.senses] !== 0) this.#senses?.tell(track, frame);
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     try {
@@ -244,6 +244,11 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
     this.#host.path.stamp();
     const heldMs = info[INFO.nowMs]! - nowMs;
     if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
+  }
+
+  /** @internal The neural detector tells of speech. */
+  voiceChanged(track: number, flags: number, startMs: number, endMs: number, durationMs: number): void {
+    this.#senses?.voiceChanged(track, flags, startMs, endMs, durationMs);
   }
 
   /** @internal Telnyx told of a key. */
@@ -374,6 +379,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
     this.#closed = true;
     played?.close(this.#host.clock.now());
     this.#pooled?.close();
+    this.#senses?.close();
   }
 
   #playLive(frame: InboundFrame, liveLatencyMaxMs?: number): Playback {

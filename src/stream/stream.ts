@@ -10,8 +10,10 @@ import type { Logger } from '../log/log.js';
 import type { StreamHost } from '../media/host.js';
 import { encodedAudio } from '../playback/encoded.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
+import { Mixing } from '../playback/mixing.js';
 import { checkedFade } from '../playback/playable.js';
 import { SpeechPlayback } from '../playback/speech.js';
+import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
 import type {
   CallInfo,
@@ -63,6 +65,7 @@ export class CallStream extends StreamAudio implements Stream {
   #unheardMs = 0; // at its end
   /** @internal A TeXML document is known to run on the call. */
   runsTexml = false;
+  #mixing: Mixing | undefined; // made when somebody asks
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -137,6 +140,30 @@ export class CallStream extends StreamAudio implements Stream {
     const speech = new SpeechPlayback(options, this, this.player, this.host);
     if (this.closed) this.host.count('playsAfterEnd');
     return speech;
+  }
+
+  background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
+    return this.#mixes().background(audio, options);
+  }
+
+  comfortNoise(options?: ComfortNoiseOptions): Background {
+    return this.#mixes().comfortNoise(options);
+  }
+
+  get gainDb(): number {
+    return this.#mixing?.gainDb ?? 0;
+  }
+
+  set gainDb(gainDb: number) {
+    this.#mixes().gainDb = gainDb;
+  }
+
+  #mixes(): Mixing {
+    if (!this.#mixing) {
+      this.#mixing = new Mixing(this.host, this);
+      this.#mixing.closed = this.closed;
+    }
+    return this.#mixing;
   }
 
   pause(): void {
@@ -262,6 +289,7 @@ export class CallStream extends StreamAudio implements Stream {
     if (this.closed) return;
     if (stays) this.#unheardMs = this.queuedMs;
     this.endAudio();
+    this.#mixing?.close();
     this.#stopReason = reason;
     if (stays) this.calls.narrow('onCall', 'onStop');
     else this.tellStop(reason);

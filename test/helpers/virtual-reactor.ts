@@ -7,7 +7,7 @@ import { createLog } from '../../src/log/log.js';
 import type { Socket } from '../../src/media/path.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { bareInstance } from '../../src/plugin/instance.js';
-import { Reactor } from '../../src/reactor/reactor.js';
+import { Reactor, type ReactorEnvironment } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';
 import { virtualRequest } from '../../src/testing/virtual-server.js';
 
@@ -34,8 +34,9 @@ export class VirtualReactor {
     log = createLog('silent'),
     /** Reactors that share a registry share conferences. */
     private readonly conference = localConference(new RoomRegistry()),
+    more: Pick<ReactorEnvironment, 'startVoices'> = {},
   ) {
-    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
+    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options), ...more });
   }
 
   /**
