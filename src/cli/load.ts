@@ -66,7 +66,10 @@ export function register(program: Command): void {
     )
     .option('--reply-rate <hz>', 'its sample rate, for L16', numberArgument())
     .addOption(
-      new Option('--mode <mode>', 'echo: the application sends back what it hears; bridge: it joins each two streams; listen: it speaks')
+      new Option(
+        '--mode <mode>',
+        'echo: the application sends back what it hears; bridge: it joins each two streams; listen: it speaks',
+      )
         .choices(['echo', 'bridge', 'listen'])
         .default('echo'),
     )

@@ -50,7 +50,7 @@ export function checkHearing({ vad, dtmf }: AudioOptions, where: string): void {
       fail(`audio.vad.${name}`, value, `there is no such option: use ${NAMES}`);
     }
     const { min, max, unit } = FIELDS[name as keyof Numbers];
-    if ( typeof value === 'number' && value >= min && value <= max) continue;
+    if (typeof value === 'number' && value >= min && value <= max) continue;
     fail(`audio.vad.${name}`, value, `give ${min} to ${max} ${unit}`.trimEnd());
   }
 }

@@ -178,8 +178,7 @@ export class VoicePool {
     this.#giveUp();
     // One that cannot start is started again after 200 ms, 400 ms, … a minute.
     this.#restartAtMs =
-      this.#clock.now() +
-      (this.#failures === 0 ? 0 : Math.min(RESTART_MS_MAX, 100 * 2 ** this.#failures));
+      this.#clock.now() + (this.#failures === 0 ? 0 : Math.min(RESTART_MS_MAX, 100 * 2 ** this.#failures));
     this.#answerNothing(windows);
     const problem = `voice activity: the neural detector's worker was given up: ${cause.message}`;
     this.#onError(new SidetoneError('SIDETONE_WORKER_DIED', problem, { cause }));

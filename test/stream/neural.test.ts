@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { VirtualClock } from '../../src/clock.js';
-import { VOICE } from '../../src/native/addon.js';
-import { createLog } from '../../src/log/log.js';
 import type { Plugin } from '../../src/index.js';
+import { createLog } from '../../src/log/log.js';
+import { VOICE } from '../../src/native/addon.js';
 import { VoiceMemory } from '../../src/pool/voice-memory.js';
 import { WireCall } from '../helpers/telnyx-messages.js';
 import { VirtualReactor } from '../helpers/virtual-reactor.js';
@@ -65,7 +65,11 @@ function calling(virtual: VirtualReactor, plugin: Plugin) {
   const { receive, drop } = virtual.connect(plugin);
   const wire = new WireCall({ encoding: 'L16', sampleRate: 8000 });
   receive(wire.start());
-  return { say: (pcm: Int16Array) => receive(wire.media(asBytes(pcm))), stop: () => receive(wire.stop()), drop };
+  return {
+    say: (pcm: Int16Array) => receive(wire.media(asBytes(pcm))),
+    stop: () => receive(wire.stop()),
+    drop,
+  };
 }
 
 describe('the neural detector', () => {
