@@ -54,6 +54,7 @@ export type {
   StopReason,
   StreamHandler,
 } from './plugin/plugin.js';
+export type { PlayoutOptions } from './plugin/playout.js';
 export type { SpeechEnd, SpeechStart, VadOptions } from './plugin/speech.js';
 export type {
   AudioFrame,

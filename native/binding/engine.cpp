@@ -34,6 +34,12 @@ InboundConfig readInbound(const Napi::Object& object) {
   config.l16OrderAuto = object.Get("l16OrderAuto").ToBoolean();
   config.conceals = object.Get("conceals").ToBoolean();
   config.listener = readListener(object);
+  const Napi::Value playout = object.Get("playout");
+  config.playout = playout.IsObject();
+  if (config.playout) {
+    config.playoutDelayMinMs = playout.As<Napi::Object>().Get("delayMinMs").ToNumber().DoubleValue();
+    config.playoutDelayMaxMs = playout.As<Napi::Object>().Get("delayMaxMs").ToNumber().DoubleValue();
+  }
   return config;
 }
 

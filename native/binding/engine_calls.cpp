@@ -76,7 +76,7 @@ napi_value DeliverPcm(napi_env env, napi_callback_info callback) {
   if (!call.open) return call.result(kNothing);
   const auto pcm = call.samples(2);
   return delivered(call, call.handle->engine->deliverPcm(call.stream, trackOf(call.integer(1)), pcm.data,
-                                                         pcm.count, call.boolean(3)));
+                                                         pcm.count, call.boolean(3), call.nowMs()));
 }
 
 /** What play() and playHeard() left in the slab, or -1 where the queue was full. */

@@ -32,6 +32,13 @@ enum class Counter : uint8_t {
   LivePauseCutSeconds,
   LiveSpeechCutSeconds,
   LiveSkippedSeconds,
+  PlayoutFrames,
+  PlayoutDelaySeconds,   // summed over the frames: by PlayoutFrames it is the mean
+  PlayoutTargetSeconds,  // the same
+  PlayoutConcealedSeconds,
+  PlayoutStretchedSeconds,
+  PlayoutAcceleratedSeconds,
+  PlayoutOverflows,
   Count,
 };
 constexpr size_t kCounters = static_cast<size_t>(Counter::Count);
@@ -61,6 +68,13 @@ constexpr std::array<const char*, kCounters> kCounterNames = {
     "livePauseCutSeconds",
     "liveSpeechCutSeconds",
     "liveSkippedSeconds",
+    "playoutFrames",
+    "playoutDelaySeconds",
+    "playoutTargetSeconds",
+    "playoutConcealedSeconds",
+    "playoutStretchedSeconds",
+    "playoutAcceleratedSeconds",
+    "playoutOverflows",
 };
 
 using CounterValues = std::array<double, kCounters>;

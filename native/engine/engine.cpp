@@ -178,9 +178,12 @@ int Engine::deliver(Stream& stream, Track track, double nowMs) {
   return report(stream, track, delivery);
 }
 
-int Engine::deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed) {
+int Engine::deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed,
+                       double nowMs) {
   InboundTrack& inbound = *at(stream).tracks[static_cast<size_t>(track)];
-  return report(at(stream), track, inbound.deliverPcm(pcm, samples, concealed));
+  const Delivery delivery = inbound.deliverPcm(pcm, samples, concealed, nowMs);
+  if (inbound.jitterBuffer()) scheduleGap(at(stream), track);
+  return report(at(stream), track, delivery);
 }
 
 int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
@@ -207,7 +210,7 @@ int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
 
 void Engine::scheduleGap(Stream& stream, Track track) {
   Timer& timer = stream.gapTimers[static_cast<size_t>(track)];
-  const double deadlineMs = stream.tracks[static_cast<size_t>(track)]->reorder().deadlineMs();
+  const double deadlineMs = stream.tracks[static_cast<size_t>(track)]->deadlineMs();
   if (std::isinf(deadlineMs)) {
     wheel_.cancel(timer);
   } else if (!timer.scheduled() || timer.dueMs != deadlineMs) {
@@ -397,6 +400,7 @@ void Engine::collectDue(double nowMs) {
     }
     Stream& stream = at(timer->stream);
     if (timer->track != kSendTimer) {
+      stream.tracks[static_cast<size_t>(timer->track)]->playTo(nowMs);
       buffers_.gaps[gapCount_++] = timer->stream * 2 + timer->track;
       continue;
     }

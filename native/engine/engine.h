@@ -109,7 +109,7 @@ class Engine : private RoomPlayer {
   /** The next frame of a track that has more. */
   int next(int stream, Track track, double nowMs);
   /** PCM from the pool's decoder; at most InboundTrack's slice at once. */
-  int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed);
+  int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed, double nowMs);
   const Delivery& delivery() const { return delivery_; }
   /** No frames of this track come: see Listener. Null where nobody listens. */
   const Senses* hush(int stream, Track track);

@@ -37,6 +37,17 @@ void Engine::addCounters(const Stream& stream, CounterValues& values) const {
     value(values, Counter::FramesDuplicate) += reorder.duplicate;
     value(values, Counter::ReorderOverflows) += reorder.overflow;
     value(values, Counter::Resyncs) += reorder.resync;
+    const JitterBuffer* buffer = track->jitterBuffer();
+    if (!buffer) continue;
+    const JitterCounters& playout = buffer->counters();
+    value(values, Counter::FramesLate) += playout.late;
+    value(values, Counter::PlayoutFrames) += playout.frames;
+    value(values, Counter::PlayoutDelaySeconds) += playout.delayMs / 1000;
+    value(values, Counter::PlayoutTargetSeconds) += playout.targetMs / 1000;
+    value(values, Counter::PlayoutConcealedSeconds) += playout.concealedMs / 1000;
+    value(values, Counter::PlayoutStretchedSeconds) += playout.stretchedMs / 1000;
+    value(values, Counter::PlayoutAcceleratedSeconds) += playout.acceleratedMs / 1000;
+    value(values, Counter::PlayoutOverflows) += playout.overflow;
   }
   const OutboundCounters& outbound = stream.outbound.counters();
   value(values, Counter::MediaSent) += outbound.messages;

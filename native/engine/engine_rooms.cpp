@@ -31,7 +31,9 @@ bool Engine::join(int stream, int number, double nowMs) {
   Room* joined = room(number);
   InboundTrack* inbound = joining.tracks[static_cast<size_t>(Track::Inbound)];
   if (!joined || !inbound || joining.inRoom) return false;
-  Participant* participant = joined->join(stream, inbound->sourceHz(), joining.outbound.sampleHz(), nowMs);
+  const int delayMs = inbound->jitterBuffer() ? DelayLine::kSteadyMs : DelayLine::kDelayMs;
+  Participant* participant =
+      joined->join(stream, inbound->sourceHz(), joining.outbound.sampleHz(), nowMs, delayMs);
   if (!participant) return false;
   joining.room = joined;
   joining.participant = participant;

@@ -75,6 +75,7 @@ Reorder::Pop Reorder::pop(double nowMs, uint8_t* out, Popped& popped) {
     if (first.chunk == next_) {
       copyOut(first, out);
       popped.frame = {first.chunk, first.timestamp, out, first.bytes};
+      popped.arrivedMs = first.arrivedMs;
       counters_.reordered++;
       advance(1, true);
       removeFirst();
@@ -102,6 +103,12 @@ Reorder::Pop Reorder::pop(double nowMs, uint8_t* out, Popped& popped) {
     return Pop::Gap;
   }
   return Pop::Nothing;
+}
+
+bool Reorder::giveUpGap() {
+  if (!started_ || !held_ || held_->chunk <= next_) return false;
+  giveUpGap_ = true;
+  return true;
 }
 
 bool Reorder::ready(double nowMs) {

@@ -72,6 +72,7 @@ class Reorder {
   struct Popped {
     ReorderFrame frame{};
     uint64_t lost = 0;
+    double arrivedMs = 0;  // of a payload
   };
 
   /** `out` has room for the largest payload ever pushed. */
@@ -79,6 +80,9 @@ class Reorder {
 
   /** Whether pop() would give something now. */
   bool ready(double nowMs);
+
+  /** The frames that the present gap lacks are needed now. False: nothing waits behind one. */
+  bool giveUpGap();
 
   /** When pop() will give up the present gap; infinity while nothing waits. */
   double deadlineMs() const { return deadlineMs_; }

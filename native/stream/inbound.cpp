@@ -18,8 +18,14 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config, const V
       sliceSamplesMax_(static_cast<size_t>(sourceHz_) *
                        (config.encoding == Encoding::Opus ? kOpusSliceMs : kSliceMs) / 1000),
       timeline_(clockRateHz(config.encoding, config.announcedHz)),
-      reorder_(pool, config.reorderWaitMs) {
-  if (!pooled_ && config.conceals) concealer_.emplace(sourceHz_, Concealer::Timing::Live, &pool);
+      reorder_(pool, config.playout ? std::max(config.reorderWaitMs, config.playoutDelayMaxMs)
+                                    : config.reorderWaitMs) {
+  if (config.playout) {
+    const JitterConfig jitter{sourceHz_, config.playoutDelayMinMs, config.playoutDelayMaxMs, config.conceals};
+    playout_ = std::make_unique<Playout>(pool, jitter);
+  } else if (!pooled_ && config.conceals) {
+    concealer_.emplace(sourceHz_, Concealer::Timing::Live, &pool);
+  }
   if (config.encoding == Encoding::L16 && config.l16OrderAuto)
     l16Finder_ = std::make_unique<L16OrderFinder>(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_ = std::make_unique<Resampler>(sourceHz_, config.handlerHz);
@@ -58,7 +64,15 @@ void InboundTrack::fetch() const {
 }
 
 void InboundTrack::push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs) {
-  if (reorder_.push(frame, fresh, nothingMissing, nowMs) == Reorder::Push::Deliver) take(frame, false);
+  const uint32_t late = reorder_.counters().late;
+  const Reorder::Push pushed = reorder_.push(frame, fresh, nothingMissing, nowMs);
+  if (playout_) {
+    playout_->arrivedMs = nowMs;
+    playout_->heldMs = 0;
+    const bool isLate = pushed == Reorder::Push::Dropped && reorder_.counters().late != late;
+    if (isLate) playout_->buffer.noteLate(timeline_.positionAt(frame.timestamp), nowMs);
+  }
+  if (pushed == Reorder::Push::Deliver) take(frame, false);
   if (isUnheard()) discard();
 }
 
@@ -72,6 +86,7 @@ Delivery InboundTrack::next(double nowMs, uint8_t* payloadScratch, int16_t* pcmS
 }
 
 Delivery InboundTrack::nextSlice(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
+  if (playout_) return nextPlayout(nowMs, payloadScratch, pcmScratch);
   while (sliceBytes_ == 0 && concealSamples_ == 0) {
     Reorder::Popped popped;
     switch (reorder_.pop(nowMs, payloadScratch, popped)) {
@@ -111,6 +126,10 @@ void InboundTrack::openGap(const Reorder::Popped& gap) {
   const double missingMs = timeline_.missingMs(gap.frame.timestamp, gap.lost);
   if (missingMs == 0) {
     reorder_.gapWasStride(gap.lost);
+    return;
+  }
+  if (playout_) {
+    timeline_.played(missingMs);  // made up when its time has come
     return;
   }
   const double fillMs = std::min(missingMs, config_.gapFillMaxMs);
@@ -191,8 +210,14 @@ Delivery InboundTrack::frame(int16_t* pcm, size_t samples, bool concealed, doubl
   return delivery;
 }
 
-Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool concealed) {
+Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool concealed, double nowMs) {
   Delivery delivery;
+  if (playout_) {
+    // What its decoder had to make up is missing, and made up where it is.
+    if (!concealed) keep(pcm, samples, nowMs - playout_->heldMs, nowMs);
+    timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
+    return delivery;
+  }
   if (!hasRoomFor(samples)) {
     delivery.kind = Delivery::Kind::NeedsRoom;
     delivery.more = true;

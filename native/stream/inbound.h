@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "codec/l16.h"
 #include "codec/l16_order.h"
 #include "hearing/listener.h"
+#include "jitter/jitter_buffer.h"
 #include "memory/block_pool.h"
 #include "mix/delay_line.h"
 #include "plc/concealer.h"
@@ -28,6 +30,9 @@ struct InboundConfig {
   double gapFillMaxMs = 1000;  // longer losses are a jump of the frames' timestamps, not concealed frames
   bool conceals = true;        // false: silence stands in for what is lost
   ListenerConfig listener;
+  bool playout = false;  // frames leave on a steady clock of 20 ms, and not as they come
+  double playoutDelayMinMs = 20;
+  double playoutDelayMaxMs = 400;
 };
 
 struct InboundCounters {
@@ -96,9 +101,19 @@ class InboundTrack {
   Delivery next(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
 
   /** PCM of the pool's decoder, at most one slice, in order. */
-  Delivery deliverPcm(const int16_t* pcm, size_t samples, bool concealed);
+  Delivery deliverPcm(const int16_t* pcm, size_t samples, bool concealed, double nowMs);
 
-  bool ready(double nowMs) { return concealSamples_ > 0 || sliceBytes_ > 0 || reorder_.ready(nowMs); }
+  bool ready(double nowMs) {
+    return concealSamples_ > 0 || sliceBytes_ > 0 || reorder_.ready(nowMs) || isPlayoutDue();
+  }
+  /** When next() will have something without a push(); infinity: never. */
+  double deadlineMs() const;
+  /** With playout: frames that are due by `nowMs` may leave. What has come until then has been pushed. */
+  void playTo(double nowMs) {
+    if (playout_) playout_->clockMs = nowMs;
+  }
+  /** Null without playout. */
+  const JitterBuffer* jitterBuffer() const { return playout_ ? &playout_->buffer : nullptr; }
   Reorder& reorder() { return reorder_; }
   MediaTimeline& timeline() { return timeline_; }
   const InboundCounters& counters() const { return counters_; }
@@ -113,11 +128,27 @@ class InboundTrack {
   bool resamples() const { return resampler_ != nullptr; }
 
  private:
+  /** The steady clock, and what waits for it. */
+  struct Playout {
+    Playout(BlockPool& pool, const JitterConfig& config) : buffer(pool, config) {}
+    JitterBuffer buffer;
+    double nextMs = std::numeric_limits<double>::infinity();  // of the next frame
+    double clockMs = -std::numeric_limits<double>::infinity();
+    double frames = 0;     // so far
+    double arrivedMs = 0;  // of the payload that is being heard
+    double heldMs = 0;     // how long it had waited behind a gap
+  };
+
   void take(const ReorderFrame& frame, bool afterGap);
   void openGap(const Reorder::Popped& gap);
   void discard();
   Delivery nextSlice(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
   bool isUnheard() const { return deaf_ && !tap_; }
+  Delivery nextPlayout(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
+  Delivery pull(double nowMs, int16_t* pcmScratch);
+  bool fillPlayout(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
+  void keep(const int16_t* pcm, size_t samples, double arrivedMs, double nowMs);
+  bool isPlayoutDue() const { return playout_ && !isUnheard() && playout_->nextMs <= playout_->clockMs; }
   size_t usualSamples() const { return static_cast<size_t>(sourceHz_) / 50; }
   bool hasRoomFor(size_t samples) const {
     return deaf_ || (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
@@ -151,6 +182,7 @@ class InboundTrack {
   std::unique_ptr<L16OrderFinder> l16Finder_;
   std::unique_ptr<Listener> listener_;
   DelayLine* tap_ = nullptr;
+  std::unique_ptr<Playout> playout_;
 };
 
 }  // namespace sidetone

@@ -21,6 +21,12 @@ class MediaTimeline {
   void setOrigin(double ms) { positionMs_ = ms; }
   void played(double ms) { positionMs_ += ms; }
 
+  /** Where a payload with this timestamp stands, or stood. As long as nothing is known: at the last one. */
+  double positionAt(uint64_t timestamp) const {
+    const double last = positionMs_ - lastDurationMs_;
+    return unitsPerMs_ == 0 ? last : last + stepFrom(timestamp) / unitsPerMs_;
+  }
+
   /** A payload of `durationMs` whose chunk number follows that of the last one. True when a pause lay
    * between. */
   bool continues(uint64_t timestamp, double durationMs) {

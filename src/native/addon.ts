@@ -35,6 +35,8 @@ export interface NativeInbound {
   neural: boolean;
   /** Whether to look for the tones of keys. */
   keys: boolean;
+  /** Frames leave on a steady clock; undefined: as they come. */
+  playout: { delayMinMs: number; delayMaxMs: number } | undefined;
 }
 
 export interface NativeVoice {

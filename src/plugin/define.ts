@@ -7,6 +7,7 @@ import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
 import { checkHearing } from './hearing.js';
 import { isSchema } from './options.js';
+import { checkPlayout } from './playout.js';
 import type { AcceptResult, AudioOptions, Plugin, StreamHandler } from './plugin.js';
 
 // The compiler keeps these tables whole: what an interface has and its table has not is an error, and the reverse.
@@ -41,6 +42,7 @@ const AUDIO_FIELDS: Record<keyof AudioOptions, true> = {
   tracks: true,
   vad: true,
   dtmf: true,
+  playout: true,
 };
 const OUTBOUND_FIELDS: Record<keyof NonNullable<Plugin['outbound']>, true> = {
   mode: true,
@@ -135,6 +137,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     'use inbound, outbound or both',
   );
   checkHearing(audio ?? {}, where);
+  checkPlayout(audio?.playout, where);
   const { mode, encoding, sampleRate: outboundRate } = outbound ?? {};
   check(
     mode === undefined || mode === 'rtp' || mode === 'mp3',

@@ -10,6 +10,7 @@ import type { CallEvent, WebhookEvent } from '../telnyx/webhooks.js';
 import type { Conference, ConferenceOptions } from './conference.js';
 import type { PluginMetrics } from './metrics.js';
 import type { OptionsSchema } from './options.js';
+import type { PlayoutOptions } from './playout.js';
 import type { SpeechEnd, SpeechStart, VadOptions } from './speech.js';
 import type { AudioFrame, PlayedFrame, Stream, StreamRequest } from './stream.js';
 
@@ -91,6 +92,11 @@ export interface AudioOptions {
    * key once. Default: events.
    */
   dtmf?: 'events' | 'inband';
+  /**
+   * Frames on a steady clock, for who mixes or bridges: `onAudio` is called every 20 ms from the first frame to the end,
+   * always with 20 ms, behind a delay that adapts to the network. Default: every frame at once, as it comes in order.
+   */
+  playout?: boolean | PlayoutOptions;
 }
 
 /** What `accept()` says of a stream that it lets in. */

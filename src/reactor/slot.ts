@@ -28,6 +28,7 @@ export function openSlot(
       voice: open.voice,
       neural: open.voice?.detector === 'neural',
       keys: open.inbandKeys,
+      playout: open.playout,
     },
     outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),
   });

@@ -3,6 +3,7 @@ import { CODECS, type Format } from '../formats.js';
 import { checkHandler } from '../plugin/define.js';
 import { checkListens, voiceSettings } from '../plugin/hearing.js';
 import type { StreamPlugin } from '../plugin/instance.js';
+import { playoutSettings } from '../plugin/playout.js';
 import type { AcceptResult, AudioOptions } from '../plugin/plugin.js';
 import type { StreamRequest } from '../plugin/stream.js';
 import type { OpenStream, Reactor } from '../reactor/reactor.js';
@@ -59,6 +60,7 @@ export function streamAsked(
     livePieces: plugin.liveLatencyMaxMs !== undefined,
     voice: voiceSettings(audio.vad),
     inbandKeys: audio.dtmf === 'inband',
+    playout: playoutSettings(audio.playout),
   };
 }
 

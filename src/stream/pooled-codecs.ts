@@ -133,7 +133,7 @@ export class PooledCodecs {
     if (concealed && host.options.concealment === 'silence') pcm.fill(0);
     for (let at = 0; at < pcm.length; at += longest) {
       const slice = pcm.length <= longest ? pcm : pcm.subarray(at, at + longest);
-      let samples = host.path.engine.native.deliverPcm(slot, track, slice, concealed);
+      let samples = host.path.engine.at(host.clock.now()).deliverPcm(slot, track, slice, concealed);
       if (samples === NEEDS_ROOM) {
         this.#stream.makeRoom(track);
         samples = host.path.engine.native.deliverPcm(slot, track, slice, concealed);
@@ -141,6 +141,7 @@ export class PooledCodecs {
       if (samples > 0) this.#stream.hear(track, samples);
       payloads.heard();
     }
+    host.path.wake();
   }
 }
 

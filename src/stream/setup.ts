@@ -2,6 +2,7 @@
 import type { Format, OutboundMode } from '../formats.js';
 import type { Logger } from '../log/log.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
+import type { PlayoutSettings } from '../plugin/playout.js';
 import type { StreamRequest } from '../plugin/stream.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
 import type { SensesSetup } from './senses.js';
@@ -25,6 +26,8 @@ export interface StreamSetup extends SensesSetup {
   liveLatencyMaxMs: number;
   /** PCM that a handler plays in answer to a frame is live audio too. */
   livePieces: boolean;
+  /** Frames leave on a steady clock; undefined: as they come. */
+  playout: PlayoutSettings | undefined;
 }
 
 /** What a stream needs of its plugin. */
