@@ -16,9 +16,12 @@ const program = benchCommand(
   .option('--music <folder>', 'music on hold', '/usr/share/asterisk/moh')
   .option('--seconds <n>', 'of each mixture', whole(60, 36_000), 600)
   .option('--seed <n>', 'of the mixtures', whole(0, 2 ** 31), 1)
-  .option('--detectors <list>', 'spectral,neural: the latter wants its packages', someOf(['spectral', 'neural']), [
-    'spectral',
-  ])
+  .option(
+    '--detectors <list>',
+    'spectral,neural: the latter wants its packages',
+    someOf(['spectral', 'neural']),
+    ['spectral'],
+  )
   .option('--only <text>', 'rows whose name holds it', '')
   .parse();
 const options = program.opts<{

@@ -126,13 +126,16 @@ Napi::Value answerWindows(VoiceWindows& windows, const Napi::CallbackInfo& info)
   double* out = events.Data();
   for (size_t i = 0; i < count; i++) {
     VoiceEvent event;
-    if (!windows.answer(fields.Data() + i * VoiceWindows::kFields, ends[i], probabilities[i], event)) continue;
-    for (const double value : {static_cast<double>(event.stream), static_cast<double>(event.track),
-                               static_cast<double>(event.flags), event.startMs, event.endMs, event.durationMs}) {
+    if (!windows.answer(fields.Data() + i * VoiceWindows::kFields, ends[i], probabilities[i], event))
+      continue;
+    for (const double value :
+         {static_cast<double>(event.stream), static_cast<double>(event.track),
+          static_cast<double>(event.flags), event.startMs, event.endMs, event.durationMs}) {
       *out++ = value;
     }
   }
-  return Napi::Number::New(info.Env(), static_cast<double>((out - events.Data()) / static_cast<ptrdiff_t>(kVoiceEventFields)));
+  return Napi::Number::New(
+      info.Env(), static_cast<double>((out - events.Data()) / static_cast<ptrdiff_t>(kVoiceEventFields)));
 }
 
 ListenerConfig readListener(const Napi::Object& object) {

@@ -103,8 +103,10 @@ const Senses& Listener::answer(double endMs, float probability) {
 }
 
 void Listener::note(VoiceDetector::Change change) {
-  if (neural_) note(change, *neural_);
-  else note(change, *voice_);
+  if (neural_)
+    note(change, *neural_);
+  else
+    note(change, *voice_);
 }
 
 template <typename Voice>

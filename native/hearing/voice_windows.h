@@ -26,8 +26,9 @@ struct VoiceEvent {
 };
 
 /**
- * The windows of all listeners that wait for the neural detector: 32 ms at 8 kHz each. They leave together with
- * take(), and come back with their probabilities to answer(). A listener that has gone meanwhile is not missed.
+ * The windows of all listeners that wait for the neural detector: 32 ms at 8 kHz each. They leave together
+ * with take(), and come back with their probabilities to answer(). A listener that has gone meanwhile is not
+ * missed.
  */
 class VoiceWindows {
  public:

@@ -30,7 +30,8 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config, const V
     l16Finder_ = std::make_unique<L16OrderFinder>(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_ = std::make_unique<Resampler>(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
-  if (config.listener.wantsAnything()) listener_ = std::make_unique<Listener>(sourceHz_, config.listener, seat);
+  if (config.listener.wantsAnything())
+    listener_ = std::make_unique<Listener>(sourceHz_, config.listener, seat);
 }
 
 size_t InboundTrack::frameSamplesUsual() const {

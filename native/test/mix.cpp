@@ -117,6 +117,17 @@ TEST_CASE("a line gives back what came, in pieces of 20 ms, after its delay") {
   }
 }
 
+TEST_CASE("what comes steadily waits for 20 ms alone") {
+  DelayLine line(16000, DelayLine::kSteadyMs);
+  std::vector<int16_t> out(320);
+  CHECK_FALSE(line.pull(out.data()));
+  for (int16_t frame = 1; frame < 400; frame++) {
+    fill(line, frame, 1);
+    REQUIRE(line.pull(out.data()));
+    REQUIRE(out[319] == frame);
+  }
+}
+
 TEST_CASE("a clock that is faster by a thousandth makes no delay that grows") {
   DelayLine line(8000);
   std::vector<int16_t> out(kFrame);
