@@ -44,6 +44,7 @@ export type {
   PluginMetrics,
 } from './plugin/metrics.js';
 export type { OptionsSchema } from './plugin/options.js';
+export type { PlayoutOptions } from './plugin/playout.js';
 export type {
   Accepted,
   AcceptResult,
@@ -54,7 +55,6 @@ export type {
   StopReason,
   StreamHandler,
 } from './plugin/plugin.js';
-export type { PlayoutOptions } from './plugin/playout.js';
 export type { SpeechEnd, SpeechStart, VadOptions } from './plugin/speech.js';
 export type {
   AudioFrame,

@@ -32,7 +32,8 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
     'Delay behind the fastest frames, summed over the frames on a steady clock: divided by playoutFrames it is the mean.',
   playoutTargetSeconds: 'Delay that a steady clock aimed at, summed in the same way.',
   playoutConcealedSeconds: 'Time made up on a steady clock for what was lost, late or not sent.',
-  playoutStretchedSeconds: 'Time made up to raise the delay of a steady clock; part of playoutConcealedSeconds.',
+  playoutStretchedSeconds:
+    'Time made up to raise the delay of a steady clock; part of playoutConcealedSeconds.',
   playoutAcceleratedSeconds: 'Time taken out of audio to lower the delay of a steady clock.',
   playoutOverflows: 'Frames dropped because too much waited for a steady clock, or no memory was left.',
   connectionsOpened: 'WebSockets that were opened.',

@@ -20,8 +20,10 @@ const MOST_MS = 1000;
 /** What `audio.playout` comes to; undefined where it is not asked for. */
 export function playoutSettings(playout: boolean | PlayoutOptions | undefined): PlayoutSettings | undefined {
   if (playout === undefined || playout === false) return undefined;
-  const { delayMinMs = USUAL.delayMinMs, delayMaxMs = Math.max(USUAL.delayMaxMs, delayMinMs) }: PlayoutOptions =
-    playout === true ? {} : playout;
+  const {
+    delayMinMs = USUAL.delayMinMs,
+    delayMaxMs = Math.max(USUAL.delayMaxMs, delayMinMs),
+  }: PlayoutOptions = playout === true ? {} : playout;
   return { delayMinMs, delayMaxMs };
 }
 

@@ -113,7 +113,9 @@ test('a frame comes every 20 ms, whole and in order, though they arrive in burst
   assert.equal(heard.length, 500);
   assertSteady(heard, firstMs);
   assertNothingTwice(heard);
-  const whole = new Set(heard.flatMap(({ parts }) => [...parts].filter(([, n]) => n === FRAME).map(([frame]) => frame)));
+  const whole = new Set(
+    heard.flatMap(({ parts }) => [...parts].filter(([, n]) => n === FRAME).map(([frame]) => frame)),
+  );
   assert.ok(whole.size > 430, `${whole.size} frames were heard whole`);
   const lost = heard.filter(({ concealed }) => concealed).length;
   assert.ok(lost >= 10 && lost < 25, `${lost} frames were made up`);
