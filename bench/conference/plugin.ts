@@ -10,7 +10,5 @@ export default definePlugin({
     const name = all ?? `${run}-${Number(index) >> 1}`;
     const room = conference(name, { participantsMax: all ? 1000 : 2 });
     room.join(stream);
-    const recording = all && stream.query.has('record') ? stream.query.get('record') : undefined;
-    if (recording && room.participants.length === 1) room.record(recording);
   },
 });

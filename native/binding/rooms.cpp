@@ -92,7 +92,8 @@ napi_value HasOwnAudio(napi_env env, napi_callback_info callback) {
   FastArguments<1> call(env, callback);
   auto& handle = *call.self<Handle>();
   const int stream = call.integer(0);
-  return call.result(isOpen(handle, stream) && handle.engine->hasOwnAudio(stream, handle.info[kNowMs]) ? 1 : 0);
+  return call.result(isOpen(handle, stream) && handle.engine->hasOwnAudio(stream, handle.info[kNowMs]) ? 1
+                                                                                                       : 0);
 }
 
 napi_value RoomTaken(napi_env env, napi_callback_info callback) {

@@ -31,7 +31,9 @@ bool Engine::join(int stream, int number, double nowMs) {
   Room* joined = room(number);
   InboundTrack* inbound = joining.tracks[static_cast<size_t>(Track::Inbound)];
   if (!joined || !inbound || joining.inRoom) return false;
-  Participant* participant = joined->join(stream, inbound->sourceHz(), joining.outbound.sampleHz(), nowMs);
+  const int delayMs = inbound->jitterBuffer() ? DelayLine::kSteadyMs : DelayLine::kDelayMs;
+  Participant* participant =
+      joined->join(stream, inbound->sourceHz(), joining.outbound.sampleHz(), nowMs, delayMs);
   if (!participant) return false;
   joining.room = joined;
   joining.participant = participant;
@@ -102,7 +104,8 @@ void Engine::playMixed(int stream, const int16_t* pcm, size_t samples, int sampl
   Outbound& outbound = playing.outbound;
   const double nowMs = tickedMs_;
   const double ownAhead = playing.ownEnd - outbound.playout().playedPosition(nowMs);
-  if (nowMs < playing.ownUntilMs || outbound.paused() || ownAhead * 1000 > kOwnAheadMs * outbound.sampleHz()) return;
+  if (nowMs < playing.ownUntilMs || outbound.paused() || ownAhead * 1000 > kOwnAheadMs * outbound.sampleHz())
+    return;
   const Live live{outbound.config().liveLatencyMaxMs, timestampMs, true};
   if (sendCount_ < kSendSlots) {
     char* const slot = reinterpret_cast<char*>(buffers_.slab + sendCount_ * slotBytes_);

@@ -123,7 +123,8 @@ bool Verifier::checkFromFirst(const PayloadPool& pool, uint32_t stream, std::spa
                               VerifyCounts& counts) {
   Stamp stamp{};
   const bool hadBegun = begun_;
-  if (!begun_ && payload.size() >= kStampBytes && readStamp(payload.data(), stamp) && stamp.stream == stream) {
+  if (!begun_ && payload.size() >= kStampBytes && readStamp(payload.data(), stamp) &&
+      stamp.stream == stream) {
     begun_ = true;
     position_ = uint64_t{stamp.frame} * pool.frameBytes();
   }

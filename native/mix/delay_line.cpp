@@ -4,14 +4,16 @@
 
 namespace sidetone {
 
-DelayLine::DelayLine(int sampleHz)
+DelayLine::DelayLine(int sampleHz, int delayMs)
     : sampleHz_(sampleHz),
       frameSamples_(static_cast<size_t>(sampleHz) / 50),
-      ring_(frameSamples_ * kHeldMaxMs / 20) {}
+      ring_(frameSamples_ * kHeldMaxMs / 20),
+      delayFramesMin_(static_cast<size_t>(delayMs) / 20),
+      delayFrames_(delayFramesMin_) {}
 
 void DelayLine::clear() {
   head_ = held_ = 0;
-  delayFrames_ = kDelayMs / 20;
+  delayFrames_ = delayFramesMin_;
   begin();
 }
 
@@ -61,9 +63,9 @@ bool DelayLine::pull(int16_t* pcm) {
 void DelayLine::trim() {
   spare_ = std::min(spare_, held_);
   if (++pulls_ < kWindowPulls) return;
-  if (spare_ >= frameSamples_ * kDelayMs / 20) {
+  if (spare_ >= frameSamples_ * delayFramesMin_) {
     drop(frameSamples_);
-    delayFrames_ = std::max<size_t>(delayFrames_ - 1, kDelayMs / 20);
+    delayFrames_ = std::max(delayFrames_ - 1, delayFramesMin_);
   }
   spare_ = SIZE_MAX;
   pulls_ = 0;

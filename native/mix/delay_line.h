@@ -9,9 +9,9 @@ namespace sidetone {
  * One participant's PCM on its way to the mixer. It comes as the network brings it, and leaves 20 ms at a
  * time.
  *
- * It begins to leave when kDelayMs are there, which hides that much jitter. A line that runs empty begins anew
- * with 20 ms more, up to kDelayMaxMs: after a lost message that Reorder has waited for, the next is hidden.
- * What has not been needed for 5 s is dropped, 20 ms at a time.
+ * It begins to leave when kDelayMs are there, which hides that much jitter. A line that runs empty begins
+ * anew with 20 ms more, up to kDelayMaxMs: after a lost message that Reorder has waited for, the next is
+ * hidden. What has not been needed for 5 s is dropped, 20 ms at a time.
  */
 class DelayLine {
  public:
@@ -20,7 +20,10 @@ class DelayLine {
   /** Longest audio that it holds: what comes beyond it drops the oldest. */
   static constexpr int kHeldMaxMs = 240;
 
-  explicit DelayLine(int sampleHz);
+  /** What leaves a JitterBuffer comes every 20 ms, and need not be delayed again: kSteadyMs will do. */
+  static constexpr int kSteadyMs = 20;
+
+  explicit DelayLine(int sampleHz, int delayMs = kDelayMs);
 
   void push(const int16_t* pcm, size_t samples);
   /** The next 20 ms into `pcm`, the end of it silent where there is less. False: there is nothing. */
@@ -45,7 +48,8 @@ class DelayLine {
   size_t head_ = 0;
   size_t held_ = 0;
   bool leaves_ = false;
-  size_t delayFrames_ = kDelayMs / 20;
+  size_t delayFramesMin_;
+  size_t delayFrames_;
   // The least that was left behind a pull in this window: what is never needed is only delay.
   size_t spare_ = SIZE_MAX;
   uint32_t pulls_ = 0;

@@ -18,12 +18,12 @@ void Room::begin(double nowMs) {
   if (!isActive()) spoken_ = mixed_ = tickOf(nowMs);
 }
 
-Participant* Room::join(int stream, int sourceHz, int outHz, double nowMs) {
+Participant* Room::join(int stream, int sourceHz, int outHz, double nowMs, int delayMs) {
   const uint32_t rate = roomRateFor(std::max(sourceHz, outHz));
   const auto seat = memory_.take(reactor_, rate, tickOf(nowMs));
   if (!seat) return nullptr;
   begin(nowMs);
-  participants_.push_back(std::make_unique<Participant>(stream, *seat, sourceHz));
+  participants_.push_back(std::make_unique<Participant>(stream, *seat, sourceHz, delayMs));
   return participants_.back().get();
 }
 

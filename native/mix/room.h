@@ -14,8 +14,8 @@ namespace sidetone {
 
 /** One stream in a room, in the thread that carries it. */
 struct Participant {
-  Participant(int streamNumber, size_t seatNumber, int sourceHz)
-      : stream(streamNumber), seat(seatNumber), line(sourceHz) {}
+  Participant(int streamNumber, size_t seatNumber, int sourceHz, int delayMs)
+      : stream(streamNumber), seat(seatNumber), line(sourceHz, delayMs) {}
   int stream;
   size_t seat;
   bool isHeard = true;  // by the others
@@ -28,7 +28,8 @@ struct Participant {
 /** Whoever plays to the participants what they are to hear. */
 class RoomPlayer {
  public:
-  virtual void playMixed(int stream, const int16_t* pcm, size_t samples, int sampleHz, double timestampMs) = 0;
+  virtual void playMixed(int stream, const int16_t* pcm, size_t samples, int sampleHz,
+                         double timestampMs) = 0;
 
  protected:
   ~RoomPlayer() = default;
@@ -53,7 +54,7 @@ class Room {
   static uint64_t tickOf(double nowMs) { return static_cast<uint64_t>(nowMs / kRoomTickMs); }
 
   /** `outHz`: the rate of what it hears. Null: all seats are taken. */
-  Participant* join(int stream, int sourceHz, int outHz, double nowMs);
+  Participant* join(int stream, int sourceHz, int outHz, double nowMs, int delayMs = DelayLine::kDelayMs);
   void leave(Participant* participant);
 
   /** Records from the next tick on, at `sampleHz`. */

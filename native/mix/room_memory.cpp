@@ -13,9 +13,7 @@ uint32_t roomRateFor(int hz) {
 }
 
 namespace {
-size_t frameSamplesOf(uint32_t rate) {
-  return static_cast<size_t>(kRoomRates[rate]) * kRoomTickMs / 1000;
-}
+size_t frameSamplesOf(uint32_t rate) { return static_cast<size_t>(kRoomRates[rate]) * kRoomTickMs / 1000; }
 }  // namespace
 
 size_t RoomMemory::bytes(const RoomShape& shape) {

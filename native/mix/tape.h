@@ -19,7 +19,8 @@ class Tape {
   void append(const int16_t* pcm, size_t samples, int fromHz);
   /** So many ticks of silence. */
   void skip(uint64_t ticks);
-  /** The next samples into `pcm`: how many, or less than 0 for so many of silence that come first; 0: none. */
+  /** The next samples into `pcm`: how many, or less than 0 for so many of silence that come first; 0: none.
+   */
   int64_t take(int16_t* pcm, size_t samplesMax);
 
  private:

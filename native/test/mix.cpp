@@ -40,7 +40,8 @@ struct Heard : RoomPlayer {
 std::vector<int16_t> noise(std::mt19937& random, size_t samples, int loudest) {
   std::vector<int16_t> pcm(samples);
   for (auto& sample : pcm) {
-    sample = static_cast<int16_t>(static_cast<int>(random() % (2 * static_cast<unsigned>(loudest) + 1)) - loudest);
+    sample =
+        static_cast<int16_t>(static_cast<int>(random() % (2 * static_cast<unsigned>(loudest) + 1)) - loudest);
   }
   return pcm;
 }
@@ -116,6 +117,17 @@ TEST_CASE("a line gives back what came, in pieces of 20 ms, after its delay") {
   }
 }
 
+TEST_CASE("what comes steadily waits for 20 ms alone") {
+  DelayLine line(16000, DelayLine::kSteadyMs);
+  std::vector<int16_t> out(320);
+  CHECK_FALSE(line.pull(out.data()));
+  for (int16_t frame = 1; frame < 400; frame++) {
+    fill(line, frame, 1);
+    REQUIRE(line.pull(out.data()));
+    REQUIRE(out[319] == frame);
+  }
+}
+
 TEST_CASE("a clock that is faster by a thousandth makes no delay that grows") {
   DelayLine line(8000);
   std::vector<int16_t> out(kFrame);
@@ -177,7 +189,8 @@ TEST_CASE("a frame is heard at its tick alone") {
   CHECK(room.heard(0, 4) == nullptr);
 }
 
-TEST_CASE("the rate rises to the second-highest that a participant needs, some ticks later, and never falls") {
+TEST_CASE(
+    "the rate rises to the second-highest that a participant needs, some ticks later, and never falls") {
   Memory memory(4, 3);
   RoomMemory room(memory.data(), memory.shape);
   const auto rate = [&](uint64_t tick) { return kRoomRates[room.rateAt(tick)]; };
@@ -387,7 +400,8 @@ struct World {
       if (rooms[thread]->isActive()) rooms[thread]->run(nowMs(), heard);
       model(thread);
     }
-    std::erase_if(written, [&](const auto& entry) { return entry.first.second + RoomMemory::kTicks <= tick; });
+    std::erase_if(written,
+                  [&](const auto& entry) { return entry.first.second + RoomMemory::kTicks <= tick; });
   }
 
   double nowMs() const { return static_cast<double>(tick * kRoomTickMs) + 3; }

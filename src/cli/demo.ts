@@ -1,4 +1,4 @@
-/** `sidetone demo`: a server, sixty callers, live progress, a report; exit 0 only if every caller heard what it should. */
+/** `sidetone demo`: a server, sixty-six callers, live progress, a report; exit 0 only if every caller heard what it should. */
 import { randomInt } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -30,7 +30,7 @@ export function register(program: Command): void {
   program
     .command('demo')
     .description(
-      'start a server with example plugins, place 60 simulated calls, judge what every caller heard',
+      'start a server with example plugins, place 66 simulated calls, judge what every caller heard',
     )
     .option('--out <directory>', 'where the WAV files and the report go', 'demo-out')
     .option('--seed <n>', 'repeat the calls of an earlier demo', numberArgument(SEEDS))

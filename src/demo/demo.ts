@@ -1,4 +1,4 @@
-/** The demo step by step: a server, sixty callers, a judgement of what they heard, a report. */
+/** The demo step by step: a server, sixty-six callers, a judgement of what they heard, a report. */
 import { mkdir, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
@@ -27,6 +27,7 @@ export const DEMO_PLUGINS = [
   'record',
   example('recorded-echo.ts'),
   example('agent.ts'),
+  example('two-party-bridge.ts'),
 ];
 
 /** The calls begin one by one, a dozen a second, as real calls do. */
@@ -198,7 +199,7 @@ export class Demo {
     const stallMs = real ? Math.max(0, this.#stall.max / 1e6 - STALL_RESOLUTION_MS) : 0;
     const calls: JudgedCall[] = [];
     for (const [i, { planned }] of this.#placed.entries()) {
-      calls.push(await this.#judgeOne(planned, results[i]!, stallMs));
+      calls.push(await this.#judgeOne(planned, results, i, stallMs));
       told?.(calls.length);
       await new Promise(resolve => setImmediate(resolve));
     }
@@ -214,7 +215,14 @@ export class Demo {
     };
   }
 
-  async #judgeOne(planned: PlannedCall, result: CallResult, stallMs: number): Promise<JudgedCall> {
+  async #judgeOne(
+    planned: PlannedCall,
+    results: readonly CallResult[],
+    index: number,
+    stallMs: number,
+  ): Promise<JudgedCall> {
+    const result = results[index]!;
+    const partner = this.#placed.findIndex(other => other.planned.name === planned.partner);
     const { directory } = this.#options;
     const recorded = planned.kind === 'record' || planned.kind === 'recorded echo';
     const path = join(directory, 'recordings', `${result.streamId}.wav`);
@@ -228,6 +236,10 @@ export class Demo {
           )
         : undefined,
       stallMs,
+      partner: this.#placed[partner] && {
+        planned: this.#placed[partner].planned,
+        result: results[partner]!,
+      },
     });
     const heard = this.#means.simulator.render(result);
     const file = `heard/${planned.name}.wav`;

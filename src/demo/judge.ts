@@ -7,8 +7,9 @@ import { CODECS, type Encoding } from '../formats.js';
 import type { CallResult } from '../simulator/result.js';
 import type { Pcm } from '../simulator/speech.js';
 import { purity } from './compare.js';
-import type { PhraseSet, PlannedCall } from './plan.js';
-import type { Told } from './server.js';
+import type { Evidence } from './evidence.js';
+import { judgeBridge } from './judge-bridge.js';
+import type { PlannedCall } from './plan.js';
 import {
   decoded,
   differenceMs,
@@ -20,16 +21,6 @@ import {
   utterances,
 } from './sounds.js';
 import { byteForByte, compareSounds, expectWithin, ONCE, TWICE, type Verdict } from './verdict.js';
-
-export interface Evidence {
-  phrases: PhraseSet;
-  /** What the agent said of this call. */
-  told: readonly Told[];
-  /** Left and right, where the call was recorded. */
-  recording: readonly Int16Array[] | undefined;
-  /** Longest time for which the callers' own process stood still, in ms: no fault of the server. */
-  stallMs: number;
-}
 
 /**
  * The least share of a heard sound that must be the tone. Measured at 300 to 3000 Hz, in steps of 7: AMR-WB 0.930 at
@@ -49,6 +40,8 @@ export const LIVE_GAPS_MS = 60;
 export const POOL_GAPS_MS = 40;
 /** A frame that was overtaken, or lost, makes those behind it wait for up to reorderWaitMs. */
 export const TROUBLE_GAPS_MS = 120;
+/** Between the ringing tone and the other party, and what a lost message or a hold costs before the line has more to spare. */
+export const BRIDGE_GAPS_MS = 500;
 /** What is left of reorderWaitMs when a frame was overtaken by as many as the plan allows. */
 const OVERTAKEN_SPARE_MS = 20;
 /** A server that is this far ahead is not heard when it, or this machine, stands still. */
@@ -91,6 +84,7 @@ const JUDGES: Record<PlannedCall['kind'], Judge> = {
   record: judgeRecord,
   'recorded echo': judgeRecord,
   agent: judgeAgent,
+  bridge: judgeBridge,
 };
 
 /** The call itself: connected to its end, nothing that the specification forbids, no gaps in what was heard. */
@@ -103,8 +97,9 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
   if (error) problems.push(`${result.errorsSent} protocol errors, first ${error.code} ${error.detail}`);
   problems.push(...result.warnings);
   const allowed = gapsMsMax(call, stallMs);
-  // Only an agent has a reason to be silent. In any other call a long silence is a gap too.
-  const { totalMs, count } = call.kind === 'agent' ? result.underruns : silences(result);
+  // An agent, and the other party of a bridge, have a reason to be silent. In any other call a long silence is a gap too.
+  const maySilent = call.kind === 'agent' || call.kind === 'bridge';
+  const { totalMs, count } = maySilent ? result.underruns : silences(result);
   verdict.gaps = { count, totalMs, allowedMs: allowed };
   if (totalMs > allowed) {
     problems.push(`${count} gaps, ${totalMs.toFixed(0)} ms in all; ${allowed.toFixed(0)} ms would do`);
@@ -118,6 +113,7 @@ function carried(call: PlannedCall, result: CallResult, { stallMs }: Evidence, v
 function gapsMsMax({ kind, encoding, trouble }: PlannedCall, stallMs: number): number {
   const pooled = CODECS[encoding].runsIn === 'pool';
   const heldMs = (pooled ? 3 : 2) * stallMs;
+  if (kind === 'bridge') return BRIDGE_GAPS_MS + (pooled ? 2 * POOL_GAPS_MS : 0) + 2 * heldMs;
   if (kind !== 'echo' && kind !== 'recorded echo') {
     // Where an utterance begins, nothing is ahead yet: a packet that the pool brings late is heard.
     const beginMs = pooled ? Math.min(heldMs, POOL_GAPS_MS) : 0;

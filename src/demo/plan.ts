@@ -9,7 +9,7 @@ import { Random } from '../simulator/random.js';
 import type { Simulator } from '../simulator/simulator.js';
 import type { Pcm } from '../simulator/speech.js';
 
-export type Kind = 'echo' | 'speak' | 'tone' | 'record' | 'recorded echo' | 'agent';
+export type Kind = 'echo' | 'speak' | 'tone' | 'record' | 'recorded echo' | 'agent' | 'bridge';
 
 export interface PlannedCall {
   /** Also the name of its WAV file. */
@@ -29,6 +29,10 @@ export interface PlannedCall {
   hz?: number;
   /** When the caller cuts the server off: by a key, or by speaking again. */
   interruptAtMs?: number;
+  /** Who talks to it: the name of another call. */
+  partner?: string;
+  /** When one of the two is on hold, in ms since `start`. */
+  hold?: { by: 'it' | 'partner'; fromMs: number; toMs: number };
   /** When the caller's speech ends, pauses for the agent's answers. */
   pausesAtMs?: number[];
 }
@@ -39,7 +43,7 @@ export interface PhraseSet {
 }
 
 /** What can happen to a call, ten kinds; each comes once with every encoding that works here. */
-const VARIANTS: readonly { kind: Kind; trouble: string }[] = [
+const VARIANTS: readonly { kind: Exclude<Kind, 'bridge'>; trouble: string }[] = [
   { kind: 'echo', trouble: 'none' },
   { kind: 'echo', trouble: 'shuffled' },
   { kind: 'echo', trouble: 'lost' },
@@ -51,8 +55,16 @@ const VARIANTS: readonly { kind: Kind; trouble: string }[] = [
   { kind: 'agent', trouble: 'none' },
   { kind: 'agent', trouble: 'spoken into' },
 ];
-/** There are sixty calls, however many encodings work here. */
+/** There are sixty calls of these, however many encodings work here. */
 const SLOTS = 6;
+/** And three pairs of callers who talk to each other: places in the list of encodings, and the trouble. */
+const PAIRS = [
+  { encodings: [0, 2], trouble: 'none' },
+  { encodings: [1, 3], trouble: 'lost' },
+  { encodings: [5, 4], trouble: 'on hold' },
+] as const;
+/** Key 2 of examples/two-party-bridge.ts. */
+const HOLD = { key: '2', fromMs: 3000, toMs: 5500 };
 
 const ECHO_SECONDS = 8;
 const LOSS = 0.03;
@@ -79,7 +91,7 @@ export function probeEncodings(): { works: Encoding[]; missing: { encoding: Enco
 /** What tells one call from another before its speech is encoded. Encoding is most of the work. */
 export type CallLabel = Pick<PlannedCall, 'name' | 'kind' | 'encoding' | 'trouble'>;
 
-/** Sixty calls over the given encodings, or those of them that are `wanted`. The same seed gives the same calls. */
+/** Sixty-six calls over the given encodings, or those of them that are `wanted`. The same seed gives the same calls. */
 export function planCalls(
   simulator: Simulator,
   phrases: PhraseSet,
@@ -111,7 +123,57 @@ export function planCalls(
       calls.push({ ...call, options, name, begins });
     }
   }
+  for (const [pair, { encodings: places, trouble }] of PAIRS.entries()) {
+    const made = places.map((place, side) =>
+      party(encodings[place % encodings.length]!, { pair, side, trouble }, phrases, random),
+    );
+    const names = made.map(each => fileName(++number, each));
+    const begins = random.float();
+    // Nobody talks to nobody: where one of them is wanted, both are placed.
+    if (!made.some((call, side) => wanted({ ...call, name: names[side]! }))) continue;
+    for (const [side, { announced, ...call }] of made.entries()) {
+      const format = { encoding: call.encoding, sampleRate: announced };
+      const options = { ...simulator.speech(call.said, format), ...call.options };
+      calls.push({ ...call, options, name: names[side]!, begins, partner: names[1 - side]! });
+    }
+  }
   return calls;
+}
+
+/** One of two callers who talk to each other. The first of a pair is the one that puts the other on hold. */
+function party(
+  encoding: Encoding,
+  { pair, side, trouble }: { pair: number; side: number; trouble: (typeof PAIRS)[number]['trouble'] },
+  phrases: PhraseSet,
+  random: Random,
+): Made {
+  const announced = announcedRate(encoding);
+  const sampleRate = CODECS[encoding].sampleRate(announced);
+  // Who hears itself must not pass for who hears the other.
+  const { samples: spoken, sampleRate: spokenHz } = side === 0 ? phrases.speech : phrases.answer;
+  const phrase = resample(spoken, spokenHz, sampleRate);
+  const samples = talk(phrase, random.below(phrase.length), ECHO_SECONDS * sampleRate);
+  const { key, fromMs, toMs } = HOLD;
+  const isHeld = trouble === 'on hold';
+  const dtmf = [fromMs, toMs].map(atMs => ({ atMs, digit: key }));
+  return {
+    kind: 'bridge',
+    encoding,
+    announced,
+    path: `/bridge?room=demo${pair}`,
+    said: { samples, sampleRate },
+    trouble: trouble === 'lost' ? `${LOSS * 100} % lost` : isHeld ? (side === 0 ? 'holds' : 'on hold') : '',
+    ...(isHeld && { hold: { by: side === 0 ? 'it' : 'partner', fromMs, toMs } as const }),
+    options: {
+      seed: random.uint32(),
+      ...(trouble === 'lost' && { loss: LOSS }),
+      ...(isHeld && side === 0 && { dtmf }),
+    },
+  };
+}
+
+function announcedRate(encoding: Encoding): number {
+  return encoding === 'OPUS' || encoding === 'AMR-WB' || encoding === 'L16' ? 16000 : 8000;
 }
 
 function fileName(number: number, { kind, encoding, trouble }: Variant): string {
@@ -119,8 +181,8 @@ function fileName(number: number, { kind, encoding, trouble }: Variant): string 
   return words.join(' ').replace(/[^\w.-]+/g, '-');
 }
 
-interface Variant {
-  kind: Kind;
+interface Variant<K extends Kind = Kind> {
+  kind: K;
   encoding: Encoding;
   trouble: string;
 }
@@ -133,12 +195,12 @@ interface Made extends Omit<PlannedCall, 'name' | 'begins'> {
 }
 
 function make(
-  { kind, encoding, trouble }: Variant,
+  { kind, encoding, trouble }: Variant<Exclude<Kind, 'bridge'>>,
   phraseAt: (sampleRate: number) => Int16Array,
   answer: Pcm,
   random: Random,
 ): Made {
-  const announced = encoding === 'OPUS' || encoding === 'AMR-WB' || encoding === 'L16' ? 16000 : 8000;
+  const announced = announcedRate(encoding);
   const sampleRate = CODECS[encoding].sampleRate(announced);
   const phrase = phraseAt(sampleRate);
   const from = random.below(phrase.length);

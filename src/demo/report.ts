@@ -69,8 +69,8 @@ export async function reportPage(outcome: DemoOutcome): Promise<string> {
     paragraph(`Seed: ${seed}.`),
   ];
   return page(
-    'sidetone: sixty calls',
-    'What sixty callers heard at the same time, judged by its sound.',
+    'sidetone: sixty-six calls',
+    'What sixty-six callers heard at the same time, judged by its sound.',
     body,
   );
 }

@@ -285,6 +285,23 @@ test('losses are concealed before they are mixed', async () => {
   await house.close();
 });
 
+test('a stream on the steady clock brings its own delay: losses are hidden from the first on', async () => {
+  const house = new VirtualHouse();
+  const said = speechLike(8000, 4);
+  const playout = { audio: { playout: true } };
+  const a = house.call({ ...says(house, said), loss: 0.03, shuffle: 2 }, 0, playout);
+  const b = house.call(says(house, new Int16Array(0)), 0, playout);
+  bridge(a.stream, b.stream);
+  house.advance(6000);
+  assert.ok(a.stream.stats.framesConcealed! > 2, 'losses');
+  const heard = house.heard(b.call);
+  const pieces = Array.from({ length: 16 }, (_, i) => (i + 3) * 1600);
+  const alike = pieces.map(at => likeness(heard.subarray(at), said.subarray(at, at + 1600), 2400));
+  assert.ok(alike.filter(each => each > 0.8).length >= 13, alike.join(' '));
+  assert.deepEqual(b.call.soFar().gaps, []);
+  await house.close();
+});
+
 test('what cannot join says why', async () => {
   const house = new VirtualHouse();
   const { call, stream } = house.call({});

@@ -10,7 +10,7 @@ import { type Kind, type PhraseSet, type PlannedCall, planCalls } from '../../sr
 import type { Told } from '../../src/demo/server.js';
 import type { Verdict } from '../../src/demo/verdict.js';
 import { ENCODINGS as ALL_ENCODINGS, CODECS, type Encoding } from '../../src/formats.js';
-import { type AudioFrame, definePlugin, type Plugin } from '../../src/index.js';
+import { type AudioFrame, type Conference, definePlugin, type Plugin, type Stream } from '../../src/index.js';
 import { loadPlugins } from '../../src/plugin/loader.js';
 import echo from '../../src/plugins/echo.js';
 import { speak } from '../../src/plugins/speak.js';
@@ -21,6 +21,7 @@ import faultyEcho from './faulty-echo.js';
 
 let phrases: PhraseSet;
 let agent: Plugin;
+let twoParty: Plugin;
 before(async () => {
   const phrase = async (name: string) => {
     const { channels, sampleRate } = await readWav(join(root, 'assets', name));
@@ -28,6 +29,7 @@ before(async () => {
   };
   phrases = { speech: await phrase('speech.wav'), answer: await phrase('answer.wav') };
   agent = (await loadPlugins([join(root, 'examples/agent.ts')]))[0]!.plugin;
+  twoParty = (await loadPlugins([join(root, 'examples/two-party-bridge.ts')]))[0]!.plugin;
 });
 
 /** One call of the plan against `plugin`, judged. `lie` changes what the plugin told. */
@@ -213,15 +215,63 @@ test('found wrong: an agent that claims to have been heard longer than it was', 
   assert.match(problems.join('; '), /told as heard, less what was heard: 50 ms, not -20 to 20/);
 });
 
-test('the plan: sixty calls over all encodings, the same for the same seed, with different names', () => {
+/** The two calls of a pair against `plugin`, each judged with the other. */
+async function talked(plugin: Plugin, trouble: RegExp): Promise<Verdict[]> {
+  const server = new VirtualServer(plugin);
+  const planned = planCalls(server.simulator, phrases, ['PCMU', 'L16', 'G722'], 7, call => {
+    return call.kind === 'bridge' && trouble.test(call.trouble);
+  }).slice(0, 2);
+  const calls = planned.map(({ options, path }) => server.call(options, path.split('?')[1]).call);
+  let over = false;
+  const ended = Promise.all(calls.map(({ result }) => result)).finally(() => {
+    over = true;
+  });
+  while (!over) await server.clock.advanceAsync(500);
+  const results = await ended;
+  await server.close();
+  return planned.map((call, i) => {
+    const partner = { planned: planned[1 - i]!, result: results[1 - i]! };
+    return judge(call, results[i]!, { phrases, told: [], recording: undefined, stallMs: 0, partner });
+  });
+}
+
+test('two callers who hear each other: found right in other encodings, with losses, and with one on hold', async () => {
+  for (const trouble of [/^$/, /lost/, /hold/]) {
+    for (const { problems, how } of await talked(twoParty, trouble)) {
+      assert.deepEqual(problems, [], String(trouble));
+      assert.match(how, /^\d+ of \d+ pieces of the other party \(at least \d+\)/);
+    }
+  }
+});
+
+/** A bridge with something wrong about it. */
+const bridging = (join: (room: Conference, stream: Stream) => void): Plugin =>
+  definePlugin({ name: 'bridge', onStart: (stream, { conference }) => join(conference('x'), stream) });
+
+test('found wrong: who hears itself, hears nobody, or hears who is on hold', async () => {
+  const problems = async (plugin: Plugin, trouble: RegExp): Promise<string> =>
+    (await talked(plugin, trouble)).map(verdict => verdict.problems.join('; ')).join(' | ');
+  assert.match(await problems(echo, /^$/), /only \d+ of \d+ pieces .* \| only \d+ of/);
+  const muted = bridging((room, stream) => void room.join(stream, { muted: true }));
+  assert.match(await problems(muted, /^$/), /only 0 of \d+ pieces .* \| only 0 of/);
+  const deafToKeys = bridging((room, stream) => void room.join(stream));
+  assert.match(await problems(deafToKeys, /hold/), /ms were heard of who had put it on hold/);
+});
+
+test('the plan: sixty-six calls over all encodings, the same for the same seed, with different names', () => {
   const plan = (encodings: readonly Encoding[], seed: number): PlannedCall[] =>
     planCalls(new VirtualServer(echo).simulator, phrases, encodings, seed);
   for (const encodings of [ENCODINGS, ['L16'] as const]) {
     const calls = plan(encodings, 3);
-    assert.equal(calls.length, 60);
-    assert.equal(new Set(calls.map(call => call.name)).size, 60);
+    assert.equal(calls.length, 66);
+    assert.equal(new Set(calls.map(call => call.name)).size, 66);
     assert.deepEqual(new Set(calls.map(call => call.encoding)), new Set(encodings));
     assert.deepEqual(plan(encodings, 3), calls);
+    const talking = calls.filter(({ kind }) => kind === 'bridge');
+    assert.equal(talking.length, 6);
+    for (const { name, partner } of talking) {
+      assert.equal(talking.find(call => call.name === partner)?.partner, name);
+    }
   }
   assert.notDeepEqual(plan(['L16'], 4), plan(['L16'], 3));
 });

@@ -125,6 +125,25 @@ describe('a load run', { concurrency: 3, skip: process.platform !== 'linux' }, (
     });
   }
 
+  it('of a bridge hears the other from the first frame on that came, and finds who hears itself', async () => {
+    const sockets: Parameters<Answer>[0][] = [];
+    const answer: Answer = (socket, message) => {
+      if (!sockets.includes(socket)) sockets.push(socket);
+      const other = sockets.find(each => each !== socket);
+      if (other) echo(other, message);
+    };
+    const bridged = { mode: 'bridge', verify: true } as const;
+    const { result } = await run(bridged, { answer, enough: sent(20) });
+    assert.deepEqual(result.problems, []);
+    assert.equal(result.framesUnreturned, 0);
+    const { bytesRight, bytesWrong, framesMissing } = result.verify!;
+    assert.ok(bytesRight >= 2 * 10 * 160, `${bytesRight} bytes`);
+    assert.deepEqual([bytesWrong, framesMissing], [0, 0]);
+    const { result: itself } = await run(bridged, { enough: sent(20) });
+    assert.ok(itself.verify!.bytesWrong > 0);
+    assert.match(itself.problems.join(), /bytes came back changed/);
+  });
+
   it('returns a mark when its audio has been played, and at a clear what is waiting', async () => {
     const marks = (server: TestServer): string[] =>
       server.control.flatMap(({ message: { mark } }) => (mark ? [mark.name] : []));
@@ -208,6 +227,12 @@ describe('a load run', { concurrency: 3, skip: process.platform !== 'linux' }, (
       ['http://127.0.0.1:1/', {}, /http:.*give ws:/],
       ['ws://127.0.0.1:1/', { streams: 5001 }, /streams = 5001.*5000/],
       ['ws://127.0.0.1:1/', { seconds: Number.NaN }, /seconds = NaN/],
+      [
+        'ws://127.0.0.1:1/',
+        { mode: 'bridge', streams: 3 },
+        /streams = 3: a bridge has two: give an even number/,
+      ],
+      ['ws://127.0.0.1:1/', { mode: 'listen', verify: true }, /only an echo or a bridge/],
       ['ws://127.0.0.1:1/', { encoding: 'OPUS', verify: true }, /verify/],
       ['ws://127.0.0.1:1/', { encoding: 'PCMU', sampleRate: 16000 }, /sampleRate = 16000.*8000/],
       ['ws://127.0.0.1:1/', { encoding: 'AMR-WB', ptimeMs: 30 }, /ptime 30 ms.*20/],
