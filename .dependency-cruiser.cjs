@@ -5,6 +5,7 @@ const FLOORS = [
   ['server'],
   ['admin'],
   ['reactor'],
+  ['isolation'],
   ['doctor', 'capture', 'stream'],
   ['playback'],
   ['media'],

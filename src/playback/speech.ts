@@ -3,12 +3,10 @@
 import { SidetoneError, shown } from '../errors.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { NOT_LIVE } from '../native/addon.js';
-import type { PlaybackResult, Speech, SpeechOptions } from '../plugin/stream.js';
+import type { Playback, PlaybackResult, Speech, SpeechOptions } from '../plugin/stream.js';
 import { encodedRate, toBytes } from './encoded.js';
-import type { Chunk } from './feed.js';
-import type { PlaybackEntry } from './ledger.js';
+import type { Chunk, Source, SourceOptions } from './feed.js';
 import { checkedIdle, checkedRate } from './playable.js';
-import type { Player } from './player.js';
 
 /** write() says that there is enough while more than this waits to be read. */
 const ENOUGH_MS = 5000;
@@ -23,8 +21,16 @@ export interface Speaker {
   readonly closed: boolean;
 }
 
+/** What plays it. `P` are its playbacks. */
+export interface SpeechPlayer<P extends Playback> {
+  playSource(source: Source, options: SourceOptions): P;
+  /** The playback of a stream that has ended. */
+  over(source: Source): P;
+  cancel(playback: P): { playedMs: number; discardedMs: number };
+}
+
 /** Memory for queued audio. */
-interface Memory {
+export interface SpeechMemory {
   /** False where not as much of it is left. */
   reserve(bytes: number): boolean;
   release(bytes: number): void;
@@ -42,7 +48,7 @@ type Step = IteratorResult<Chunk>;
 /** What was written and has not been read by the stream's feed. */
 class Written implements AsyncIterator<Chunk> {
   readonly #form: Form;
-  readonly #memory: Memory;
+  readonly #memory: SpeechMemory;
   #chunks: Chunk[] = [];
   #elements = 0;
   #reader: ((step: Step) => void) | undefined;
@@ -51,7 +57,7 @@ class Written implements AsyncIterator<Chunk> {
   ended = false;
   stopped = false;
 
-  constructor(form: Form, memory: Memory) {
+  constructor(form: Form, memory: SpeechMemory) {
     this.#form = form;
     this.#memory = memory;
   }
@@ -122,14 +128,14 @@ class Written implements AsyncIterator<Chunk> {
   }
 }
 
-export class SpeechPlayback implements Speech {
+export class SpeechPlayback<P extends Playback> implements Speech {
   readonly #form: Form;
-  readonly #player: Player;
+  readonly #player: SpeechPlayer<P>;
   readonly #written: Written;
-  readonly #playback: PlaybackEntry;
+  readonly #playback: P;
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options; SIDETONE_QUEUE_FULL */
-  constructor(options: SpeechOptions, stream: Speaker, player: Player, memory: Memory) {
+  constructor(options: SpeechOptions, stream: Speaker, player: SpeechPlayer<P>, memory: SpeechMemory) {
     const idleMaxMs = checkedIdle('speak', options.idleMs);
     this.#form = formOf(options, stream);
     this.#player = player;
@@ -188,7 +194,7 @@ export class SpeechPlayback implements Speech {
     onFulfilled?: ((result: PlaybackResult) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#playback.then(onFulfilled, onRejected);
+    return this.#playback.then(onFulfilled, onRejected) as Promise<A | B>;
   }
 
   /** A copy of what was written. */

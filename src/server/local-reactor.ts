@@ -131,6 +131,7 @@ export class LocalReactor implements ReactorCommands {
       this.#judgeLoad(this.#meter.sample(counts.connectionCount)),
     );
     plugins.count = () => this.reactor.count('handlerFailures');
+    plugins.countThreads = (counter, times) => this.reactor.count(counter, times);
     this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins.running));
     if (options.gatherMs > 0) {
       this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);

@@ -12,6 +12,7 @@ import {
   type ServerOptions,
 } from '../options/options.js';
 import type { PluginInstance } from '../plugin/instance.js';
+import { checkIsolatable } from '../plugin/isolation.js';
 import { loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
 import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
@@ -20,6 +21,7 @@ import { StreamExpectations } from '../telnyx/expectations.js';
 import { checkChange, checkSetup, warnWithoutEncoder } from './check-setup.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
+import { isolateBy } from './plugin-threads.js';
 import { PluginWatch } from './plugin-watch.js';
 import { watchMainThread } from './process-guard.js';
 import { Reactors } from './reactors.js';
@@ -76,6 +78,7 @@ export class Server extends EventEmitter {
       clock: systemClock,
       reactor: isAlone ? 0 : undefined,
       setupTimeoutMs: options.setupTimeoutMs,
+      isolate: isolateBy(options, (counter, times) => this.#plugins.countThreads(counter, times)),
       runs: plugin => isAlone || (options.webhooks !== undefined && plugin.hearsWebhooks),
     });
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
@@ -267,6 +270,7 @@ export class Server extends EventEmitter {
   async reloadPlugins(): Promise<void> {
     const { plugins, pluginOptions } = this.options;
     const next = await loadPluginsAnew(plugins, pluginOptions, this.#plugins.running);
+    checkIsolatable(next, this.options.isolation);
     // Where threads disagree about a file, each has logged why.
     await this.#reactors?.reloadPlugins();
     await this.#plugins.replace(next);
@@ -394,6 +398,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   checkSetup(resolved);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);
+  checkIsolatable(plugins, resolved.isolation);
   const log = createLog(resolved.logLevel);
   if (resolved.outboundMode === 'mp3') warnWithoutEncoder(log);
   return new Server(resolved, log, plugins);

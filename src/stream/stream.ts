@@ -7,6 +7,8 @@ import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { type CallFigures, callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
 import { encodedAudio } from '../playback/encoded.js';
+import type { Source, SourceOptions } from '../playback/feed.js';
+import type { PlaybackEntry } from '../playback/ledger.js';
 import { checkedFade } from '../playback/playable.js';
 import { SpeechPlayback } from '../playback/speech.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
@@ -135,6 +137,23 @@ export class CallStream extends StreamAudio implements Stream {
     return speech;
   }
 
+  /** @internal PCM whose arguments another thread has checked. */
+  playPcm(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): Playback {
+    if (!this.closed) return this.player.playPcm(samples, sampleRate, liveLatencyMaxMs);
+    this.host.count('playsAfterEnd');
+    return this.player.over();
+  }
+
+  /** @internal A source in another thread. */
+  playSource(source: Source, options: SourceOptions): PlaybackEntry {
+    return this.closed ? this.player.over(source) : this.player.playSource(source, options);
+  }
+
+  /** @internal Stops `playback` alone. */
+  cancel(playback: PlaybackEntry): { playedMs: number; discardedMs: number } {
+    return this.player.cancel(playback);
+  }
+
   pause(): void {
     if (!this.closed) this.player.pause();
   }
@@ -173,6 +192,11 @@ export class CallStream extends StreamAudio implements Stream {
   }
 
   // --- driven by the connection and the reactor ---
+
+  /** @internal One of the handler's methods held a thread that carries no streams. */
+  handlerStalled(where: string, heldMs: number): void {
+    this.host.handlerStalled(this, where, heldMs);
+  }
 
   /** @internal A mark came back from Telnyx. */
   markReturned(name: string): void {
