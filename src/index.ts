@@ -22,6 +22,7 @@ export type { Logger } from './log/log.js';
 export type { ResolvedOptions as ResolvedServerOptions, ServerOptions } from './options/options.js';
 export type { PluginEntry } from './options/table.js';
 export { definePlugin } from './plugin/define.js';
+export type { Isolation, ThreadIsolation } from './plugin/isolation.js';
 export type {
   HistogramOptions,
   LabelValues,

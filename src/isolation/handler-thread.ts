@@ -36,6 +36,14 @@ export interface HandlerThreadSetup {
   nextHandle(): number;
 }
 
+/** What accept() gave stays in its thread: this stands for it, as the context of a stream. */
+export class ContextTicket {
+  constructor(
+    readonly thread: HandlerThread,
+    readonly context: number | undefined,
+  ) {}
+}
+
 /** How a thread ended. */
 export interface ThreadEnd {
   code: number;
@@ -52,6 +60,8 @@ export class HandlerThread {
   readonly ended: Promise<ThreadEnd>;
   /** Its setup has run. */
   isReady = false;
+  /** Its event loop does not turn. */
+  isStuck = false;
   readonly #setup: HandlerThreadSetup;
   readonly #worker: Worker;
   readonly #events = new Ring(EVENT_CELLS);

@@ -8,7 +8,7 @@ import type { AcceptResult, AudioOptions } from '../plugin/plugin.js';
 import type { Resumption, Stream, StreamRequest } from '../plugin/stream.js';
 import type { CallStream } from '../stream/stream.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
-import { HandlerThread, type HandlerThreadSetup, type ThreadEnd } from './handler-thread.js';
+import { ContextTicket, HandlerThread, type HandlerThreadSetup, type ThreadEnd } from './handler-thread.js';
 import { IsolatedStream } from './isolated-stream.js';
 import type { PlainRequest } from './thread-messages.js';
 
@@ -45,14 +45,6 @@ const FAMILIES_MS_MAX = 500;
 const END_MS_MAX = 6000;
 const MOVES_MAX = 1;
 
-/** What accept() gave stays in its thread: this stands for it. */
-class Ticket {
-  constructor(
-    readonly thread: HandlerThread,
-    readonly context: number | undefined,
-  ) {}
-}
-
 /** A stream that waits for a thread. */
 interface Pending {
   isolated: IsolatedStream;
@@ -66,6 +58,8 @@ export class IsolatedPlugin implements PluginHost {
   readonly #cancelRestarts = new Set<() => void>();
   readonly #families = new Map<number, MetricFamily[]>();
   #pending: Pending[] = [];
+  /** Upgrades that wait for a thread to judge them. */
+  readonly #awaiting: { resolve(thread: HandlerThread): void; reject(error: Error): void }[] = [];
   #nextHandle = 1;
   #quickEnds = 0;
   #stopTaking: (() => void) | undefined;
@@ -131,7 +125,7 @@ export class IsolatedPlugin implements PluginHost {
   #deal(pending: Pending): void {
     const { isolated, resumed } = pending;
     const { context } = isolated.stream;
-    const ticket = context instanceof Ticket ? context : undefined;
+    const ticket = context instanceof ContextTicket ? context : undefined;
     if (ticket?.thread.isReady && this.#threads.has(ticket.thread) && isolated.moves === 0) {
       isolated.start(ticket.thread, ticket.context, resumed);
       return;
@@ -164,7 +158,14 @@ export class IsolatedPlugin implements PluginHost {
     return least;
   }
 
+  /** The thread that is ready next. */
+  #nextThread(): Promise<HandlerThread> {
+    return new Promise((resolve, reject) => this.#awaiting.push({ resolve, reject }));
+  }
+
   #dealPending(): void {
+    const thread = this.#leastLoaded();
+    if (thread) for (const { resolve } of this.#awaiting.splice(0)) resolve(thread);
     const waiting = this.#pending;
     this.#pending = [];
     for (const pending of waiting) if (!pending.isolated.stream.closed) this.#deal(pending);
@@ -195,6 +196,7 @@ export class IsolatedPlugin implements PluginHost {
   #tellStuck(thread: HandlerThread, isStuck: boolean): void {
     const { log } = this.#setup;
     const facts = { thread: thread.number, streams: thread.load, stream: thread.current?.stream.id };
+    thread.isStuck = isStuck;
     if (isStuck) log.error(facts, "a plugin's thread is stuck: its own calls hear nothing of it");
     else log.warn(facts, "a plugin's thread turns again");
   }
@@ -269,6 +271,7 @@ export class IsolatedPlugin implements PluginHost {
 
   /** No thread can take them. */
   #endPending(): void {
+    for (const { reject } of this.#awaiting.splice(0)) reject(new Error("none of the plugin's threads runs"));
     const waiting = this.#pending;
     this.#pending = [];
     for (const { isolated } of waiting) {
@@ -281,11 +284,10 @@ export class IsolatedPlugin implements PluginHost {
   // --- what is no stream's ---
 
   async accept(request: StreamRequest): Promise<boolean | AcceptResult> {
-    const thread = this.#leastLoaded();
-    if (!thread) throw new Error("none of the plugin's threads runs");
+    const thread = this.#leastLoaded() ?? (await this.#nextThread());
     const judgement = await thread.ask('accept', plain(request));
     if (judgement === false) return false;
-    return { ...judgement, context: new Ticket(thread, judgement.context) };
+    return { ...judgement, context: new ContextTicket(thread, judgement.context) };
   }
 
   /** Told in the thread that has the call's stream, or else in the first. */
@@ -325,7 +327,7 @@ export class IsolatedPlugin implements PluginHost {
   }
 
   async #endThread(thread: HandlerThread): Promise<void> {
-    const ended = thread.isReady ? thread.ask('end', undefined).then(() => true) : Promise.resolve(true);
+    const ended = thread.isReady && !thread.isStuck ? thread.ask('end', undefined).then(() => true) : Promise.resolve(true);
     try {
       const hasEnded = await this.#within(ended, END_MS_MAX);
       if (!hasEnded) throw new Error(`thread ${thread.number} has not ended after ${END_MS_MAX} ms`);

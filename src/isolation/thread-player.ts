@@ -79,6 +79,12 @@ export class ThreadPlayer implements PlaybackOwner, SpeechPlayer<ThreadPlayback>
 
   // --- playing ---
 
+  /** What the reactor has told does not hold any more. */
+  changed(): void {
+    this.#toldMs = Number.NEGATIVE_INFINITY;
+    this.#heardMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** A playback of `ms`. @throws SidetoneError SIDETONE_QUEUE_FULL */
   open(ms: number): ThreadPlayback {
     const { queueMaxMs } = this.#side.options;
@@ -138,6 +144,7 @@ export class ThreadPlayer implements PlaybackOwner, SpeechPlayer<ThreadPlayback>
 
   /** Stops one playback alone. */
   cancel(playback: ThreadPlayback): Cleared {
+    this.changed();
     if (playback.over || this.#closed) return { playedMs: playback.playedMs, discardedMs: 0 };
     const source = this.#sources.get(playback.id);
     const waitingMs = source?.waitingMs ?? 0;
@@ -164,14 +171,13 @@ export class ThreadPlayer implements PlaybackOwner, SpeechPlayer<ThreadPlayback>
 
   clear(fadeMs: number): Promise<Cleared> {
     this.endLive();
+    this.changed();
     const id = this.#nextId++;
     const waitingMs = this.#sourcesMs();
     for (const source of [...this.#sources.values()]) source.stop();
     return new Promise(resolve => {
       this.#clears.set(id, { waitingMs, resolve });
       this.#side.out.send(COMMAND.clear, this.#handle, { id, a: fadeMs });
-      // Until it is carried out, nobody knows how much is queued.
-      this.#toldMs = Number.NEGATIVE_INFINITY;
     });
   }
 

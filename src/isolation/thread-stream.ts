@@ -200,12 +200,14 @@ export class ThreadStream implements Stream {
     if (this.closed || this.#paused) return;
     if (this.mode === 'mp3') throw noPause();
     this.#paused = true;
+    this.player.changed();
     this.#side.out.send(COMMAND.pause, this.#handle);
   }
 
   resume(): void {
     if (this.closed || !this.#paused) return;
     this.#paused = false;
+    this.player.changed();
     this.#side.out.send(COMMAND.resume, this.#handle);
   }
 

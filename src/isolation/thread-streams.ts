@@ -183,7 +183,7 @@ export class ThreadStreams {
   #start(handle: number, facts: StreamFacts): void {
     const { side, plugin } = this.#setup;
     const handler = new ThreadHandler(side, handle);
-    const stream = this.#make(handle, facts, handler);
+    const stream = this.#make(handle, facts, handler, undefined);
     const carried = new Carried(stream, handler);
     this.#streams.set(handle, carried);
     side.calls(handle);
@@ -198,13 +198,13 @@ export class ThreadStreams {
     side.out.send(COMMAND.started, handle, { flags: handler.bits });
   }
 
-  #make(handle: number, facts: StreamFacts, handler: ThreadHandler): ThreadStream {
+  #make(handle: number, facts: StreamFacts, handler: ThreadHandler, context: unknown): ThreadStream {
     const { side, plugin, takeContext } = this.#setup;
     return new ThreadStream({
       side,
       handle,
       facts,
-      context: takeContext(facts.context),
+      context: takeContext(facts.context) ?? context,
       log: plugin.log,
       livePieces: plugin.liveLatencyMaxMs !== undefined,
       failed: (where, cause) => handler.failed(where, cause),
@@ -227,7 +227,7 @@ export class ThreadStreams {
     carried.stream.player.close();
     this.#streams.delete(handle);
     handler.moveTo(next);
-    const stream = this.#make(next, facts, handler);
+    const stream = this.#make(next, facts, handler, carried.stream.context);
     this.#streams.set(next, new Carried(stream, handler));
     handler.call('onResume', stream);
   }
