@@ -58,6 +58,8 @@ export class HandlerThread {
   readonly attachments: MessagePort;
   /** Resolves when it has ended, whatever ended it. */
   readonly ended: Promise<ThreadEnd>;
+  /** When what it wrote was taken last. */
+  nowMs = 0;
   /** Its setup has run. */
   isReady = false;
   /** Its event loop does not turn. */
@@ -77,6 +79,7 @@ export class HandlerThread {
   #readPlace = -1;
   #readSinceMs = 0; // when it had read as far as now
   #isConcealed = false;
+  #isBlocked = false;
   #hasEnded = false;
   #error: Error | undefined;
 
@@ -175,8 +178,7 @@ export class HandlerThread {
     const { samples, payload, timestampMs, speech } = frame;
     const track = frame.track === 'outbound' ? 1 : 0;
     const events = this.#events;
-    const isBlocked = this.#unwritten.length > 0 || this.#blockedMs(this.#setup.clock.now()) > BLOCKED_MS;
-    const cell = isBlocked ? -1 : events.begin(samples.byteLength + payload.length, SPARE);
+    const cell = this.#isBlocked || this.#unwritten.length > 0 ? -1 : events.begin(samples.byteLength + payload.length, SPARE);
     if (cell < 0) {
       of.lost[track]!++;
       this.count('threadFramesLost');
@@ -194,9 +196,12 @@ export class HandlerThread {
     of.lost[track] = 0;
     const figures = events.figures(cell);
     doubles[figures] = timestampMs;
-    doubles[figures + 1] = this.#setup.clock.now();
-    doubles[figures + 2] = of.wantsQueue ? of.stream.queuedMs : Number.NaN;
-    doubles[figures + 3] = of.takenMs;
+    doubles[figures + 2] = Number.NaN;
+    if (of.wantsQueue) {
+      doubles[figures + 1] = this.#setup.clock.now();
+      doubles[figures + 2] = of.stream.queuedMs;
+      doubles[figures + 3] = of.takenMs;
+    }
     events.putSamples(cell, samples);
     if (payload.length > 0) events.putBytes(cell, payload, samples.byteLength);
     events.commit();
@@ -206,10 +211,11 @@ export class HandlerThread {
   take(): void {
     const commands = this.#commands;
     const nowMs = this.#setup.clock.now();
+    this.nowMs = nowMs;
     for (let cell = commands.take(); cell >= 0; cell = commands.take()) {
       const handle = commands.words[commands.head(cell) + HEAD.handle]!;
       const stream = this.#streams.get(handle) ?? this.#departed.get(handle);
-      if (stream) stream.take(commands, cell, nowMs);
+      if (stream) stream.take(commands, cell);
       else this.#takeOrphan(commands, cell);
       commands.release();
     }
@@ -228,21 +234,18 @@ export class HandlerThread {
     return this.#streams.size > 0 || this.#unwritten.length > 0 || !this.#events.empty || !this.#commands.empty;
   }
 
-  /** How long it has left unread what was written to it. */
-  #blockedMs(nowMs: number): number {
-    if (this.#events.empty || this.#events.readPlace !== this.#readPlace) return 0;
-    return nowMs - this.#readSinceMs;
-  }
-
+  /** Notices how long it has left unread what was written to it. */
   #watchReading(nowMs: number): void {
     const place = this.#events.readPlace;
     if (this.#events.empty || place !== this.#readPlace) {
       this.#readPlace = place;
       this.#readSinceMs = nowMs;
       this.#isConcealed = false;
+      this.#isBlocked = false;
       return;
     }
     const blockedMs = nowMs - this.#readSinceMs;
+    this.#isBlocked = blockedMs > BLOCKED_MS;
     if (blockedMs < CONCEAL_MS || this.#isConcealed) return;
     this.#isConcealed = true;
     this.count('threadBlocks');

@@ -30,9 +30,9 @@ export interface IsolatedPluginSetup {
 }
 
 /** What threads write is taken this often: what is heard and what is played is later by less than twice this. */
-const TAKE_MS = 2;
+const TAKE_MS = 4;
 /** Each this many times it is looked what is over. */
-const TAKES_A_LOOK = 10;
+const TAKES_A_LOOK = 25;
 /** So many times in a row without work, and no timer is needed. */
 const IDLE_TAKES_MAX = 100;
 /** As a reactor's thread: see ReactorKeeper. */

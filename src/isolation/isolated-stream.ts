@@ -120,7 +120,7 @@ export class IsolatedStream {
     if (has('onAudio')) handler.onAudio = (frame: AudioFrame) => this.#thread?.frame(this, frame);
     if (has('onPlayed')) {
       handler.onPlayed = ({ samples, timestampMs }: PlayedFrame) => {
-        this.#thread?.out.sendSamples(EVENT.played, this.handle, samples, 0, 0, timestampMs, 0);
+        this.#thread?.out.sendSamples(EVENT.played, this.handle, samples, 0, 0, 0, timestampMs);
       };
     }
     if (has('onError')) {
@@ -210,27 +210,33 @@ export class IsolatedStream {
   // --- from the thread ---
 
   /** Carries out a command, whose record stays on the ring until this returns. */
-  take(ring: Ring, cell: number, nowMs: number): void {
-    const { words, doubles } = ring;
+  take(ring: Ring, cell: number): void {
+    const { words } = ring;
     const at = ring.head(cell);
+    const type = words[at + HEAD.type]!;
+    // What comes with every frame allocates nothing: hence whole numbers, and no closure here.
+    const id = words[at + HEAD.id]!;
+    const bound = words[at + HEAD.flags]!;
+    const samples = words[at + HEAD.samples]!;
+    const rate = words[at + HEAD.bytes]!;
+    if (type === COMMAND.playLive) this.#playLive(id, ring.samples(cell, samples), rate, bound);
+    else if (type === COMMAND.play) {
+      this.#play(id, samples > 0 ? ring.samples(cell, samples) : undefined, rate, bound);
+    } else if (type === COMMAND.chunk) {
+      const isPcm = samples > 0;
+      const chunk = isPcm ? ring.samples(cell, samples).slice() : ring.copyBytes(cell, words[at + HEAD.bytes]!);
+      this.#sources.get(id)?.push(chunk);
+    } else this.#takeRare(ring, cell, at);
+  }
+
+  #takeRare(ring: Ring, cell: number, at: number): void {
+    const { words, doubles } = ring;
     const id = words[at + HEAD.id]!;
     const flags = words[at + HEAD.flags]!;
-    const samples = words[at + HEAD.samples]!;
     const a = doubles[ring.figures(cell)]!;
     const b = doubles[ring.figures(cell) + 1]!;
     const { stream } = this;
     switch (words[at + HEAD.type]) {
-      case COMMAND.playLive:
-        this.#playLive(id, ring.samples(cell, samples), a, b, nowMs);
-        break;
-      case COMMAND.play:
-        this.#play(id, samples > 0 ? ring.samples(cell, samples) : undefined, a, b, nowMs);
-        break;
-      case COMMAND.chunk:
-        this.#sources
-          .get(id)
-          ?.push(samples > 0 ? ring.samples(cell, samples).slice() : ring.copyBytes(cell, words[at + HEAD.bytes]!));
-        break;
       case COMMAND.source:
         this.#source(id, flags === 1, a, b, doubles[ring.figures(cell) + 2]!);
         break;
@@ -319,32 +325,30 @@ export class IsolatedStream {
     this.stream.attach(bits === 0 ? undefined : this.#handler(bits));
   }
 
-  #playLive(id: number, samples: Int16Array, rate: number, bound: number, nowMs: number): void {
+  #playLive(id: number, samples: Int16Array, rate: number, bound: number): void {
     const { stream } = this;
     if (stream.closed) {
-      this.#add(id, () => stream.play(samples, { sampleRate: rate }));
+      this.#playPcm(id, samples, rate, bound);
       return;
     }
     this.#tail ??= new LiveTail();
-    this.#tail.played(samples, rate, bound, nowMs);
+    this.#tail.played(samples, rate, bound, this.#thread!);
     const playback = stream.playLivePiece(samples, rate, bound);
     if (this.#playbacks.get(id) !== playback) this.#playbacks.set(id, playback);
   }
 
-  #play(
-    id: number,
-    samples: Int16Array | undefined,
-    rate: number,
-    bound: number,
-    nowMs: number,
-  ): void {
+  #play(id: number, samples: Int16Array | undefined, rate: number, bound: number): void {
     const pcm = samples ?? this.#attached<Int16Array>();
     this.takenMs += (pcm.length * 1000) / rate;
     if (bound !== NOT_LIVE) {
       this.#tail ??= new LiveTail();
-      this.#tail.played(pcm, rate, bound, nowMs);
+      this.#tail.played(pcm, rate, bound, this.#thread!);
     }
-    this.#add(id, () => this.stream.playPcm(pcm, rate, bound));
+    this.#playPcm(id, pcm, rate, bound);
+  }
+
+  #playPcm(id: number, samples: Int16Array, rate: number, bound: number): void {
+    this.#add(id, () => this.stream.playPcm(samples, rate, bound));
   }
 
   /** Plays what the thread has checked: where there is no room for it any more, the handler is told. */

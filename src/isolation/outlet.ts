@@ -6,6 +6,8 @@ import { HEAD, type Ring } from './ring.js';
 export interface Head {
   id?: number;
   flags?: number;
+  /** Where samples have their rate. */
+  bytes?: number;
   a?: number;
   b?: number;
   c?: number;
@@ -44,15 +46,15 @@ export class Outlet {
     this.whenFull(write);
   }
 
-  /** A record with samples. False: there is no room, and nothing was written. */
+  /** A record with samples; `rate` stands where others have their bytes. False: there is no room, and nothing was written. */
   sendSamples(
     type: number,
     handle: number,
     samples: Int16Array,
     id: number,
     flags: number,
-    a: number,
-    b: number,
+    rate: number,
+    a = 0,
   ): boolean {
     const { ring } = this;
     const cell = ring.begin(samples.byteLength);
@@ -64,11 +66,9 @@ export class Outlet {
     words[at + HEAD.id] = id;
     words[at + HEAD.flags] = flags;
     words[at + HEAD.samples] = samples.length;
-    words[at + HEAD.bytes] = 0;
+    words[at + HEAD.bytes] = rate;
     words[at + HEAD.extra] = 0;
-    const figures = ring.figures(cell);
-    doubles[figures] = a;
-    doubles[figures + 1] = b;
+    doubles[ring.figures(cell)] = a;
     ring.putSamples(cell, samples);
     ring.commit();
     return true;
@@ -88,7 +88,7 @@ export class Outlet {
   #write(type: number, handle: number, head: Head, attachments = 0): boolean {
     const cell = this.ring.begin(0);
     if (cell < 0) return false;
-    this.#putHead(cell, type, handle, head, 0);
+    this.#putHead(cell, type, handle, head, head.bytes ?? 0);
     this.ring.words[this.ring.head(cell) + HEAD.extra] = attachments;
     this.ring.commit();
     return true;

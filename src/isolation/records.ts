@@ -43,7 +43,7 @@ export const EVENT = {
 export const COMMAND = {
   /** onStart has returned. Flags: bits of METHODS, and HANDLER_FAILED. */
   started: 1,
-  /** Samples, or attached where they are too many: rate, bound. */
+  /** Samples, or attached where they are too many. Flags: the bound of live audio. `bytes`: the rate. */
   play: 2,
   /** The same of a frame that is being heard: `id` names the one live playback. */
   playLive: 3,

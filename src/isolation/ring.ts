@@ -13,6 +13,8 @@ const HEAD_DOUBLES = 4;
 /** Each thread's place is on a cache line of its own. */
 const WRITTEN = 0;
 const READ = 16;
+/** 1 while the writer waits for the reader. */
+const WAITS = 17;
 const PLACES_BYTES = 128;
 /** Its cells only fill the memory up to the end. */
 const FILLER = 0;
@@ -99,7 +101,10 @@ export class Ring {
 
   /** Waits until the reader has gone on, for at most `ms`; only for a thread that may wait. */
   waitForReader(ms: number): void {
-    Atomics.wait(this.#places, READ, Atomics.load(this.#places, READ), ms);
+    const place = Atomics.load(this.#places, READ);
+    Atomics.store(this.#places, WAITS, 1);
+    Atomics.wait(this.#places, READ, place, ms);
+    Atomics.store(this.#places, WAITS, 0);
   }
 
   // --- the reader's ---
@@ -116,7 +121,7 @@ export class Ring {
   release(): void {
     this.#next = this.#until;
     Atomics.store(this.#places, READ, this.#until);
-    Atomics.notify(this.#places, READ);
+    if (Atomics.load(this.#places, WAITS) === 1) Atomics.notify(this.#places, READ);
   }
 
   // --- a record ---

@@ -38,8 +38,8 @@ export class ThreadHandler {
     return typeof this.#handler?.[method] === 'function';
   }
 
-  /** Returns what the method returned. `value`: the first of `more`, for what is called with every frame. */
-  call(method: Method, value: unknown, ...more: unknown[]): unknown {
+  /** Returns what the method returned. */
+  call(method: Method, value: unknown, second?: unknown): unknown {
     const handler = this.#handler;
     const call = handler?.[method];
     if (call === undefined) return undefined;
@@ -50,7 +50,7 @@ export class ThreadHandler {
     side.calls(this.handle);
     let result: unknown;
     try {
-      result = call.call(handler, value, ...more);
+      result = second === undefined ? call.call(handler, value) : call.call(handler, value, second);
       if (result instanceof Promise) this.#watch(method, result);
     } catch (error) {
       this.failed(method, error);

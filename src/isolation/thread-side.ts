@@ -98,24 +98,19 @@ export class ThreadSide implements SpeechMemory {
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */
-  samples(
-    type: number,
-    handle: number,
-    samples: Int16Array,
-    id: number,
-    flags: number,
-    a: number,
-    b: number,
-  ): void {
-    const { out } = this;
-    if (!out.sendSamples(type, handle, samples, id, flags, a, b)) {
-      this.#whenRead(() => out.sendSamples(type, handle, samples, id, flags, a, b));
+  samples(type: number, handle: number, samples: Int16Array, id: number, bound: number, rate: number): void {
+    if (!this.out.sendSamples(type, handle, samples, id, bound, rate)) {
+      this.#samplesLater(type, handle, samples, id, bound, rate);
     }
+  }
+
+  #samplesLater(...record: Parameters<Outlet['sendSamples']>): void {
+    this.#whenRead(() => this.out.sendSamples(...record));
   }
 
   /** A piece of a source. */
   chunk(handle: number, id: number, chunk: Int16Array | Uint8Array): void {
-    if (chunk instanceof Int16Array) this.samples(COMMAND.chunk, handle, chunk, id, 0, 0, 0);
+    if (chunk instanceof Int16Array) this.samples(COMMAND.chunk, handle, chunk, id, 0, 0);
     else if (!this.out.sendBytes(COMMAND.chunk, handle, chunk, id)) {
       this.#whenRead(() => this.out.sendBytes(COMMAND.chunk, handle, chunk, id));
     }

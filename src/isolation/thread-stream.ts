@@ -144,8 +144,7 @@ export class ThreadStream implements Stream {
   #playLive(frame: InboundFrame, liveLatencyMaxMs: number): Playback {
     const playback = this.player.openLive();
     const { samples, sampleRate } = frame;
-    const { playLive } = COMMAND;
-    this.#side.samples(playLive, this.#handle, samples, playback.id, 0, sampleRate, liveLatencyMaxMs);
+    this.#side.samples(COMMAND.playLive, this.#handle, samples, playback.id, liveLatencyMaxMs, sampleRate);
     return playback;
   }
 
@@ -153,11 +152,10 @@ export class ThreadStream implements Stream {
     const ms = (samples.length * 1000) / sampleRate;
     const playback = this.player.open(ms);
     if (samples.byteLength > this.#side.out.ring.bodyBytesMax) {
-      const head = { id: playback.id, a: sampleRate, b: liveLatencyMaxMs };
+      const head = { id: playback.id, flags: liveLatencyMaxMs, bytes: sampleRate };
       this.#side.out.attach(COMMAND.play, this.#handle, samples, head);
     } else {
-      const { play } = COMMAND;
-      this.#side.samples(play, this.#handle, samples, playback.id, 0, sampleRate, liveLatencyMaxMs);
+      this.#side.samples(COMMAND.play, this.#handle, samples, playback.id, liveLatencyMaxMs, sampleRate);
     }
     this.player.wrote(ms);
     return playback;

@@ -15,6 +15,10 @@ import { ThreadHandler } from './thread-handler.js';
 import type { ThreadSide } from './thread-side.js';
 import { ThreadStream } from './thread-stream.js';
 
+/** So often it is looked for what the reactor has written, … */
+const READ_MS = 4;
+/** … until so many times in a row there was nothing. */
+const IDLE_READS_MAX = 50;
 /** Records that are read before other work of the thread gets its turn. */
 const BATCH = 64;
 /** How long a call's last events may come after its stream's end. */
@@ -26,12 +30,13 @@ const TRACKS: readonly Track[] = ['inbound', 'outbound'];
 
 class Carried implements PayloadSource {
   readonly frames: (InboundFrame | undefined)[] = [];
-  /** Of the frame that is being heard. */
-  payload: Uint8Array = NO_BYTES;
+  /** The record of the frame that is being heard; -1: none. */
+  cell = -1;
 
   constructor(
-    public stream: ThreadStream,
+    readonly stream: ThreadStream,
     readonly handler: ThreadHandler,
+    private readonly events: Ring,
   ) {}
 
   frame(track: number, samples: number): InboundFrame {
@@ -44,7 +49,10 @@ class Carried implements PayloadSource {
   }
 
   payloadOf(frame: InboundFrame): Uint8Array {
-    return this.stream.hearing === frame && !frame.concealed ? this.payload : NO_BYTES;
+    if (this.stream.hearing !== frame || frame.concealed || this.cell < 0) return NO_BYTES;
+    const { words } = this.events;
+    const at = this.events.head(this.cell);
+    return this.events.copyBytes(this.cell, words[at + HEAD.bytes]!, words[at + HEAD.samples]! * 2);
   }
 }
 
@@ -62,31 +70,53 @@ export class ThreadStreams {
   readonly #setup: ThreadStreamsSetup;
   readonly #streams = new Map<number, Carried>();
   #isReading = false;
+  #stopReading: (() => void) | undefined;
+  #idleReads = 0;
 
   constructor(setup: ThreadStreamsSetup) {
     this.#setup = setup;
   }
 
-  /** Reads what the reactor has written. */
-  read(): void {
-    if (this.#isReading) return;
+  /** There is something to read: from now on it is looked for again and again. A message for each batch would cost more. */
+  wake(): void {
+    const { clock } = this.#setup.side;
+    this.#setup.side.sleep(false);
+    this.#idleReads = 0;
+    this.#stopReading ??= clock.every(READ_MS, () => this.#readOnTime());
+    this.#read();
+  }
+
+  #readOnTime(): void {
+    const { events, side } = this.#setup;
+    if (this.#read() > 0) this.#idleReads = 0;
+    else this.#idleReads++;
+    if (this.#idleReads < IDLE_READS_MAX) return;
+    this.#stopReading?.();
+    this.#stopReading = undefined;
+    side.sleep(true);
+    // What came meanwhile was written by somebody who saw this thread awake.
+    if (!events.empty) this.wake();
+  }
+
+  /** Reads what the reactor has written. Returns how many records there were. */
+  #read(): number {
+    if (this.#isReading) return 0;
     const { events, side } = this.#setup;
     side.beat();
-    side.sleep(false);
     this.#isReading = true;
-    for (let i = 0; i < BATCH; i++) {
+    let records = 0;
+    while (records < BATCH) {
       const cell = events.take();
       if (cell < 0) break;
       this.#dispatch(cell);
+      records++;
     }
     this.#isReading = false;
-    side.sleep(true);
-    if (events.empty) return;
-    side.sleep(false);
-    setImmediate(() => this.read());
+    if (records === BATCH) setImmediate(() => this.#read());
+    return records;
   }
 
-  /** Takes the record off the ring before anything is called, because that may take its time. */
+  /** A frame stays on the ring while it is heard, for the sake of its payload. */
   #dispatch(cell: number): void {
     const { events, attachments } = this.#setup;
     const { words } = events;
@@ -127,7 +157,6 @@ export class ThreadStreams {
     const { events } = this.#setup;
     const { words, doubles } = events;
     const samples = words[at + HEAD.samples]!;
-    const bytes = words[at + HEAD.bytes]!;
     const flags = words[at + HEAD.flags]!;
     const lost = words[at + HEAD.extra]!;
     const figures = events.figures(cell);
@@ -142,11 +171,12 @@ export class ThreadStreams {
     if (lost > 0) this.#hearSilence(carried, frame, samples, lost, timestampMs);
     const view = events.samples(cell, samples);
     frame.memory.set(view);
-    carried.payload = bytes > 0 ? events.copyBytes(cell, bytes, samples * 2) : NO_BYTES;
-    events.release();
     frame.show(samples, timestampMs, (flags & FRAME.concealed) !== 0);
     frame.speech = speech;
+    carried.cell = cell;
     this.#tellFrame(carried, frame);
+    carried.cell = -1;
+    events.release();
   }
 
   /** Stands for frames that were lost because this thread did not take them: the handler's time goes on without a hole. */
@@ -184,7 +214,7 @@ export class ThreadStreams {
     const { side, plugin } = this.#setup;
     const handler = new ThreadHandler(side, handle);
     const stream = this.#make(handle, facts, handler, undefined);
-    const carried = new Carried(stream, handler);
+    const carried = new Carried(stream, handler, this.#setup.events);
     this.#streams.set(handle, carried);
     side.calls(handle);
     try {
@@ -217,8 +247,8 @@ export class ThreadStreams {
     // As a reactor learns it.
     const event = values[0] as { payload?: object } | undefined;
     if (method === 'onCall' && event?.payload && 'CallSid' in event.payload) carried.stream.runsTexml = true;
-    const [value, ...more] = values;
-    carried.handler.call(method as Method, value, ...more);
+    // None of them takes more than two.
+    carried.handler.call(method as Method, values[0], values[1]);
   }
 
   #resume(carried: Carried | undefined, handle: number, next: number, facts: StreamFacts): void {
@@ -228,7 +258,7 @@ export class ThreadStreams {
     this.#streams.delete(handle);
     handler.moveTo(next);
     const stream = this.#make(next, facts, handler, carried.stream.context);
-    this.#streams.set(next, new Carried(stream, handler));
+    this.#streams.set(next, new Carried(stream, handler, this.#setup.events));
     handler.call('onResume', stream);
   }
 

@@ -100,7 +100,7 @@ try {
     }
   };
   port.on('message', (message: ToThread) => {
-    if (message === 0) streams.read();
+    if (message === 0) streams.wake();
     else void answer(message);
   });
   side.sleep(true);
