@@ -84,7 +84,9 @@ function blockingCalls(url: string): () => Promise<void> {
 }
 
 async function block(): Promise<void> {
-  console.log(`${others} echoes beside ${BLOCKING_CALLS} calls whose handler computes for 500 ms of every second`);
+  console.log(
+    `${others} echoes beside ${BLOCKING_CALLS} calls whose handler computes for 500 ms of every second`,
+  );
   const plugin = fileURLToPath(new URL('./blocking.js', import.meta.url));
   const samples: Record<Mode, Sample[]> = { reactor: [], thread: [] };
   for (let round = 0; round < rounds; round++) {

@@ -29,6 +29,8 @@ export interface HandlerThreadSetup {
   clock: Clock;
   /** The module that the thread runs. */
   main: URL;
+  /** Memory for its JavaScript, in MB. */
+  heapMb: number | undefined;
   data: Omit<PluginThreadData, 'events' | 'commands' | 'shared' | 'attachments'>;
   count(counter: ReactorCounter, times?: number): void;
   /** Something was written to it, or is wanted of it: take() and look() are to be called soon, again and again. */
@@ -100,7 +102,9 @@ export class HandlerThread {
       shared,
       attachments: port2,
     };
-    this.#worker = new Worker(setup.main, { workerData: data, transferList: [port2] });
+    const { main, heapMb } = setup;
+    const resourceLimits = heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
+    this.#worker = new Worker(main, { workerData: data, transferList: [port2], resourceLimits });
     this.#worker.on('error', error => {
       this.#error = error;
     });
@@ -170,7 +174,8 @@ export class HandlerThread {
     const { handle } = stream;
     if (!this.#streams.delete(handle)) return;
     this.#departed.set(handle, stream);
-    if (this.#departed.size > DEPARTED_MAX) this.#departed.delete(this.#departed.keys().next().value as number);
+    if (this.#departed.size > DEPARTED_MAX)
+      this.#departed.delete(this.#departed.keys().next().value as number);
   }
 
   /** Gives it a frame of `of`; where it cannot take it, the frame is counted, and the next one tells. */
@@ -178,7 +183,10 @@ export class HandlerThread {
     const { samples, payload, timestampMs, speech } = frame;
     const track = frame.track === 'outbound' ? 1 : 0;
     const events = this.#events;
-    const cell = this.#isBlocked || this.#unwritten.length > 0 ? -1 : events.begin(samples.byteLength + payload.length, SPARE);
+    const cell =
+      this.#isBlocked || this.#unwritten.length > 0
+        ? -1
+        : events.begin(samples.byteLength + payload.length, SPARE);
     if (cell < 0) {
       of.lost[track]!++;
       this.count('threadFramesLost');
@@ -231,7 +239,9 @@ export class HandlerThread {
 
   /** Whether there may be something to be taken. */
   get isWorking(): boolean {
-    return this.#streams.size > 0 || this.#unwritten.length > 0 || !this.#events.empty || !this.#commands.empty;
+    return (
+      this.#streams.size > 0 || this.#unwritten.length > 0 || !this.#events.empty || !this.#commands.empty
+    );
   }
 
   /** Notices how long it has left unread what was written to it. */

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.js';
 import type { ReactorCounter } from '../counters.js';
 import type { Logger } from '../log/log.js';
-import type { PluginHost, ThreadIsolation } from '../plugin/isolation.js';
+import type { PluginHost, ThreadSettings } from '../plugin/isolation.js';
 import { type MetricFamily, sumFamilies } from '../plugin/metrics.js';
 import type { AcceptResult, AudioOptions } from '../plugin/plugin.js';
 import type { Resumption, Stream, StreamRequest } from '../plugin/stream.js';
@@ -15,7 +15,7 @@ import type { PlainRequest } from './thread-messages.js';
 export interface IsolatedPluginSetup {
   clock: Clock;
   log: Logger;
-  isolation: Required<ThreadIsolation>;
+  isolation: ThreadSettings;
   main: URL;
   data: Omit<HandlerThreadSetup['data'], 'thread'>;
   /** It has accept(), which gave each stream what it has as its context. */
@@ -88,6 +88,7 @@ export class IsolatedPlugin implements PluginHost {
       clock,
       main,
       data: { ...data, thread: number },
+      heapMb: this.#setup.isolation.heapMb,
       count,
       onWork: () => this.#work(),
       nextHandle: () => this.#nextHandle++,
@@ -304,9 +305,9 @@ export class IsolatedPlugin implements PluginHost {
   }
 
   async families(): Promise<MetricFamily[]> {
-    const ready = [...this.#threads].filter(({ isReady }) => isReady);
+    const turning = [...this.#threads].filter(({ isReady, isStuck }) => isReady && !isStuck);
     await Promise.all(
-      ready.map(async thread => {
+      turning.map(async thread => {
         const families = await this.#within(thread.ask('families', undefined), FAMILIES_MS_MAX);
         if (families) this.#families.set(thread.number, families);
       }),
@@ -327,7 +328,10 @@ export class IsolatedPlugin implements PluginHost {
   }
 
   async #endThread(thread: HandlerThread): Promise<void> {
-    const ended = thread.isReady && !thread.isStuck ? thread.ask('end', undefined).then(() => true) : Promise.resolve(true);
+    const ended =
+      thread.isReady && !thread.isStuck
+        ? thread.ask('end', undefined).then(() => true)
+        : Promise.resolve(true);
     try {
       const hasEnded = await this.#within(ended, END_MS_MAX);
       if (!hasEnded) throw new Error(`thread ${thread.number} has not ended after ${END_MS_MAX} ms`);

@@ -224,7 +224,9 @@ export class IsolatedStream {
       this.#play(id, samples > 0 ? ring.samples(cell, samples) : undefined, rate, bound);
     } else if (type === COMMAND.chunk) {
       const isPcm = samples > 0;
-      const chunk = isPcm ? ring.samples(cell, samples).slice() : ring.copyBytes(cell, words[at + HEAD.bytes]!);
+      const chunk = isPcm
+        ? ring.samples(cell, samples).slice()
+        : ring.copyBytes(cell, words[at + HEAD.bytes]!);
       this.#sources.get(id)?.push(chunk);
     } else this.#takeRare(ring, cell, at);
   }
@@ -300,7 +302,10 @@ export class IsolatedStream {
         break;
       }
       case COMMAND.stalled:
-        stream.handlerStalled(this.#attached<string>(), a);
+        stream.log.warn(
+          { where: this.#attached<string>(), heldMs: a },
+          "a plugin's handler held its own thread",
+        );
         break;
       case COMMAND.stopped:
         this.#onStopped?.();

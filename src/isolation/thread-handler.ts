@@ -1,7 +1,8 @@
 /** Calling a handler in its plugin's thread, whatever it does: the reactor is told of what goes wrong, and judges it. */
+
+import { SidetoneError } from '../errors.js';
 import type { StreamHandler } from '../plugin/plugin.js';
 import { HANDLER_PENDING_MAX, HANDLER_SLOW_MS } from '../stream/handler-calls.js';
-import { SidetoneError } from '../errors.js';
 import { toPlain } from './plain-error.js';
 import { COMMAND, METHODS, type Method } from './records.js';
 import type { ThreadSide } from './thread-side.js';

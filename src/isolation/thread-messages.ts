@@ -1,8 +1,8 @@
 /** What a reactor and a plugin's thread send each other as messages: all that is no stream's. */
 import type { MessagePort } from 'node:worker_threads';
 import type { ReactorOptions } from '../options/options.js';
-import type { AcceptResult } from '../plugin/plugin.js';
 import type { MetricFamily } from '../plugin/metrics.js';
+import type { AcceptResult } from '../plugin/plugin.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 
 /** What a plugin's thread is made with. */

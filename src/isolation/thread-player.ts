@@ -1,10 +1,11 @@
 /** What one stream plays, as its plugin's thread knows it: the playbacks and sources that the reactor has numbers of. */
+
+import { SidetoneError } from '../errors.js';
 import type { Source, SourceOptions } from '../playback/feed.js';
 import { stopSource } from '../playback/feed.js';
 import { queueFull } from '../playback/output.js';
 import type { SpeechPlayer } from '../playback/speech.js';
 import type { MarkResult } from '../plugin/stream.js';
-import { SidetoneError } from '../errors.js';
 import { ASK, COMMAND } from './records.js';
 import { type PlaybackOwner, ThreadPlayback } from './thread-playback.js';
 import type { ThreadSide } from './thread-side.js';

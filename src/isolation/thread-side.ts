@@ -4,15 +4,15 @@ import type { Clock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import type { Logger } from '../log/log.js';
 import type { ReactorOptions } from '../options/options.js';
-import type { SpeechMemory } from '../playback/speech.js';
 import { apiAccess } from '../options/options.js';
+import type { SpeechMemory } from '../playback/speech.js';
 import { CallControl, CommandSender } from '../telnyx/call-control.js';
 import { Outlet } from './outlet.js';
 import { ANSWERS, COMMAND, SHARED, SHARED_BYTES, TEXT_BYTES } from './records.js';
 import type { Ring } from './ring.js';
 
 /** How long a reactor may take to read or to answer before this thread goes on without it. */
-const WAIT_MS_MAX = 1000;
+const WAIT_MS_MAX = 10_000;
 
 export interface ThreadSideSetup {
   clock: Clock;

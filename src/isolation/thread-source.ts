@@ -3,8 +3,8 @@ import { SidetoneError } from '../errors.js';
 import { type Chunk, type Source, stopSource } from '../playback/feed.js';
 import { toPlain } from './plain-error.js';
 import { COMMAND } from './records.js';
-import type { ThreadSide } from './thread-side.js';
 import type { ThreadPlayback } from './thread-playback.js';
+import type { ThreadSide } from './thread-side.js';
 
 /** One request of the reactor is answered with as much as this, where the source has it at once. */
 const ANSWER_MS = 250;

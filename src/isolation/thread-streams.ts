@@ -9,7 +9,16 @@ import { InboundFrame, type PayloadSource } from '../stream/frame.js';
 import type { Track } from '../telnyx/frames.js';
 import { attached } from './outlet.js';
 import { fromPlain, toPlain } from './plain-error.js';
-import { COMMAND, EVENT, FRAME, type Method, type PlainError, SPEECH_SCALE, type StreamFacts, type Told } from './records.js';
+import {
+  COMMAND,
+  EVENT,
+  FRAME,
+  type Method,
+  type PlainError,
+  SPEECH_SCALE,
+  type StreamFacts,
+  type Told,
+} from './records.js';
 import { HEAD, type Ring } from './ring.js';
 import { ThreadHandler } from './thread-handler.js';
 import type { ThreadSide } from './thread-side.js';
@@ -134,7 +143,8 @@ export class ThreadStreams {
       return;
     }
     const hasAttachment = words[at + HEAD.extra] === 1;
-    const played = type === EVENT.played ? events.samples(cell, words[at + HEAD.samples]!).slice() : undefined;
+    const played =
+      type === EVENT.played ? events.samples(cell, words[at + HEAD.samples]!).slice() : undefined;
     events.release();
     const player = carried?.stream.player;
     const value = hasAttachment ? attached(attachments) : undefined;

@@ -12,6 +12,8 @@ export interface ThreadIsolation {
   threads?: number;
   /** A thread whose event loop has not turned for so long is ended and replaced, in ms: 1000 to 600,000. Default 5000. */
   hangMs?: number;
+  /** Memory of each thread for JavaScript, in MB, 32 to 65,536: one that wants more ends. Default: what Node.js gives it. */
+  heapMb?: number | undefined;
   /**
    * What becomes of the calls of a thread that is replaced. `move`: `onStart` is called for them in another thread, where
    * `stream.resumed` tells of it; the call whose handler held the thread ends, and so does one that moves a second time.
@@ -23,15 +25,18 @@ export interface ThreadIsolation {
 /** `reactor`: the thread that carries the streams. `thread`: threads of the plugin's own, as the object says. */
 export type Isolation = 'reactor' | 'thread' | ThreadIsolation;
 
-export const ISOLATION_REMEDY =
-  "use 'reactor', 'thread', or { threads (1 to 64), hangMs (1000 to 600000), lostCalls ('move' or 'end') }";
+/** The same with what is usual filled in. */
+export type ThreadSettings = Omit<Required<ThreadIsolation>, 'heapMb'> & Pick<ThreadIsolation, 'heapMb'>;
 
-const USUAL: Required<ThreadIsolation> = { threads: 1, hangMs: 5000, lostCalls: 'move' };
+export const ISOLATION_REMEDY =
+  "use 'reactor', 'thread', or { threads (1 to 64), hangMs (1000 to 600000), heapMb (32 to 65536), lostCalls ('move' or 'end') }";
+
+const USUAL: ThreadSettings = { threads: 1, hangMs: 5000, lostCalls: 'move' };
 
 export function isIsolation(value: unknown): value is Isolation {
   if (value === 'reactor' || value === 'thread') return true;
   if (!isObject(value) || Array.isArray(value)) return false;
-  const { threads, hangMs, lostCalls, ...others } = { ...USUAL, ...(value as ThreadIsolation) };
+  const { threads, hangMs, heapMb, lostCalls, ...others } = { ...USUAL, ...(value as ThreadIsolation) };
   const isBetween = (number: unknown, min: number, max: number): boolean =>
     typeof number === 'number' && number >= min && number <= max;
   return (
@@ -39,12 +44,13 @@ export function isIsolation(value: unknown): value is Isolation {
     Number.isInteger(threads) &&
     isBetween(threads, 1, 64) &&
     isBetween(hangMs, 1000, 600_000) &&
+    (heapMb === undefined || isBetween(heapMb, 32, 65_536)) &&
     (lostCalls === 'move' || lostCalls === 'end')
   );
 }
 
 /** What `isolation` comes to; undefined where handlers run in the reactor. */
-export function threadIsolation(isolation: Isolation): Required<ThreadIsolation> | undefined {
+export function threadIsolation(isolation: Isolation): ThreadSettings | undefined {
   if (isolation === 'reactor') return undefined;
   return isolation === 'thread' ? USUAL : { ...USUAL, ...isolation };
 }
@@ -69,9 +75,7 @@ export function checkIsolatable(plugins: readonly Isolatable[], usual: Isolation
       throw new SidetoneError('SIDETONE_BAD_OPTION', `plugin ${name}: isolation: ${problem}`);
     };
     if (file === undefined) {
-      fail(
-        'a definition cannot go to a thread: give its file or package name in `plugins`, or use reactor',
-      );
+      fail('a definition cannot go to a thread: give its file or package name in `plugins`, or use reactor');
     }
     for (const [field, value] of Object.entries(given)) {
       try {

@@ -163,7 +163,7 @@ export interface Plugin<Options = any, State = any, Context = any> {
   liveLatencyMaxMs?: number | undefined;
   /**
    * Where its code runs. `reactor`: in the thread that carries its streams, where it must never block. `thread`: in threads of
-   * its own, where what blocks harms its own calls only ([isolation](docs/isolation.md)). Default: the option `isolation`.
+   * its own, where what blocks harms its own calls only (docs/isolation.md). Default: the option `isolation`.
    */
   isolation?: Isolation | undefined;
   /**

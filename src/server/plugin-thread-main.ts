@@ -2,14 +2,20 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
-import type { FromThread, Judgement, PluginThreadData, Questions, ToThread } from '../isolation/thread-messages.js';
 import { Ring } from '../isolation/ring.js';
+import type {
+  FromThread,
+  Judgement,
+  PluginThreadData,
+  Questions,
+  ToThread,
+} from '../isolation/thread-messages.js';
 import { ThreadSide } from '../isolation/thread-side.js';
 import { ThreadStreams } from '../isolation/thread-streams.js';
 import { createLog } from '../log/log.js';
-import { IDLE_MS_MIN } from '../plugin/plugin-set.js';
 import { loadPlugins } from '../plugin/loader.js';
 import { PluginRegistry } from '../plugin/metrics.js';
+import { IDLE_MS_MIN } from '../plugin/plugin-set.js';
 import { BEAT_MS } from './heartbeats.js';
 import { containStrays } from './strays.js';
 
@@ -67,7 +73,8 @@ try {
       }
       const given = await plugin!.accept({ ...request, query: new URLSearchParams(query) });
       // Whether it is a result at all is judged where it would have been without threads.
-      if (typeof given !== 'object' || given === null) return given === true ? { context: undefined } : (given as false);
+      if (typeof given !== 'object' || given === null)
+        return given === true ? { context: undefined } : (given as false);
       const { context, ...plain } = given;
       if (context === undefined) return { ...plain, context: undefined };
       contexts.set(nextContext, { context, untilMs: nowMs + CONTEXT_MS_MAX });

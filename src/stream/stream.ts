@@ -193,11 +193,6 @@ export class CallStream extends StreamAudio implements Stream {
 
   // --- driven by the connection and the reactor ---
 
-  /** @internal One of the handler's methods held a thread that carries no streams. */
-  handlerStalled(where: string, heldMs: number): void {
-    this.host.handlerStalled(this, where, heldMs);
-  }
-
   /** @internal A mark came back from Telnyx. */
   markReturned(name: string): void {
     if (this.player.markReturned(name)) this.tell('onMark', name);

@@ -2,11 +2,17 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
-import { createServer, type Isolation, type PluginEntry, type Server, type ServerOptions } from '../../src/index.js';
+import {
+  createServer,
+  type Isolation,
+  type PluginEntry,
+  type Server,
+  type ServerOptions,
+} from '../../src/index.js';
 import { root } from './paths.js';
 import { RawSocket } from './raw-socket.js';
 import { eventually, stopServer } from './servers.js';
-import { payloads, WireCall, type WireCallOptions } from './telnyx-messages.js';
+import { payloads, WireCall } from './telnyx-messages.js';
 
 export interface Deed {
   to: string;
@@ -31,12 +37,11 @@ outbox.unref();
 inbox.unref();
 let calls = 0;
 
-/** A server with the steered plugin beside the echo, and its calls. */
-export async function withSteered(
+/** A server with the steered plugin beside the echo. */
+export async function startSteered(
   options: ServerOptions,
-  run: (server: Server) => Promise<void>,
   entry: Partial<PluginEntry> = {},
-): Promise<void> {
+): Promise<Server> {
   const server = await createServer({
     port: 0,
     admin: false,
@@ -46,7 +51,16 @@ export async function withSteered(
     plugins: ['echo', { module: STEERED, ...entry }],
     ...options,
   });
-  await server.listen();
+  return server.listen();
+}
+
+/** The same, until `run` is over. */
+export async function withSteered(
+  options: ServerOptions,
+  run: (server: Server) => Promise<void>,
+  entry: Partial<PluginEntry> = {},
+): Promise<void> {
+  const server = await startSteered(options, entry);
   try {
     await run(server);
   } finally {
@@ -58,7 +72,7 @@ export async function withSteered(
 export class SteeredCall {
   readonly name = `call-${++calls}`;
   readonly told: unknown[][] = [];
-  readonly wire: WireCall;
+  wire = new WireCall();
   socket!: RawSocket;
   /** Telnyx's side returns marks as soon as they come. */
   #returned = 0;
@@ -68,21 +82,29 @@ export class SteeredCall {
   readonly #payloads = payloads(3000);
   said = 0;
 
-  private constructor(options: WireCallOptions) {
-    this.wire = new WireCall(options);
+  private constructor() {
     inbox.addEventListener('message', this.#hear as never);
     this.#timer = setInterval(() => this.#returnMarks(), 5);
     this.#timer.unref();
   }
 
-  static async start(server: Server, options: WireCallOptions = {}, name?: string): Promise<SteeredCall> {
-    const call = new SteeredCall(options);
-    if (name !== undefined) (call as { name: string }).name = name;
-    await call.connect(server);
+  static async start(server: Server): Promise<SteeredCall> {
+    const call = new SteeredCall();
+    await call.#connect(server);
     return call;
   }
 
-  async connect(server: Server): Promise<void> {
+  /** The call's stream is dropped, and Telnyx opens another. */
+  async come(server: Server): Promise<void> {
+    this.socket.destroy();
+    // Until the server has noticed, the new stream would take over.
+    await eventually(() => server.connections === 0, 'the drop');
+    this.wire = new WireCall({ callControlId: this.wire.callControlId });
+    this.said = 0;
+    await this.#connect(server);
+  }
+
+  async #connect(server: Server): Promise<void> {
     this.socket = await RawSocket.open(server.port, { path: `/steered?call=${this.name}` });
     assert.equal(this.socket.status, 101, this.socket.headers);
     this.#returned = 0;

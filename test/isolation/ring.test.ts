@@ -148,8 +148,8 @@ test('what is attached comes with its record, also where the record had to wait'
   port1.close();
 });
 
-test('two threads at once: 20,000 records of all lengths arrive in order', async () => {
-  const records = 20_000;
+test('two threads at once: 5,000 records of all lengths arrive in order', async () => {
+  const records = 5000;
   const ring = new Ring(CELLS);
   const code = `
     const { parentPort, workerData } = require('node:worker_threads');
@@ -157,7 +157,7 @@ test('two threads at once: 20,000 records of all lengths arrive in order', async
       const { HEAD, Ring } = await import(workerData.module);
       const ring = new Ring(workerData.memory);
       for (let id = 1; id <= workerData.records; id++) {
-        const length = (id * 7919) % 5000;
+        const length = (id * 7919) % 2000;
         let cell;
         while ((cell = ring.begin(length)) < 0) ring.waitForReader(50);
         const at = ring.head(cell);
@@ -179,7 +179,7 @@ test('two threads at once: 20,000 records of all lengths arrive in order', async
       continue;
     }
     assert.equal(found.id, ++id);
-    assert.equal(found.bytes.length, (id * 7919) % 5000);
+    assert.equal(found.bytes.length, (id * 7919) % 2000);
     assert.ok(found.bytes.every(byte => byte === (id & 0xff)));
   }
   await worker.terminate();
