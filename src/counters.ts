@@ -30,7 +30,7 @@ export const REACTOR_COUNTERS = [
   'handlerStalls',
   'threadBlocks',
   'threadFramesLost',
-  'threadConcealedMs',
+  'threadFramesConcealed',
   'threadsLost',
   'threadCallsMoved',
   'threadCallsEnded',

@@ -60,7 +60,8 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
     "Times that a plugin's own thread had not read for 60 ms what waited for it; only its own calls suffer.",
   threadFramesLost:
     "Frames that a plugin's own thread did not get, because it was blocked for a second or is being replaced; its handlers hear silence in their place.",
-  threadConcealedMs: 'Live audio that was made up in place of what a blocked thread did not play, in ms.',
+  threadFramesConcealed:
+    'Frames of live audio that were made up in place of what a blocked thread did not play.',
   threadsLost: 'Threads of plugins that hung or ended, and were replaced.',
   threadCallsMoved:
     'Calls that got a new handler in another thread, because theirs was lost with its thread.',

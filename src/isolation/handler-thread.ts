@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js';
 import type { ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
 import type { AudioFrame } from '../plugin/stream.js';
-import type { IsolatedStream } from './isolated-stream.js';
+import type { IsolatedStream, StreamThread } from './isolated-stream.js';
 import { attached, Outlet } from './outlet.js';
 import { COMMAND, EVENT, FRAME, SHARED, SHARED_BYTES, SPEECH_SCALE, TEXT_BYTES } from './records.js';
 import { HEAD, Ring } from './ring.js';
@@ -38,14 +38,6 @@ export interface HandlerThreadSetup {
   nextHandle(): number;
 }
 
-/** What accept() gave stays in its thread: this stands for it, as the context of a stream. */
-export class ContextTicket {
-  constructor(
-    readonly thread: HandlerThread,
-    readonly context: number | undefined,
-  ) {}
-}
-
 /** How a thread ended. */
 export interface ThreadEnd {
   code: number;
@@ -54,7 +46,7 @@ export interface ThreadEnd {
 
 type Waiting = { resolve(value: unknown): void; reject(error: Error): void };
 
-export class HandlerThread {
+export class HandlerThread implements StreamThread {
   readonly number: number;
   readonly out: Outlet;
   readonly attachments: MessagePort;
@@ -263,7 +255,7 @@ export class HandlerThread {
     for (const stream of this.#streams.values()) {
       madeUpMs += stream.conceal(nowMs - blockedMs - CONCEAL_MS);
     }
-    if (madeUpMs > 0) this.count('threadConcealedMs', Math.round(madeUpMs));
+    if (madeUpMs > 0) this.count('threadFramesConcealed', Math.round(madeUpMs / 20));
   }
 
   /** Answers the question that it waits with. */

@@ -2,13 +2,15 @@
 import type { Clock } from '../clock.js';
 import type { ReactorCounter } from '../counters.js';
 import type { Logger } from '../log/log.js';
-import type { PluginHost, ThreadSettings } from '../plugin/isolation.js';
+import type { PluginHost } from '../plugin/host.js';
+import type { ThreadSettings } from '../plugin/isolation.js';
 import { type MetricFamily, sumFamilies } from '../plugin/metrics.js';
 import type { AcceptResult, AudioOptions } from '../plugin/plugin.js';
 import type { Resumption, Stream, StreamRequest } from '../plugin/stream.js';
 import type { CallStream } from '../stream/stream.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
-import { ContextTicket, HandlerThread, type HandlerThreadSetup, type ThreadEnd } from './handler-thread.js';
+import { ContextTicket } from './context-ticket.js';
+import { HandlerThread, type HandlerThreadSetup, type ThreadEnd } from './handler-thread.js';
 import { IsolatedStream } from './isolated-stream.js';
 import type { PlainRequest } from './thread-messages.js';
 
@@ -127,8 +129,9 @@ export class IsolatedPlugin implements PluginHost {
     const { isolated, resumed } = pending;
     const { context } = isolated.stream;
     const ticket = context instanceof ContextTicket ? context : undefined;
-    if (ticket?.thread.isReady && this.#threads.has(ticket.thread) && isolated.moves === 0) {
-      isolated.start(ticket.thread, ticket.context, resumed);
+    const judge = [...this.#threads].find(thread => thread === ticket?.thread);
+    if (judge?.isReady && isolated.moves === 0) {
+      isolated.start(judge, ticket?.context, resumed);
       return;
     }
     const thread = this.#leastLoaded();

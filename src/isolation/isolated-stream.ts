@@ -5,15 +5,17 @@
  *   inbound    engine ─▶ stream ─▶ the handler made here ─▶ ring ─▶ thread
  *   outbound   thread ─▶ ring ─▶ take() ─▶ stream.play() … paced as ever
  */
+import type { MessagePort } from 'node:worker_threads';
+import type { ReactorCounter } from '../counters.js';
 import type { Encoding } from '../formats.js';
 import { NOT_LIVE } from '../native/addon.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
 import type { AudioOptions, StopReason, StreamHandler } from '../plugin/plugin.js';
 import type { AudioFrame, Playback, PlayedFrame, Resumption } from '../plugin/stream.js';
 import type { CallStream } from '../stream/stream.js';
-import { ContextTicket, type HandlerThread } from './handler-thread.js';
+import { ContextTicket } from './context-ticket.js';
 import { LiveTail } from './live-tail.js';
-import { attached } from './outlet.js';
+import { attached, type Outlet } from './outlet.js';
 import { fromPlain, toPlain } from './plain-error.js';
 import {
   ASK,
@@ -27,6 +29,24 @@ import {
 } from './records.js';
 import { RemoteSource } from './remote-source.js';
 import { HEAD, type Ring } from './ring.js';
+
+/** What a stream needs of the thread that has its handler. */
+export interface StreamThread {
+  readonly out: Outlet;
+  readonly attachments: MessagePort;
+  /** When what it wrote was taken last. */
+  readonly nowMs: number;
+  add(stream: IsolatedStream): void;
+  /** Its stream is over. */
+  delete(stream: IsolatedStream): void;
+  /** Gives it a frame of `stream`, or counts it. */
+  frame(stream: IsolatedStream, frame: AudioFrame): void;
+  count(counter: ReactorCounter): void;
+  nextHandle(): number;
+  /** Answers the question that it waits with. */
+  answer(number: number, a: number, b?: number): void;
+  answerText(number: number, text: string): void;
+}
 
 /** Playbacks that are over whose results a thread may still ask for, because it has not read them yet. */
 const RESULTS_MAX = 64;
@@ -43,7 +63,7 @@ export class IsolatedStream {
   wantsQueue = false;
   /** Of what was played, how much has been taken, in ms. */
   takenMs = 0;
-  #thread: HandlerThread | undefined;
+  #thread: StreamThread | undefined;
   #bits = 0;
   #toldClosed = false;
   #tail: LiveTail | undefined;
@@ -68,12 +88,12 @@ export class IsolatedStream {
     this.#carryAnew = carryAnew;
   }
 
-  get thread(): HandlerThread | undefined {
+  get thread(): StreamThread | undefined {
     return this.#thread;
   }
 
   /** Its handler is made in `thread`. */
-  start(thread: HandlerThread, context: number | undefined, resumed?: Resumption): void {
+  start(thread: StreamThread, context: number | undefined, resumed?: Resumption): void {
     this.#thread = thread;
     thread.add(this);
     thread.out.attach(EVENT.start, this.handle, this.#facts(context, resumed));

@@ -4,7 +4,7 @@ import { SidetoneError } from '../errors.js';
 import type { OutboundOptions } from '../formats.js';
 import { createLog, type Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
-import type { PluginHost } from './isolation.js';
+import type { PluginHost } from './host.js';
 import { PluginRegistry } from './metrics.js';
 import type {
   AcceptResult,

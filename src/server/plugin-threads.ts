@@ -3,8 +3,9 @@ import type { ReactorCounter } from '../counters.js';
 import { IsolatedPlugin } from '../isolation/isolated-plugin.js';
 import type { PluginThreadData } from '../isolation/thread-messages.js';
 import type { ResolvedOptions } from '../options/options.js';
+import type { PluginHost } from '../plugin/host.js';
 import type { PluginInstance, PluginThread } from '../plugin/instance.js';
-import { type PluginHost, threadIsolation } from '../plugin/isolation.js';
+import { threadIsolation } from '../plugin/isolation.js';
 import { LOOK_MS, watchHeartbeats } from './heartbeats.js';
 
 type PluginThreadOptions = PluginThreadData['options'];
