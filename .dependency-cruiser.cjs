@@ -5,6 +5,7 @@ const FLOORS = [
   ['server'],
   ['admin'],
   ['reactor', 'conference'],
+  ['isolation'],
   ['doctor', 'capture', 'stream'],
   ['playback'],
   ['media'],

@@ -34,6 +34,7 @@ export type {
   RecordingWriter,
 } from './plugin/conference.js';
 export { definePlugin } from './plugin/define.js';
+export type { Isolation, ThreadIsolation } from './plugin/isolation.js';
 export type {
   HistogramOptions,
   LabelValues,

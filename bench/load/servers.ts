@@ -39,6 +39,10 @@ export interface RunningServer {
 
 export interface StartOptions {
   nodeFlags?: string[];
+  /** For this server: arguments behind its own. */
+  args?: readonly string[];
+  /** On no core of its own. */
+  unpinned?: boolean;
   keepOutput?: boolean;
 }
 
@@ -57,9 +61,10 @@ function portIn(line: string): number | undefined {
 export async function startServer(
   name: ServerName,
   workload: Workload,
-  { nodeFlags = [], keepOutput = false }: StartOptions = {},
+  { nodeFlags = [], args: more = [], unpinned = false, keepOutput = false }: StartOptions = {},
 ): Promise<RunningServer> {
-  const [program, args] = pinnedNode(SERVER_CORE, [...nodeFlags, ...command(name, workload)]);
+  const all = [...nodeFlags, ...command(name, workload), ...more];
+  const [program, args] = unpinned ? [process.execPath, all] : pinnedNode(SERVER_CORE, all);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let errors = '';

@@ -69,6 +69,16 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   strayErrors:
     "Errors thrown or rejected outside of every callback: in a plugin's own timers, sockets and promises.",
   handlerStalls: 'Times that a plugin held its thread so long that other streams had to wait.',
+  threadBlocks:
+    "Times that a plugin's own thread had not read for 60 ms what waited for it; only its own calls suffer.",
+  threadFramesLost:
+    "Frames that a plugin's own thread did not get, because it was blocked for a second or is being replaced; its handlers hear silence in their place.",
+  threadFramesConcealed:
+    'Frames of live audio that were made up in place of what a blocked thread did not play.',
+  threadsLost: 'Threads of plugins that hung or ended, and were replaced.',
+  threadCallsMoved:
+    'Calls that got a new handler in another thread, because theirs was lost with its thread.',
+  threadCallsEnded: 'Calls that ended because their handler was lost with its thread.',
   sourceFailures: 'Iterables and web streams given to play() that failed.',
   unauthorized: 'Upgrades and streams refused for a missing or wrong token.',
   upgradesRefused: 'Upgrades refused, for whatever reason.',

@@ -1,5 +1,6 @@
 /** One stream's place in a conference. */
 import { SidetoneError, shown } from '../errors.js';
+import type { PlaybackEntry } from '../playback/ledger.js';
 import type { HoldOptions, JoinOptions, Participant } from '../plugin/conference.js';
 import type { Playback } from '../plugin/stream.js';
 import type { StreamSeat } from '../stream/seat.js';
@@ -93,7 +94,7 @@ export class Seat implements Participant, StreamSeat {
   #stopMusic(): void {
     const music = this.#music;
     this.#music = undefined;
-    if (music) this.stream.cancel(music);
+    if (music) this.stream.cancel(music as PlaybackEntry);
   }
 }
 

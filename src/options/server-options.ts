@@ -190,6 +190,11 @@ export interface ServerOptions {
     /** AMR-WB sends comfort noise in silence. Default: false. */
     dtx?: NonNullable<OptionValues['amrwb']>['dtx'];
   };
+  /**
+   * Where the handlers of plugins run that do not say it themselves: in the thread that carries the calls, or in
+   * threads of their own (reactor, thread). Default: `reactor`.
+   */
+  isolation?: OptionValues['isolation'];
   /** When a handler fails, its stream ends, or goes on without it (end, bypass). Default: `end`. */
   handlerErrors?: OptionValues['handlerErrors'];
   /** A longer message closes the stream (1024 to 16000000 bytes). Default: `65536`. */

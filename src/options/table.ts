@@ -315,6 +315,10 @@ export const OPTION_TABLE = {
   }),
   opus: OPUS_OPTIONS,
   amrwb: AMRWB_OPTIONS,
+  isolation: option(v.optional(v.picklist(['reactor', 'thread']), 'reactor'), {
+    flag: '--isolation <where>',
+    text: 'where the handlers of plugins run that do not say it themselves: in the thread that carries the calls, or in [threads of their own](docs/isolation.md)',
+  }),
   handlerErrors: option(v.optional(v.picklist(['end', 'bypass']), 'end'), {
     flag: '--handler-errors <what>',
     text: 'when a handler fails, its stream ends, or goes on without it',

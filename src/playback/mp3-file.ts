@@ -56,3 +56,9 @@ export function noFiles(): SidetoneError {
   const remedy = "with stream_bidirectional_mode=mp3 and say so here: plugin outbound: { mode: 'mp3' }";
   return new SidetoneError('SIDETONE_BAD_ARGUMENT', `playFile: ${problem} ${remedy}`);
 }
+
+/** The error of a pause() in MP3 mode. */
+export function noPause(): SidetoneError {
+  const problem = 'this stream is in MP3 mode, where Telnyx plays whole files';
+  return new SidetoneError('SIDETONE_BAD_ARGUMENT', `pause: ${problem}: use clear(), or mode 'rtp'`);
+}

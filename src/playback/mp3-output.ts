@@ -13,7 +13,7 @@ import { SidetoneError } from '../errors.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import { CLEAR_TEXT } from '../telnyx/commands.js';
 import type { Positions } from './ledger.js';
-import { fileOf, type Mp3File } from './mp3-file.js';
+import { fileOf, type Mp3File, noPause } from './mp3-file.js';
 import { INTERVAL_MS, LEAD_MS, Playout } from './mp3-playout.js';
 import { type Output, queueFull } from './output.js';
 
@@ -149,10 +149,7 @@ export class Mp3Output implements Output {
   }
 
   pause(): void {
-    throw new SidetoneError(
-      'SIDETONE_BAD_ARGUMENT',
-      `pause: this stream is in MP3 mode, where Telnyx plays whole files: use clear(), or mode 'rtp'`,
-    );
+    throw noPause();
   }
 
   /** Nothing ever pauses … */

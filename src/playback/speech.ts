@@ -3,12 +3,11 @@
 import { SidetoneError, shown } from '../errors.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { NOT_LIVE } from '../native/addon.js';
-import type { PlaybackResult, Speech, SpeechOptions } from '../plugin/stream.js';
+import type { Playback, PlaybackResult, Speech, SpeechOptions } from '../plugin/stream.js';
 import { encodedRate, toBytes } from './encoded.js';
-import type { Chunk } from './feed.js';
-import type { PlaybackEntry, PlaybackState } from './ledger.js';
+import type { Chunk, Source, SourceOptions } from './feed.js';
+import type { PlaybackState } from './ledger.js';
 import { checkedIdle, checkedSampleRate, checkOptions } from './playable.js';
-import type { Player } from './player.js';
 
 /** write() says that there is enough while more than this waits to be read. */
 const ENOUGH_MS = 5000;
@@ -23,8 +22,16 @@ export interface Speaker {
   readonly closed: boolean;
 }
 
+/** What plays it. `P` are its playbacks. */
+export interface SpeechPlayer<P extends Playback> {
+  playSource(source: Source, options: SourceOptions): P;
+  /** The playback of a stream that has ended. */
+  over(source: Source): P;
+  cancel(playback: P): { playedMs: number; discardedMs: number };
+}
+
 /** Memory for queued audio. */
-interface Memory {
+export interface SpeechMemory {
   /** False where not as much of it is left. */
   reserve(bytes: number): boolean;
   release(bytes: number): void;
@@ -42,7 +49,7 @@ type Step = IteratorResult<Chunk>;
 /** What was written and has not been read by the stream's feed. */
 class Written implements AsyncIterator<Chunk> {
   readonly #form: Form;
-  readonly #memory: Memory;
+  readonly #memory: SpeechMemory;
   #chunks: Chunk[] = [];
   #elements = 0;
   #reader: ((step: Step) => void) | undefined;
@@ -51,7 +58,7 @@ class Written implements AsyncIterator<Chunk> {
   ended = false;
   stopped = false;
 
-  constructor(form: Form, memory: Memory) {
+  constructor(form: Form, memory: SpeechMemory) {
     this.#form = form;
     this.#memory = memory;
   }
@@ -122,14 +129,14 @@ class Written implements AsyncIterator<Chunk> {
   }
 }
 
-export class SpeechPlayback implements Speech {
+export class SpeechPlayback<P extends Playback> implements Speech {
   readonly #form: Form;
-  readonly #player: Player;
+  readonly #player: SpeechPlayer<P>;
   readonly #written: Written;
-  readonly #playback: PlaybackEntry;
+  readonly #playback: P;
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options; SIDETONE_QUEUE_FULL */
-  constructor(options: SpeechOptions, stream: Speaker, player: Player, memory: Memory) {
+  constructor(options: SpeechOptions, stream: Speaker, player: SpeechPlayer<P>, memory: SpeechMemory) {
     checkOptions('speak', options, '{ sampleRate, encoding, idleMs }');
     const idleMaxMs = checkedIdle('speak', options.idleMs);
     this.#form = formOf(options, stream);
@@ -159,7 +166,8 @@ export class SpeechPlayback implements Speech {
   }
 
   toJSON(): PlaybackState {
-    return this.#playback.toJSON();
+    const { playedMs, finished } = this.#playback;
+    return { playedMs, finished };
   }
 
   write(audio: Int16Array | Uint8Array | string): boolean {
@@ -193,7 +201,7 @@ export class SpeechPlayback implements Speech {
     onFulfilled?: ((result: PlaybackResult) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#playback.then(onFulfilled, onRejected);
+    return this.#playback.then(onFulfilled, onRejected) as Promise<A | B>;
   }
 
   /** A copy of what was written. */

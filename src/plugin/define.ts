@@ -6,6 +6,7 @@ import { isObject } from '../objects.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
 import { checkHearing } from './hearing.js';
+import { ISOLATION_REMEDY, isIsolation } from './isolation.js';
 import { isSchema } from './options.js';
 import { checkPlayout } from './playout.js';
 import type { AcceptResult, AudioOptions, Plugin, StreamHandler } from './plugin.js';
@@ -30,6 +31,7 @@ const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   audio: true,
   outbound: true,
   liveLatencyMaxMs: true,
+  isolation: true,
   setup: true,
   accept: true,
   onStart: true,
@@ -191,6 +193,9 @@ export function definePlugin<Options = undefined, State = undefined, Context = u
   }
   if (plugin.liveLatencyMaxMs !== undefined && !isLiveBound(plugin.liveLatencyMaxMs)) {
     fail('liveLatencyMaxMs', plugin.liveLatencyMaxMs, LIVE_BOUND_REMEDY);
+  }
+  if (plugin.isolation !== undefined && !isIsolation(plugin.isolation)) {
+    fail('isolation', plugin.isolation, ISOLATION_REMEDY);
   }
   // What is written out is known whole; a class may keep fields of its own, but none that looks like an event.
   const isLiteral = Object.getPrototypeOf(plugin) === Object.prototype;

@@ -6,6 +6,7 @@ import { createLog, type Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
 import type { Conference, ConferenceOptions } from './conference.js';
 import { checkInstalled } from './hearing.js';
+import type { PluginHost } from './host.js';
 import { PluginRegistry } from './metrics.js';
 import type {
   AcceptResult,
@@ -26,6 +27,8 @@ export interface StreamPlugin {
   /** Each line has the plugin's name. */
   readonly log: Logger;
   onStart(stream: Stream): unknown;
+  /** Undefined unless its handlers run in threads of its own. */
+  readonly host?: PluginHost | undefined;
   /** A connection has come that this code is to carry, … */
   opened(): void;
   /** … and has gone. */
@@ -43,6 +46,9 @@ export interface InstanceSettings {
   options?: unknown;
   /** Where the definition was loaded from; undefined where it was given as one. */
   file?: string | undefined;
+  /** What the entry names, and its options before the schema: another thread loads it by these. */
+  module?: string | object | undefined;
+  given?: object | undefined;
 }
 
 /** The thread that an instance runs in. */
@@ -55,6 +61,8 @@ export interface PluginThread {
   setupTimeoutMs: number;
   /** Absent where the thread carries no streams. */
   conference?: ((name: string, options?: ConferenceOptions) => Conference) | undefined;
+  /** Gives a plugin that runs in threads of its own what has them. Without it, all plugins run in this thread. */
+  isolate?: ((plugin: PluginInstance, thread: PluginThread) => PluginHost | undefined) | undefined;
 }
 
 /** How long a teardown may take. The process guard waits 10 s, and onStop may have taken some of it. */
@@ -68,6 +76,9 @@ export class PluginInstance implements StreamPlugin {
   readonly liveLatencyMaxMs: number | undefined;
   readonly options: unknown;
   readonly file: string | undefined;
+  readonly module: string | object | undefined;
+  readonly given: object | undefined;
+  #host: PluginHost | undefined;
   #thread: PluginThread | undefined;
   #context: PluginContext | undefined;
   #stop = new AbortController();
@@ -78,7 +89,7 @@ export class PluginInstance implements StreamPlugin {
 
   constructor(
     readonly plugin: Plugin,
-    { name, path, options, file }: InstanceSettings = {},
+    { name, path, options, file, module, given }: InstanceSettings = {},
   ) {
     this.name = name ?? plugin.name;
     this.path = path ?? plugin.path;
@@ -87,6 +98,8 @@ export class PluginInstance implements StreamPlugin {
     this.liveLatencyMaxMs = plugin.liveLatencyMaxMs;
     this.options = options;
     this.file = file;
+    this.module = module;
+    this.given = given;
   }
 
   /**
@@ -96,6 +109,11 @@ export class PluginInstance implements StreamPlugin {
   async start(thread: PluginThread): Promise<void> {
     checkInstalled(this.audio);
     this.open(thread);
+    this.#host = thread.isolate?.(this, thread);
+    if (this.#host) {
+      await this.#host.start();
+      return;
+    }
     const { setup } = this.plugin;
     if (!setup) return;
     const { clock, setupTimeoutMs } = thread;
@@ -148,6 +166,10 @@ export class PluginInstance implements StreamPlugin {
     return this.#uses > 0;
   }
 
+  get host(): PluginHost | undefined {
+    return this.#host;
+  }
+
   get judges(): boolean {
     return this.plugin.accept !== undefined;
   }
@@ -157,7 +179,7 @@ export class PluginInstance implements StreamPlugin {
   }
 
   accept(request: StreamRequest): boolean | AcceptResult | Promise<boolean | AcceptResult> {
-    return this.plugin.accept!(request, this.context);
+    return this.#host ? this.#host.accept(request) : this.plugin.accept!(request, this.context);
   }
 
   // biome-ignore lint/suspicious/noConfusingVoidType: as the plugin's own
@@ -166,10 +188,12 @@ export class PluginInstance implements StreamPlugin {
   }
 
   onWebhook(event: WebhookEvent): unknown {
+    if (this.#host && this.hearsWebhooks) return this.#host.onWebhook(event);
     return this.plugin.onWebhook?.(event, this.context);
   }
 
   onDraining(deadline: Date): unknown {
+    if (this.#host && this.plugin.onDraining) return this.#host.onDraining(deadline);
     return this.plugin.onDraining?.(deadline, this.context);
   }
 
@@ -213,6 +237,10 @@ export class PluginInstance implements StreamPlugin {
 
   async #teardown(clock: Clock): Promise<void> {
     this.#stop.abort();
+    if (this.#host) {
+      await this.#host.end();
+      return;
+    }
     await within(this.plugin.teardown?.(this.context), clock, TEARDOWN_MS_MAX, () => {
       throw new Error(`teardown has not finished after ${TEARDOWN_MS_MAX} ms`);
     });

@@ -55,7 +55,7 @@ export async function loadPlugins(
       const { options: given } = entries[i]!;
       const merged = given && byName[i] ? { ...given, ...byName[i] } : (byName[i] ?? given);
       const options = await validated(name, plugin.options, merged);
-      return new PluginInstance(plugin, { ...entries[i], file, options });
+      return new PluginInstance(plugin, { ...entries[i], file, options, given: merged });
     }),
   );
 }

@@ -1,7 +1,8 @@
 /** All plugins of one thread: their start, their replacement by newer code, and their end. */
+import type { ReactorCounter } from '../counters.js';
 import type { Logger } from '../log/log.js';
 import type { PluginInstance, PluginThread } from './instance.js';
-import type { MetricFamily } from './metrics.js';
+import { type MetricFamily, sumFamilies } from './metrics.js';
 
 export interface PluginSetSetup extends PluginThread {
   /** Which of them run in this thread. Default: all. */
@@ -16,6 +17,8 @@ export class PluginSet {
   readonly running: PluginInstance[];
   /** Counts a teardown that failed. */
   count: () => void = () => {};
+  /** Counts what plugins' own threads do. */
+  countThreads: (counter: ReactorCounter, times?: number) => void = () => {};
   readonly #setup: PluginSetSetup;
   /** Older code whose calls are not over. */
   readonly #replaced = new Set<PluginInstance>();
@@ -67,8 +70,11 @@ export class PluginSet {
     });
   }
 
-  families(): Promise<MetricFamily[]> {
-    return this.#setup.metrics.families();
+  async families(): Promise<MetricFamily[]> {
+    const own = await this.#setup.metrics.families();
+    const hosts = this.all.flatMap(({ host }) => host ?? []);
+    if (hosts.length === 0) return own;
+    return sumFamilies([own, ...(await Promise.all(hosts.map(host => host.families())))]);
   }
 
   async #start(plugins: readonly PluginInstance[]): Promise<void> {

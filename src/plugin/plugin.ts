@@ -8,6 +8,7 @@ import type { Logger } from '../log/log.js';
 import type { Track } from '../telnyx/frames.js';
 import type { CallEvent, WebhookEvent } from '../telnyx/webhooks.js';
 import type { Conference, ConferenceOptions } from './conference.js';
+import type { Isolation } from './isolation.js';
 import type { PluginMetrics } from './metrics.js';
 import type { OptionsSchema } from './options.js';
 import type { PlayoutOptions } from './playout.js';
@@ -175,7 +176,12 @@ export interface Plugin<Options = any, State = any, Context = any> {
    */
   liveLatencyMaxMs?: number | undefined;
   /**
-   * Called once in every thread that carries streams, before the server listens; with several reactors also in the main
+   * Where its code runs. `reactor`: in the thread that carries its streams, where it must never block. `thread`: in threads of
+   * its own, where what blocks harms its own calls only (docs/isolation.md). Default: the option `isolation`.
+   */
+  isolation?: Isolation | undefined;
+  /**
+   * Called once in every thread that carries streams, or in every thread of the plugin's own, before the server listens; with several reactors also in the main
    * thread, where the server takes webhooks and the plugin has `onWebhook`. What it returns is `context.state`. Where it
    * throws, rejects or takes longer than `setupTimeoutMs`, the server does not start; a reload keeps the old code.
    */

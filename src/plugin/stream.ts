@@ -169,9 +169,9 @@ export interface StreamRequest {
 export interface Resumption {
   /** The id of the stream that was dropped. */
   readonly streamId: string;
-  /** Why it ended. */
-  readonly reason: 'disconnected' | 'idle_timeout';
-  /** From its end until this stream's start, in ms. */
+  /** Why it ended; `thread_lost`: the same stream goes on, and its handler was lost with its plugin's thread. */
+  readonly reason: 'disconnected' | 'idle_timeout' | 'thread_lost';
+  /** From its end until this stream's start, in ms; 0 where it is the same stream. */
   readonly gapMs: number;
   /**
    * How much of what was played had not been heard at its end, in ms: it is not played any more. Each of its playbacks
@@ -215,7 +215,10 @@ export interface Stream<Context = unknown> {
   readonly closed: boolean;
   /** Commands to the call over Telnyx's REST API: `hangup`, `transfer`, `sendDtmf` … */
   readonly callControl: CallControl;
-  /** What it continues: where Telnyx has opened another WebSocket for a dropped stream, and the handler has `onResume`. */
+  /**
+   * What it continues: where Telnyx has opened another WebSocket for a dropped stream, and the handler has `onResume`; or where
+   * the stream's last handler was lost with its plugin's thread, and `onStart` is called again.
+   */
   readonly resumed: Resumption | undefined;
 
   /**

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js';
 /** How often a thread beats. */
 export const BEAT_MS = 200;
 /** How often it is looked. */
-const LOOK_MS = 250;
+export const LOOK_MS = 250;
 /** Looks without a new beat after which a thread is stuck: with the beat before, less than two seconds. */
 const LOOKS_STUCK = 6;
 /** The same in ms, for whoever looks at other times. */

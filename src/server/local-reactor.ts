@@ -131,6 +131,7 @@ export class LocalReactor implements ReactorCommands {
       this.#judgeLoad(this.#meter.sample(counts.connectionCount)),
     );
     plugins.count = () => this.reactor.count('handlerFailures');
+    plugins.countThreads = (counter, times) => this.reactor.count(counter, times);
     const hears = plugins.running.some(({ audio }) => isNeural(audio));
     this.warmed = Promise.all([
       this.reactor.warmPool(expectedCodecs(options, plugins.running)),

@@ -11,6 +11,7 @@ import { PluginRegistry } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
 import { BEAT_MS } from './heartbeats.js';
 import { LocalReactor } from './local-reactor.js';
+import { isolateBy } from './plugin-threads.js';
 import type { FromReactor, ReactorThreadData, ToReactor } from './reactor-thread.js';
 import { SharedState } from './shared-state.js';
 import { containStrays } from './strays.js';
@@ -62,13 +63,14 @@ const conferences = new Conferences(index, {
 
 try {
   const { setupTimeoutMs } = options;
-  const plugins = new PluginSet(await loadPlugins(options.plugins, options.pluginOptions), {
+  const plugins: PluginSet = new PluginSet(await loadPlugins(options.plugins, options.pluginOptions), {
     log,
     metrics: new PluginRegistry(),
     clock: systemClock,
     reactor: index,
     setupTimeoutMs,
     conference: (name, shape) => conferences.get(name, shape),
+    isolate: isolateBy(options, (counter, times) => plugins.countThreads(counter, times)),
   });
   await plugins.start();
   const reactor = new LocalReactor(

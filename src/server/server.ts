@@ -14,6 +14,7 @@ import {
   type ServerOptions,
 } from '../options/options.js';
 import type { PluginInstance } from '../plugin/instance.js';
+import { checkIsolatable } from '../plugin/isolation.js';
 import { loadPlugins, loadPluginsAnew, pluginFolders } from '../plugin/loader.js';
 import { PluginRegistry, sumFamilies } from '../plugin/metrics.js';
 import { PluginSet } from '../plugin/plugin-set.js';
@@ -22,6 +23,7 @@ import { StreamExpectations } from '../telnyx/expectations.js';
 import { checkChange, checkSetup, warnWithoutEncoder } from './check-setup.js';
 import { streamsByDescriptors } from './descriptors.js';
 import type { ReactorHandle } from './local-reactor.js';
+import { isolateBy } from './plugin-threads.js';
 import { PluginWatch } from './plugin-watch.js';
 import { watchMainThread } from './process-guard.js';
 import type { ReactorThreadSetup } from './reactor-thread.js';
@@ -81,6 +83,7 @@ export class Server extends EventEmitter {
       reactor: isAlone ? 0 : undefined,
       setupTimeoutMs: options.setupTimeoutMs,
       conference: isAlone ? localConference(this.#rooms) : undefined,
+      isolate: isolateBy(options, (counter, times) => this.#plugins.countThreads(counter, times)),
       runs: plugin => isAlone || (options.webhooks !== undefined && plugin.hearsWebhooks),
     });
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
@@ -272,6 +275,7 @@ export class Server extends EventEmitter {
   async reloadPlugins(): Promise<void> {
     const { plugins, pluginOptions } = this.options;
     const next = await loadPluginsAnew(plugins, pluginOptions, this.#plugins.running);
+    checkIsolatable(next, this.options.isolation);
     // Where threads disagree about a file, each has logged why.
     await this.#reactors?.reloadPlugins();
     await this.#plugins.replace(next);
@@ -400,6 +404,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
   if (resolved.plugins.length === 0) resolved.plugins = ['echo'];
   checkSetup(resolved);
   const plugins = await loadPlugins(resolved.plugins, resolved.pluginOptions);
+  checkIsolatable(plugins, resolved.isolation);
   const log = createLog(resolved.logLevel);
   if (resolved.outboundMode === 'mp3') warnWithoutEncoder(log);
   return new Server(resolved, log, plugins);

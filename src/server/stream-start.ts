@@ -90,6 +90,10 @@ function outboundAsked(
 }
 
 export function startHandler(plugin: StreamPlugin, stream: CallStream, audio: AudioOptions): void {
+  if (plugin.host) {
+    plugin.host.carry(stream, audio);
+    return;
+  }
   try {
     const handler = checkHandler(plugin, plugin.onStart(stream));
     checkListens(plugin, handler, audio);

@@ -21,7 +21,7 @@ export const HANDLER_SLOW_MS = 200;
 /** A handler that held the thread this long has failed. */
 const HANDLER_STALL_MS = 1000;
 /** Unfinished async callbacks of one handler: 20 s of audio whose work does not get done. */
-const HANDLER_PENDING_MAX = 1000;
+export const HANDLER_PENDING_MAX = 1000;
 
 type Methods = Record<string, ((...values: unknown[]) => unknown) | undefined>;
 

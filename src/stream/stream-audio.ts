@@ -169,6 +169,23 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
     return this.#player.playSource(toIterator(audio), { sampleRate, liveLatencyMaxMs: live, idleMaxMs });
   }
 
+  /**
+   * @internal Live audio of a handler in another thread: a part of the one live playback, as a frame is that is played while
+   * it is heard.
+   */
+  playLivePiece(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): PlaybackEntry {
+    if (this.#live === undefined && this.#player.isFeeding) {
+      return this.#player.playPcm(samples, sampleRate, liveLatencyMaxMs) as PlaybackEntry;
+    }
+    const live = this.#openLive();
+    try {
+      this.#player.enqueueLive(samples, sampleRate, this.#host.clock.now(), liveLatencyMaxMs);
+    } catch (error) {
+      this.#liveDropped((samples.length * 1000) / sampleRate, error);
+    }
+    return live;
+  }
+
   /** How late `audio` may be of which the handler does not say it. */
   #usualBound(audio: PlayableAudio, sampleRate: number): number {
     if (audio instanceof InboundFrame) return STREAMS_BOUND;
@@ -387,33 +404,37 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
       const bound = liveLatencyMaxMs ?? STREAMS_BOUND;
       return this.#player.playPcm(frame.samples, frame.sampleRate, bound);
     }
-    // Compared with undefined, because a truth test would read the playback, which nothing else here touches.
-    if (this.#live === undefined) {
-      this.#live = this.#player.openLive();
-      this.#liveFull = false;
-    }
+    const live = this.#openLive();
     const { path } = this.#host;
     if (!this.#isDirect || liveLatencyMaxMs !== undefined) {
       try {
         const bound = liveLatencyMaxMs ?? STREAMS_BOUND;
         this.#player.enqueueLive(frame.samples, frame.sampleRate, path.nowMs, bound);
       } catch (error) {
-        this.#liveDropped(frame, error);
+        this.#liveDropped((frame.samples.length * 1000) / frame.sampleRate, error);
       }
-      return this.#live;
+      return live;
     }
     const due = path.playHeard(this.#slot, frame);
     if (due > 0) path.flush(due);
-    else if (due < 0) this.#liveDropped(frame);
+    else if (due < 0) this.#liveDropped((frame.samples.length * 1000) / frame.sampleRate);
+    return live;
+  }
+
+  #openLive(): PlaybackEntry {
+    // Compared with undefined, because a truth test would read the playback, which nothing else here touches.
+    if (this.#live === undefined) {
+      this.#live = this.#player.openLive();
+      this.#liveFull = false;
+    }
     return this.#live;
   }
 
   /** Live audio that comes faster than it is played is the peer's doing: the handler is told once, the call goes on. */
-  #liveDropped(frame: InboundFrame, error?: unknown): void {
+  #liveDropped(lengthMs: number, error?: unknown): void {
     this.#host.count('liveDropped');
     if (this.#liveFull) return;
     this.#liveFull = true;
-    const lengthMs = (frame.samples.length * 1000) / frame.sampleRate;
     const { queueMaxMs } = this.#host.options;
     this.tell('onError', error ?? queueFull(lengthMs, this.queuedMs, queueMaxMs));
   }

@@ -9,6 +9,7 @@ import { type CallFigures, callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
 import type { StreamHost } from '../media/host.js';
 import { encodedAudio } from '../playback/encoded.js';
+import type { Source, SourceOptions } from '../playback/feed.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
 import { Mixing } from '../playback/mixing.js';
 import { checkedFade } from '../playback/playable.js';
@@ -166,6 +167,23 @@ export class CallStream extends StreamAudio implements Stream {
     return this.#mixing;
   }
 
+  /** @internal PCM whose arguments another thread has checked. */
+  playPcm(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): Playback {
+    if (!this.closed) return this.player.playPcm(samples, sampleRate, liveLatencyMaxMs);
+    this.host.count('playsAfterEnd');
+    return this.player.over();
+  }
+
+  /** @internal A source in another thread. */
+  playSource(source: Source, options: SourceOptions): PlaybackEntry {
+    return this.closed ? this.player.over(source) : this.player.playSource(source, options);
+  }
+
+  /** @internal Stops `playback` alone. */
+  cancel(playback: PlaybackEntry): { playedMs: number; discardedMs: number } {
+    return this.player.cancel(playback);
+  }
+
   pause(): void {
     if (!this.closed) this.player.pause();
   }
@@ -245,11 +263,6 @@ export class CallStream extends StreamAudio implements Stream {
     if (!this.seat) return;
     this.seat = undefined;
     this.host.path.engine.native.leave(this.slot);
-  }
-
-  /** @internal Stops one playback alone. */
-  cancel(playback: Playback): void {
-    if (!this.closed) this.player.cancel(playback as PlaybackEntry);
   }
 
   // --- driven by the connection and the reactor ---
