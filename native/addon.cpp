@@ -11,6 +11,7 @@
 #include "binding/layout.h"
 #include "binding/load.h"
 #include "binding/supervision.h"
+#include "binding/upstream.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportLayout(env, exports);
@@ -23,6 +24,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);
   sidetone::binding::exportSupervision(env, exports);
+  sidetone::binding::exportUpstream(env, exports);
   return exports;
 }
 

@@ -3,6 +3,7 @@ import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 import type { NativeLoad } from './load.js';
 import { loadAddon } from './locate.js';
+import type { NativeUpstream } from './upstream.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -253,7 +254,7 @@ type InfoName =
   | 'speechMs'
   | 'keys';
 
-export interface NativeAddon extends NativeLoad {
+export interface NativeAddon extends NativeLoad, NativeUpstream {
   layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (

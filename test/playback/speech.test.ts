@@ -175,8 +175,8 @@ test('a speech that waits for words, is over, or is written wrongly', async () =
   );
   fails(() => stream.speak({ idleMs: 1 }), 'SIDETONE_BAD_ARGUMENT', /speak idleMs: 1/);
   const speech = stream.speak({ idleMs: 2000 });
-  fails(() => speech.write(new Uint8Array(4)), 'SIDETONE_BAD_ARGUMENT', /pass an Int16Array/);
-  fails(() => speech.write('AAAA'), 'SIDETONE_BAD_ARGUMENT', /3 bytes: a sample has two/);
+  fails(() => speech.write(new Float32Array(4) as never), 'SIDETONE_BAD_ARGUMENT', /pass an Int16Array/);
+  fails(() => speech.write('AAA'), 'SIDETONE_BAD_ARGUMENT', /3 characters: pass base64/);
   fails(() => speech.onProgress(5 as never), 'SIDETONE_BAD_ARGUMENT', /onProgress: 5: give a function/);
   fails(() => speech.onProgress(() => {}, 1), 'SIDETONE_BAD_ARGUMENT', /everyMs: 1/);
   speech.write(new Int16Array(1600).fill(5000));

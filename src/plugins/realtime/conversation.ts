@@ -9,18 +9,16 @@ import type { StopReason, StreamHandler } from '../../plugin/plugin.js';
 import type { SpeechStart } from '../../plugin/speech.js';
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { Answers } from './answers.js';
-import { bytesPerMs, bytesPlayer, inputFormat, outputFormat } from './audio.js';
+import { bytesPerMs, inputFormat, outputFormat, speechOptions } from './audio.js';
+import { audioOf, scanDelta } from './deltas.js';
 import { Ending } from './ending.js';
 import {
-  type AudioDelta,
-  deltaOf,
   itemTruncate,
   messageItem,
   parseEvent,
   responseCancel,
   type ServiceEvent,
   type ServiceFault,
-  scanDelta,
   sessionUpdate,
 } from './events.js';
 import { History } from './history.js';
@@ -88,8 +86,7 @@ export class Conversation implements StreamHandler {
       },
     );
     this.#uplink = new Uplink(stream, this.#link, settings.appendMs);
-    const output = outputFormat(stream);
-    this.#speaker = new Speaker(stream, bytesPlayer(stream), bytesPerMs(output));
+    this.#speaker = new Speaker(stream, speechOptions(stream), bytesPerMs(outputFormat(stream)));
     this.#answers = new Answers(
       clock,
       text => this.#link.send(text),
@@ -230,6 +227,7 @@ export class Conversation implements StreamHandler {
   #lost({ why, status }: LinkFault): void {
     this.#meter.lost();
     this.#stream.log.warn({ why, status }, 'realtime: the service is lost: a new session is asked for');
+    this.#speaker.rest();
     // The model owes what it was about to say, and what it had begun to say and not sent.
     this.#answers.lost();
     if (this.#callerSpeaks) this.#answers.owe();
@@ -249,17 +247,23 @@ export class Conversation implements StreamHandler {
     this.#lastEventMs = this.#clock.now();
     const delta = scanDelta(data);
     if (delta) {
-      this.#heard(delta);
+      const { itemId, responseId, audio, words } = delta;
+      if (audio) this.#heard(itemId, responseId, audio);
+      else this.#read(itemId, responseId, words);
       return;
     }
     const event = parseEvent(data);
     if (!event) return;
-    const spoken = deltaOf(event);
-    if (spoken) this.#heard(spoken);
+    const audio = audioOf(event);
+    if (audio) this.#heard(event.item_id ?? '', event.response_id ?? '', audio);
     else this.#told(event);
   }
 
-  #heard({ itemId, responseId, base64 }: AudioDelta): void {
+  #read(itemId: string, responseId: string, words: string): void {
+    if (this.#isTold(itemId, responseId)) this.#history.add(itemId, words);
+  }
+
+  #heard(itemId: string, responseId: string, audio: Uint8Array): void {
     if (this.#answers.isCut(itemId, responseId)) {
       this.#deltasDropped++;
       return;
@@ -271,7 +275,7 @@ export class Conversation implements StreamHandler {
       this.#meter.answered(this.#clock.now() + this.#speaker.aheadMs - lastWordMs);
     }
     this.#answers.spoke();
-    this.#speaker.say(itemId, !this.#answers.isAside(responseId), Buffer.from(base64, 'base64'));
+    this.#speaker.say(itemId, !this.#answers.isAside(responseId), audio);
   }
 
   #told(event: ServiceEvent): void {
@@ -312,7 +316,10 @@ export class Conversation implements StreamHandler {
         }
         break;
       case 'response.output_audio_transcript.delta':
-        if (this.#isTold(itemId, responseId)) this.#history.add(itemId, event.delta ?? '');
+        this.#read(itemId, responseId, event.delta ?? '');
+        break;
+      case 'response.output_audio.done':
+        this.#speaker.rest();
         break;
       case 'response.output_audio_transcript.done':
         if (!this.#isTold(itemId, responseId)) break;
@@ -324,6 +331,7 @@ export class Conversation implements StreamHandler {
         this.#tools.call(event.call_id, event.name, event.arguments);
         break;
       case 'response.done':
+        this.#speaker.rest();
         if (response?.usage) this.#meter.used(response.usage);
         for (const { type, call_id: callId, name, arguments: text } of response?.output ?? []) {
           if (type === 'function_call' && response?.status !== 'cancelled')
@@ -369,7 +377,6 @@ export class Conversation implements StreamHandler {
   #tick(): void {
     const now = this.#clock.now();
     this.#link.flush();
-    this.#speaker.pump();
     if (this.#keys !== '' && now - this.#lastKeyMs >= this.#settings.keyPauseMs) this.#tellKeys();
     this.#answers.tick(this.#tools.running || this.#callerSpeaks);
     const { speaking } = this.#speaker;
@@ -389,6 +396,9 @@ export class Conversation implements StreamHandler {
       this.#answers.want();
     }
     const waits = owedSinceMs !== undefined || !this.#link.ready || this.#tools.running;
-    this.#waitingTone.tick(now, { isQuiet: !speaking && !this.#callerSpeaks, waits });
+    const isQuiet = !speaking && !this.#callerSpeaks;
+    // The tone would wait for the end of what the model says.
+    if (waits && isQuiet) this.#speaker.rest();
+    this.#waitingTone.tick(now, { isQuiet, waits });
   }
 }
