@@ -211,3 +211,25 @@ test('a speech that waits for words, is over, or is written wrongly', async () =
   assert.deepEqual(await late.end(), { playedMs: 0, interrupted: true });
   assert.deepEqual(late.cancel(), { playedMs: 0, discardedMs: 0 });
 });
+
+for (const isEncoded of [false, true]) {
+  test(`bytes in pieces that end anywhere are heard as they are in one, ${isEncoded ? 'encoded' : 'as PCM'}`, async () => {
+    const calling = await Calling.open('L16');
+    const pcm = calling.next(calling.rate / 2);
+    const encoded = calling.encoded(pcm);
+    const bytes = isEncoded ? encoded : new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength);
+    const speech = calling.stream.speak(isEncoded ? { encoding: 'L16' } : {});
+    const lengths = [1, 1, 3, 0, 640, 641, 2, 1001];
+    for (let at = 0, i = 0; at < bytes.length; i++) {
+      const piece = bytes.slice(at, at + lengths[i % lengths.length]!);
+      at += piece.length;
+      speech.write(i % 2 === 0 ? piece : base64(piece));
+      piece.fill(0);
+    }
+    speech.end();
+    await calling.call.advance(1500);
+    assert.equal(speech.playedMs, 500);
+    assert.deepEqual(calling.heard(), calling.decoded(encoded));
+    await calling.call.hangup();
+  });
+}

@@ -81,10 +81,15 @@ for (const { encoding, toleranceMs } of cases) {
         const cuts = speaker.cut();
         await call.advance(500);
         const heard = heardLevels(calling);
-        assert.ok(heard.other * (1000 / 8000) <= toleranceMs * ITEMS * 2, `${heard.other} samples of no level`);
+        assert.ok(
+          heard.other * (1000 / 8000) <= toleranceMs * ITEMS * 2,
+          `${heard.other} samples of no level`,
+        );
         for (let i = 0; i <= item; i++) {
           const cut = cuts.find(({ itemId }) => itemId === `item ${i}`);
-          const toldMs = cut ? Math.floor(cut.playedMs) : received[i]! - (i === item ? left.length / perMs : 0);
+          const toldMs = cut
+            ? Math.floor(cut.playedMs)
+            : received[i]! - (i === item ? left.length / perMs : 0);
           const message = `item ${i}: told ${toldMs}, heard ${heard.ms[i]} of ${received[i]} ms`;
           assert.ok(Math.abs(toldMs - heard.ms[i]!) <= toleranceMs, message);
           if (cut) assert.ok(cut.playedMs <= cut.receivedMs && cut.receivedMs <= received[i]!, message);

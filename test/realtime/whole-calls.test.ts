@@ -70,7 +70,11 @@ for (const reactors of [1, 2]) {
       };
       const all = (is: (call: (typeof calls)[number]) => boolean, what: string) =>
         eventually(() => calls.every(is), what);
-      const allSessions = (from: number, is: (session: RealtimeDouble['sessions'][number]) => boolean, what: string) =>
+      const allSessions = (
+        from: number,
+        is: (session: RealtimeDouble['sessions'][number]) => boolean,
+        what: string,
+      ) =>
         eventually(() => {
           const these = sessions(from);
           return these.length === ENCODINGS.length && these.every(session => session.settings && is(session));
@@ -121,7 +125,10 @@ for (const reactors of [1, 2]) {
 
       for (const call of calls) call.hangup();
       const results = await Promise.all(calls.map(({ result }) => result));
-      assert.deepEqual(results.flatMap(({ errors }) => errors), []);
+      assert.deepEqual(
+        results.flatMap(({ errors }) => errors),
+        [],
+      );
       assert.deepEqual(double.faults, []);
       const ended = (): Record<string, unknown>[] =>
         child
