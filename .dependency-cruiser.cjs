@@ -4,7 +4,7 @@ const FLOORS = [
   ['index', 'require', 'cli', 'testing'],
   ['server'],
   ['admin'],
-  ['reactor'],
+  ['reactor', 'conference'],
   ['doctor', 'capture', 'stream'],
   ['playback'],
   ['media'],

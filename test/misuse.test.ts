@@ -210,6 +210,9 @@ describe('plugins and servers', () => {
       const message = new RegExp(`^plugin audio.vad.${name}: .*give -?[\\d.]+ to -?[\\d.]+`);
       await refusesAllBut(none, code, message, value => plugin({ audio: { vad: { [name]: value } } }));
     }
+    await refusesAllBut(none, code, /^plugin audio.vad.detector: .*spectral .*neural/, detector =>
+      plugin({ audio: { vad: { detector } } }),
+    );
     assert.throws(() => plugin({ audio: { vad: { hangover: 300 } } }), {
       code,
       message: /hangover: .*hangoverMs/,

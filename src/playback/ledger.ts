@@ -171,6 +171,15 @@ export class Ledger {
     return playedBetween(playback, played, samplesPerMs);
   }
 
+  /** Samples of unfinished playbacks that have not been heard. */
+  unheard({ accepted, played }: Positions): number {
+    let samples = 0;
+    for (const { start, end } of this.#playbacks) {
+      samples += Math.max(0, Math.min(end, accepted) - Math.max(start, played));
+    }
+    return samples;
+  }
+
   /** The audio between two positions will never be heard, although the positions are passed. */
   skip(from: number, to: number): void {
     for (const playback of this.#playbacks) {

@@ -10,7 +10,7 @@ import type { SpeechStart } from '../../plugin/speech.js';
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { Answers } from './answers.js';
 import { bytesPerMs, inputFormat, outputFormat, speechOptions } from './audio.js';
-import { audioOf, scanDelta } from './deltas.js';
+import { type Delta, deltaOf, scanDelta } from './deltas.js';
 import { Ending } from './ending.js';
 import {
   itemTruncate,
@@ -245,25 +245,18 @@ export class Conversation implements StreamHandler {
 
   #received(data: Buffer): void {
     this.#lastEventMs = this.#clock.now();
-    const delta = scanDelta(data);
-    if (delta) {
-      const { itemId, responseId, audio, words } = delta;
-      if (audio) this.#heard(itemId, responseId, audio);
-      else this.#read(itemId, responseId, words);
-      return;
-    }
-    const event = parseEvent(data);
-    if (!event) return;
-    const audio = audioOf(event);
-    if (audio) this.#heard(event.item_id ?? '', event.response_id ?? '', audio);
-    else this.#told(event);
+    const event = scanDelta(data) ?? parseEvent(data);
+    const delta = event && ('type' in event ? deltaOf(event) : event);
+    if (delta?.audio) this.#heard(delta, delta.audio);
+    else if (delta) this.#read(delta);
+    else if (event) this.#told(event as ServiceEvent);
   }
 
-  #read(itemId: string, responseId: string, words: string): void {
+  #read({ itemId, responseId, words }: Delta): void {
     if (this.#isTold(itemId, responseId)) this.#history.add(itemId, words);
   }
 
-  #heard(itemId: string, responseId: string, audio: Uint8Array): void {
+  #heard({ itemId, responseId }: Delta, audio: Uint8Array): void {
     if (this.#answers.isCut(itemId, responseId)) {
       this.#deltasDropped++;
       return;
@@ -314,9 +307,6 @@ export class Conversation implements StreamHandler {
         } else if (item?.id !== undefined && !this.#answers.isAside(responseId)) {
           this.#history.begin('assistant', item.id);
         }
-        break;
-      case 'response.output_audio_transcript.delta':
-        this.#read(itemId, responseId, event.delta ?? '');
         break;
       case 'response.output_audio.done':
         this.#speaker.rest();

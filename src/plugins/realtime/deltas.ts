@@ -32,8 +32,20 @@ export function scanDelta(message: Buffer): Delta | undefined {
   };
 }
 
-/** The audio of an event of `parseEvent`, where it is a piece of an answer's. */
-export function audioOf({ type, delta, item_id: itemId }: ServiceEvent): Uint8Array | undefined {
-  if (type !== 'response.output_audio.delta') return undefined;
-  return typeof delta === 'string' && typeof itemId === 'string' ? Buffer.from(delta, 'base64') : undefined;
+/** The piece of an answer that an event of `parseEvent` is; undefined for any other event. */
+export function deltaOf({
+  type,
+  delta,
+  item_id: itemId,
+  response_id: responseId,
+}: ServiceEvent): Delta | undefined {
+  const isAudio = type === 'response.output_audio.delta';
+  if (!isAudio && type !== 'response.output_audio_transcript.delta') return undefined;
+  if (typeof delta !== 'string' || typeof itemId !== 'string') return undefined;
+  return {
+    itemId,
+    responseId: typeof responseId === 'string' ? responseId : '',
+    audio: isAudio ? Buffer.from(delta, 'base64') : undefined,
+    words: isAudio ? '' : delta,
+  };
 }
