@@ -36,8 +36,8 @@ napi_value ClientFrame(napi_env env, napi_callback_info info) {
   if (out == nullptr) return arguments.result(0);
   const auto mask = static_cast<uint32_t>(arguments.number(2));
   const auto opcode = static_cast<uint8_t>(arguments.integer(0) & 0x0f);
-  return arguments.result(at +
-                          static_cast<double>(writeClientFrame(opcode, payload.data, payload.count, mask, out)));
+  return arguments.result(
+      at + static_cast<double>(writeClientFrame(opcode, payload.data, payload.count, mask, out)));
 }
 
 /** (audio, mask, out, at) → where the frame ends, or 0 where it has no room. */
@@ -52,8 +52,8 @@ napi_value AppendFrame(napi_env env, napi_callback_info info) {
 }
 
 /**
- * (memory, rows, count): rows of four numbers, a descriptor, where its bytes begin and end in `memory`, and how
- * many of them it has taken, which is written here. What it has not taken is the caller's, errors too.
+ * (memory, rows, count): rows of four numbers, a descriptor, where its bytes begin and end in `memory`, and
+ * how many of them it has taken, which is written here. What it has not taken is the caller's, errors too.
  */
 napi_value SendFrames(napi_env env, napi_callback_info info) {
   const FastArguments<5> arguments(env, info);
@@ -79,9 +79,9 @@ napi_value SendFrames(napi_env env, napi_callback_info info) {
 }
 
 /**
- * (message, audio, places: Int32Array) → 0 for a message that JSON.parse has to judge, 1 for audio, 2 for words.
- * Places: begin and end of the item's id, of the answer's, and of the delta's text; for audio its decoded bytes
- * stand in `audio`, from 0, and the last place is their number.
+ * (message, audio, places: Int32Array) → 0 for a message that JSON.parse has to judge, 1 for audio, 2 for
+ * words. Places: begin and end of the item's id, of the answer's, and of the delta's text; for audio its
+ * decoded bytes stand in `audio`, from 0, and the last place is their number.
  */
 napi_value ScanDelta(napi_env env, napi_callback_info info) {
   const FastArguments<5> arguments(env, info);

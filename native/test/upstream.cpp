@@ -80,8 +80,8 @@ TEST_CASE("deltas are found in any order of their fields, under both names") {
   CHECK(message.itemId == "i");
   CHECK(message.responseId == "r");
   CHECK(message.delta == "QUJD");
-  CHECK(scan(" { \"delta\" : \"\" ,\n\"item_id\":\"i-2\", \"type\" :\t\"response.audio.delta\" } \r\n", message) ==
-        Delta::Audio);
+  CHECK(scan(" { \"delta\" : \"\" ,\n\"item_id\":\"i-2\", \"type\" :\t\"response.audio.delta\" } \r\n",
+             message) == Delta::Audio);
   CHECK(message.responseId.empty());
   CHECK(message.delta.empty());
   for (const char* name : {"response.output_audio_transcript.delta", "response.audio_transcript.delta"}) {

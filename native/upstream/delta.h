@@ -22,13 +22,14 @@ struct DeltaMessage {
  * this name or the older one (`response.audio.delta`, `response.audio_transcript.delta`). Accepted is a flat
  * JSON object, with or without white space, keys in any order:
  *
- *   - each key and each value that is a string consists of printable ASCII without '"' and '\', except `delta`;
+ *   - each key and each value that is a string consists of printable ASCII without '"' and '\', except
+ * `delta`;
  *   - values are such strings, whole numbers without sign, or null;
  *   - `type`, `item_id` and `delta` are there, as strings, and none of them nor `response_id` twice;
  *   - the text of words has no '\' and no control character.
  *
- * Anything else returns Delta::None, and a JSON parser decides; so it does where base64Decode() refuses the audio.
- * What is accepted means the same to a JSON parser.
+ * Anything else returns Delta::None, and a JSON parser decides; so it does where base64Decode() refuses the
+ * audio. What is accepted means the same to a JSON parser.
  */
 Delta scanDelta(const char* text, size_t length, DeltaMessage& message);
 
