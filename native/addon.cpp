@@ -13,6 +13,7 @@
 #include "binding/mixing.h"
 #include "binding/rooms.h"
 #include "binding/supervision.h"
+#include "binding/upstream.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportLayout(env, exports);
@@ -27,6 +28,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportLoad(env, exports);
   sidetone::binding::exportRooms(env, exports);
   sidetone::binding::exportSupervision(env, exports);
+  sidetone::binding::exportUpstream(env, exports);
   return exports;
 }
 

@@ -2,8 +2,11 @@
  * `npm run bench:realtime` measures the plugin `realtime` beside the usual bridge: the same calls and the same service, in
  * turn, each bridge on a core of its own. It prints the processor time of a conversation-second of both, and the ratio.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { EXIT_FAILED } from '../../src/cli/exit.js';
@@ -19,7 +22,7 @@ const SETTLE_MS = 500;
 const UNLIKE_MAX = 0.03;
 const compiled = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-const { rounds, seconds, conversations, appendMs } = benchCommand(
+const { rounds, seconds, conversations, appendMs, tls } = benchCommand(
   'npm run bench:realtime --',
   'The plugin realtime and the usual bridge under the same conversations, in turn; processor time, and the ratio.',
 )
@@ -27,8 +30,9 @@ const { rounds, seconds, conversations, appendMs } = benchCommand(
   .option('--seconds <s>', 'each measurement', whole(1, 60), 20)
   .option('--conversations <n>', 'at a time', whole(1, 2000), 200)
   .option('--append-ms <ms>', "the plugin's appendMs (default: its own)", whole(20, 100))
+  .option('--tls', 'the service speaks TLS, as real ones do (needs openssl)')
   .parse()
-  .opts<{ rounds: number; seconds: number; conversations: number; appendMs?: number }>();
+  .opts<{ rounds: number; seconds: number; conversations: number; appendMs?: number; tls?: true }>();
 
 type Bridge = 'sidetone' | 'usual';
 interface Figures {
@@ -37,6 +41,23 @@ interface Figures {
   truncates: number;
   tooLong: number;
 }
+
+/** Environments of the service and of its clients where they speak TLS; the folder holds the certificate. */
+function certificate(): { directory: string; service: NodeJS.ProcessEnv; client: NodeJS.ProcessEnv } {
+  const directory = mkdtempSync(join(tmpdir(), 'bench-realtime-'));
+  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const { status, stderr } = spawnSync('openssl', ['req', ...kind, ...name, '-keyout', key, '-out', cert]);
+  if (status !== 0) throw new Error(`openssl makes no certificate: ${stderr}`);
+  return {
+    directory,
+    service: { SERVICE_CERT: cert, SERVICE_KEY: key },
+    client: { NODE_EXTRA_CA_CERTS: cert },
+  };
+}
+
+const secure = tls ? certificate() : undefined;
 
 /** A child that prints the port on which it listens. */
 async function start(core: number, args: string[], environment: NodeJS.ProcessEnv): Promise<Child> {
@@ -80,9 +101,10 @@ function commandOf(bridge: Bridge): string[] {
 }
 
 async function measure(bridge: Bridge): Promise<{ us: number; kernelUs: number; figures: Figures }> {
-  const service = await start(OTHERS_CORE, [compiled('bench/realtime/service.js')], {});
+  const service = await start(OTHERS_CORE, [compiled('bench/realtime/service.js')], secure?.service ?? {});
   const server = await start(BRIDGE_CORE, commandOf(bridge), {
-    SIDETONE_REALTIME_URL: `ws://127.0.0.1:${service.port}/`,
+    SIDETONE_REALTIME_URL: `${secure ? 'wss' : 'ws'}://127.0.0.1:${service.port}/`,
+    ...secure?.client,
     ...(appendMs !== undefined && { SIDETONE_PLUGIN_OPTIONS_REALTIME: JSON.stringify({ appendMs }) }),
   });
   try {
@@ -135,6 +157,7 @@ for (let round = 0; round < rounds; round++) {
   for (const bridge of order) each[bridge].push(now[bridge]);
   ratios.push(now.sidetone / now.usual);
 }
+if (secure) rmSync(secure.directory, { recursive: true });
 if (ratios.length === 0) {
   console.error('no round counts: run it on a machine at rest');
   process.exit(EXIT_FAILED);

@@ -102,7 +102,10 @@ function step(socket: UWebSockets.WebSocket<Session>, nowMs: number): void {
   event('response.done', { response: { id: response, status: 'completed', usage: { total_tokens: 500 } } });
 }
 
-const app = uWS.App().ws<Session>('/*', {
+// With a certificate it speaks TLS, as real services do.
+const { SERVICE_CERT: cert, SERVICE_KEY: key } = process.env;
+const secure = cert && key ? uWS.SSLApp({ cert_file_name: cert, key_file_name: key }) : uWS.App();
+const app = secure.ws<Session>('/*', {
   maxPayloadLength: 1024 * 1024,
   idleTimeout: 120,
   upgrade(res, req, context) {

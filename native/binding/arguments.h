@@ -63,6 +63,15 @@ class FastArguments {
     if (typed.type != napi_uint8_array) return {};
     return {static_cast<uint8_t*>(typed.data), typed.count};
   }
+  struct Integers {
+    int32_t* data = nullptr;
+    size_t count = 0;
+  };
+  Integers integers(size_t i) const {
+    const Typed typed = typedArray(i);
+    if (typed.type != napi_int32_array) return {};
+    return {static_cast<int32_t*>(typed.data), typed.count};
+  }
   napi_value result(int32_t value) const {
     napi_value out = nullptr;
     napi_create_int32(env_, value, &out);

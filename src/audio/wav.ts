@@ -1,4 +1,4 @@
-import { closeSync, ftruncate, openSync, write } from 'node:fs';
+import { closeSync, ftruncate, openSync, readFileSync, write } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { SidetoneError } from '../errors.js';
@@ -9,6 +9,12 @@ export interface WavAudio {
   sampleRate: number;
   /** 1 or 2. */
   channels: Int16Array[];
+}
+
+/** Samples of one channel, and their rate in Hz. */
+export interface MonoAudio {
+  samples: Int16Array;
+  sampleRate: number;
 }
 
 const RATE_MIN = 8000;
@@ -31,6 +37,22 @@ export async function readWav(path: string): Promise<WavAudio> {
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${path} cannot be read: ${why}`, { cause });
   }
   return parseWav(bytes, path);
+}
+
+/**
+ * The first channel of a WAV file. `name` stands in the errors. Waits for the disk: for the start of a program.
+ * @throws SidetoneError SIDETONE_BAD_ARGUMENT where it cannot be read or used
+ */
+export function readMono(path: string, name = path): MonoAudio {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${name}: cannot be read: ${why}`, { cause });
+  }
+  const { channels, sampleRate } = parseWav(bytes, name);
+  return { samples: channels[0]!, sampleRate };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { NativeLoad } from './load.js';
 import { loadAddon } from './locate.js';
 import type { NativeMixer, NativeSounds } from './mixing.js';
 import type { NativeRoomMemory, NativeRooms } from './rooms.js';
+import type { NativeUpstream } from './upstream.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -287,7 +288,7 @@ type InfoName =
   | 'speechMs'
   | 'keys';
 
-export interface NativeAddon extends NativeLoad, NativeRoomMemory, NativeSounds {
+export interface NativeAddon extends NativeLoad, NativeRoomMemory, NativeSounds, NativeUpstream {
   layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (

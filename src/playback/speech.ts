@@ -57,6 +57,8 @@ class Written implements AsyncIterator<Chunk> {
   #tellRoom: (() => void) | undefined;
   ended = false;
   stopped = false;
+  /** The first byte of a sample whose second has not been written. */
+  half: number | undefined;
 
   constructor(form: Form, memory: SpeechMemory) {
     this.#form = form;
@@ -208,21 +210,40 @@ export class SpeechPlayback<P extends Playback> implements Speech {
   #chunk(audio: unknown): Chunk {
     const { encoding } = this.#form;
     const isEncoded = encoding !== undefined;
-    if (audio instanceof Int16Array && !isEncoded) return audio.slice();
-    if (typeof audio !== 'string' && !(isEncoded && audio instanceof Uint8Array)) {
-      const wanted = isEncoded ? 'a Uint8Array of the encoding' : 'an Int16Array of mono PCM';
+    if (audio instanceof Int16Array && !isEncoded) {
+      this.#written.half = undefined;
+      return audio.slice();
+    }
+    if (typeof audio !== 'string' && !(audio instanceof Uint8Array)) {
+      const wanted = isEncoded
+        ? 'a Uint8Array of the encoding'
+        : 'an Int16Array of mono PCM, a Uint8Array of its bytes';
       const problem = `speak write: ${shown(audio)}: pass ${wanted}, or base64 text of it`;
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
     }
     const given = toBytes(audio, 'speak write');
-    // Base64 was decoded into memory of its own.
-    // A Buffer's slice() would share its memory.
-    const bytes = typeof audio === 'string' ? given : new Uint8Array(given);
-    if (bytes.length % 2 !== 0 && (!isEncoded || encoding === 'L16')) {
-      const problem = `speak write: ${bytes.length} bytes: a sample has two`;
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+    if (!isEncoded || encoding === 'L16') {
+      const bytes = this.#wholeSamples(given, typeof audio === 'string');
+      return isEncoded ? bytes : new Int16Array(bytes.buffer, 0, bytes.length / 2);
     }
-    return isEncoded ? bytes : new Int16Array(bytes.buffer, 0, bytes.length / 2);
+    // Base64 was decoded into memory of its own. A Buffer's slice() would share its memory.
+    return typeof audio === 'string' ? given : new Uint8Array(given);
+  }
+
+  /** `bytes` in memory of their own, with the half sample of before, without the half sample at their end. */
+  #wholeSamples(bytes: Uint8Array, isOwn: boolean): Uint8Array<ArrayBuffer> {
+    const written = this.#written;
+    const from = written.half === undefined ? 0 : 1;
+    const length = (from + bytes.length) & ~1;
+    if (isOwn && from === 0 && length === bytes.length) return bytes as Uint8Array<ArrayBuffer>;
+    const whole = new Uint8Array(length);
+    if (from === 1 && length > 0) whole[0] = written.half!;
+    const taken = length - from;
+    if (taken >= 0) {
+      whole.set(taken === bytes.length ? bytes : bytes.subarray(0, taken), from);
+      written.half = taken < bytes.length ? bytes[taken] : undefined;
+    }
+    return whole;
   }
 }
 

@@ -2,7 +2,7 @@
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, isEncoding, SAMPLE_RATES } from '../formats.js';
 import { nearest } from '../nearest.js';
-import { isObject } from '../objects.js';
+import { isPlainObject } from '../objects.js';
 import { isLiveBound, LIVE_BOUND_REMEDY } from '../options/live-bound.js';
 import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
 import { checkHearing } from './hearing.js';
@@ -115,7 +115,7 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
     }
   };
   const checkFields = (field: string, given: object | undefined, known: object): void => {
-    const isGroup = given === undefined || (isObject(given) && !ArrayBuffer.isView(given));
+    const isGroup = given === undefined || isPlainObject(given);
     check(isGroup, field, given, `give { ${Object.keys(known).join(', ')} }`);
     for (const [name, value] of Object.entries(given ?? {})) {
       if (Object.hasOwn(known, name)) continue;

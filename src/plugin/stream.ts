@@ -86,7 +86,8 @@ export interface SpeechOptions {
 export interface Speech extends Playback {
   /**
    * Says more, which is copied. Nothing happens where it has been cut off.
-   * @param audio PCM, or base64 of PCM of 16 bits, little-endian; with `encoding` its bytes, or base64 of them
+   * @param audio PCM: samples, or bytes of 16 bits, little-endian, or base64 of these; with `encoding` its bytes, or base64 of
+   *   them. Bytes may end in the middle of a sample, whose other half comes first in the next write
    * @returns false where more than 5 s wait to be read: `await speech.ready` before the next
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no such audio; SIDETONE_STREAM_CLOSED after end();
    *   SIDETONE_QUEUE_FULL where more than ten minutes wait, or more than `queueBytesMax` allows

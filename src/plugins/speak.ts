@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
-import { parseWav } from '../audio/wav.js';
+import { type MonoAudio, readMono } from '../audio/wav.js';
 import { resample } from '../codecs/create.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, SAMPLE_RATES } from '../formats.js';
@@ -68,18 +67,8 @@ function* again(spoken: Int16Array, pause: Int16Array): Generator<Int16Array> {
   }
 }
 
-function read(file: string): { samples: Int16Array; sampleRate: number } {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `speak file: ${file}: cannot be read: ${why}`, {
-      cause,
-    });
-  }
-  const { channels, sampleRate } = parseWav(bytes, `speak file: ${file}`);
-  const samples = channels[0]!;
+function read(file: string): MonoAudio {
+  const { samples, sampleRate } = readMono(file, `speak file: ${file}`);
   if (samples.length === 0) {
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `speak file: ${file}: holds no sound: give another`);
   }

@@ -1,6 +1,6 @@
 import { SidetoneError, shown } from '../errors.js';
 import { CODECS, ENCODINGS, type Encoding, isEncoding } from '../formats.js';
-import { isObject } from '../objects.js';
+import { isPlainObject } from '../objects.js';
 import type { Random } from './random.js';
 
 /** The digits of a telephone keypad, as the specification lists them. */
@@ -158,11 +158,6 @@ export function check(field: string, value: unknown, ok: boolean, remedy: string
   if (ok) return;
   const text = typeof value === 'string' ? value : shown(value);
   throw new SidetoneError('SIDETONE_BAD_OPTION', `${field} is ${text}: give ${remedy}`);
-}
-
-/** Whether `value` is an object with names and values, no list. */
-export function isPlainObject(value: unknown): value is object {
-  return isObject(value) && !ArrayBuffer.isView(value);
 }
 
 /** What a seed may be: Random takes it modulo 2^32. */

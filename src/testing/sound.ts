@@ -1,6 +1,5 @@
 /** What the caller of a test's call says. */
-import { readFileSync } from 'node:fs';
-import { parseWav, type WavAudio } from '../audio/wav.js';
+import { readMono, type WavAudio } from '../audio/wav.js';
 import { SidetoneError, shown } from '../errors.js';
 import type { Pcm } from '../simulator/speech.js';
 
@@ -12,7 +11,7 @@ export type TestSound = Pcm | WavAudio | string | number;
 
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for what is no sound */
 export function pcmOf(sound: TestSound): Pcm {
-  const given = typeof sound === 'string' ? parseWav(readFileSync(sound), sound) : sound;
+  const given = typeof sound === 'string' ? readMono(sound) : sound;
   if (typeof given === 'number') {
     if (given >= 0 && given <= 3_600_000) {
       return { samples: new Int16Array(Math.round(given * 8)), sampleRate: 8000 };

@@ -2,7 +2,7 @@
 import { StreamResampler } from '../../audio/resampler.js';
 import { createEncoder } from '../../codecs/create.js';
 import type { Encoding } from '../../formats.js';
-import type { AudioFrame, Playback, Stream } from '../../plugin/stream.js';
+import type { AudioFrame, SpeechOptions, Stream } from '../../plugin/stream.js';
 import type { WireFormat } from './events.js';
 
 const PCM_RATE = 24000;
@@ -38,20 +38,12 @@ export function frameReader(stream: Stream): FrameReader {
   return frame => bytesOf(resampler.process(frame.samples));
 }
 
-/** Plays bytes of the wire format into the call. @throws SidetoneError SIDETONE_QUEUE_FULL */
-export type BytesPlayer = (bytes: Uint8Array) => Playback;
-
-export function bytesPlayer(stream: Stream): BytesPlayer {
-  const { encoding } = stream.outbound;
-  if (outputFormat(stream).type !== 'audio/pcm') return bytes => stream.playEncoded(encoding, bytes);
-  return bytes => stream.play(samplesOf(bytes), { sampleRate: PCM_RATE });
+/** How the service's audio is spoken into the call. */
+export function speechOptions(stream: Stream): SpeechOptions {
+  const isPcm = outputFormat(stream).type === 'audio/pcm';
+  return isPcm ? { sampleRate: PCM_RATE } : { encoding: stream.outbound.encoding };
 }
 
 function bytesOf(samples: Int16Array): Uint8Array {
   return new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
-}
-
-function samplesOf(bytes: Uint8Array): Int16Array {
-  const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
-  return new Int16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 1);
 }

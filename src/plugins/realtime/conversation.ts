@@ -9,18 +9,16 @@ import type { StopReason, StreamHandler } from '../../plugin/plugin.js';
 import type { SpeechStart } from '../../plugin/speech.js';
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { Answers } from './answers.js';
-import { bytesPerMs, bytesPlayer, inputFormat, outputFormat } from './audio.js';
+import { bytesPerMs, inputFormat, outputFormat, speechOptions } from './audio.js';
+import { type Delta, deltaOf, scanDelta } from './deltas.js';
 import { Ending } from './ending.js';
 import {
-  type AudioDelta,
-  deltaOf,
   itemTruncate,
   messageItem,
   parseEvent,
   responseCancel,
   type ServiceEvent,
   type ServiceFault,
-  scanDelta,
   sessionUpdate,
 } from './events.js';
 import { History } from './history.js';
@@ -88,8 +86,7 @@ export class Conversation implements StreamHandler {
       },
     );
     this.#uplink = new Uplink(stream, this.#link, settings.appendMs);
-    const output = outputFormat(stream);
-    this.#speaker = new Speaker(stream, bytesPlayer(stream), bytesPerMs(output));
+    this.#speaker = new Speaker(stream, speechOptions(stream), bytesPerMs(outputFormat(stream)));
     this.#answers = new Answers(
       clock,
       text => this.#link.send(text),
@@ -230,6 +227,7 @@ export class Conversation implements StreamHandler {
   #lost({ why, status }: LinkFault): void {
     this.#meter.lost();
     this.#stream.log.warn({ why, status }, 'realtime: the service is lost: a new session is asked for');
+    this.#speaker.rest();
     // The model owes what it was about to say, and what it had begun to say and not sent.
     this.#answers.lost();
     if (this.#callerSpeaks) this.#answers.owe();
@@ -247,19 +245,18 @@ export class Conversation implements StreamHandler {
 
   #received(data: Buffer): void {
     this.#lastEventMs = this.#clock.now();
-    const delta = scanDelta(data);
-    if (delta) {
-      this.#heard(delta);
-      return;
-    }
-    const event = parseEvent(data);
-    if (!event) return;
-    const spoken = deltaOf(event);
-    if (spoken) this.#heard(spoken);
-    else this.#told(event);
+    const event = scanDelta(data) ?? parseEvent(data);
+    const delta = event && ('type' in event ? deltaOf(event) : event);
+    if (delta?.audio) this.#heard(delta, delta.audio);
+    else if (delta) this.#read(delta);
+    else if (event) this.#told(event as ServiceEvent);
   }
 
-  #heard({ itemId, responseId, base64 }: AudioDelta): void {
+  #read({ itemId, responseId, words }: Delta): void {
+    if (this.#isTold(itemId, responseId)) this.#history.add(itemId, words);
+  }
+
+  #heard({ itemId, responseId }: Delta, audio: Uint8Array): void {
     if (this.#answers.isCut(itemId, responseId)) {
       this.#deltasDropped++;
       return;
@@ -271,7 +268,7 @@ export class Conversation implements StreamHandler {
       this.#meter.answered(this.#clock.now() + this.#speaker.aheadMs - lastWordMs);
     }
     this.#answers.spoke();
-    this.#speaker.say(itemId, !this.#answers.isAside(responseId), Buffer.from(base64, 'base64'));
+    this.#speaker.say(itemId, !this.#answers.isAside(responseId), audio);
   }
 
   #told(event: ServiceEvent): void {
@@ -311,8 +308,8 @@ export class Conversation implements StreamHandler {
           this.#history.begin('assistant', item.id);
         }
         break;
-      case 'response.output_audio_transcript.delta':
-        if (this.#isTold(itemId, responseId)) this.#history.add(itemId, event.delta ?? '');
+      case 'response.output_audio.done':
+        this.#speaker.rest();
         break;
       case 'response.output_audio_transcript.done':
         if (!this.#isTold(itemId, responseId)) break;
@@ -324,6 +321,7 @@ export class Conversation implements StreamHandler {
         this.#tools.call(event.call_id, event.name, event.arguments);
         break;
       case 'response.done':
+        this.#speaker.rest();
         if (response?.usage) this.#meter.used(response.usage);
         for (const { type, call_id: callId, name, arguments: text } of response?.output ?? []) {
           if (type === 'function_call' && response?.status !== 'cancelled')
@@ -369,7 +367,6 @@ export class Conversation implements StreamHandler {
   #tick(): void {
     const now = this.#clock.now();
     this.#link.flush();
-    this.#speaker.pump();
     if (this.#keys !== '' && now - this.#lastKeyMs >= this.#settings.keyPauseMs) this.#tellKeys();
     this.#answers.tick(this.#tools.running || this.#callerSpeaks);
     const { speaking } = this.#speaker;
@@ -389,6 +386,9 @@ export class Conversation implements StreamHandler {
       this.#answers.want();
     }
     const waits = owedSinceMs !== undefined || !this.#link.ready || this.#tools.running;
-    this.#waitingTone.tick(now, { isQuiet: !speaking && !this.#callerSpeaks, waits });
+    const isQuiet = !speaking && !this.#callerSpeaks;
+    // The tone would wait for the end of what the model says.
+    if (waits && isQuiet) this.#speaker.rest();
+    this.#waitingTone.tick(now, { isQuiet, waits });
   }
 }

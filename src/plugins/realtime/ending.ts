@@ -48,12 +48,13 @@ export class Ending {
   /** The call ends once what is said has been heard. */
   begin(why: EndReason, say: 'nothing' | 'goodbye' | 'fallback' = 'nothing'): void {
     if (this.#why !== undefined) return;
-    const { settings, stream, clock, answers } = this.#setup;
+    const { settings, stream, clock, answers, speaker } = this.#setup;
     this.#why = why;
     this.#begunMs = clock.now();
     if (say === 'goodbye') answers.want(settings.goodbye);
     if (say !== 'fallback') return;
     const { samples, sampleRate } = settings.fallback ?? FALLBACK;
+    speaker.rest();
     stream.play(samples, { sampleRate });
   }
 

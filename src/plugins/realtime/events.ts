@@ -62,13 +62,6 @@ export interface ServiceEvent {
   rate_limits?: { name?: string; limit?: number; remaining?: number; reset_seconds?: number }[];
 }
 
-/** A piece of the answer's audio, base64. */
-export interface AudioDelta {
-  itemId: string;
-  responseId: string;
-  base64: string;
-}
-
 /** The names of before the protocol was generally available. */
 const NEWER_NAMES: Readonly<Record<string, string>> = {
   'response.audio.delta': 'response.output_audio.delta',
@@ -79,39 +72,6 @@ const NEWER_NAMES: Readonly<Record<string, string>> = {
   'response.text.done': 'response.output_text.done',
   'conversation.item.created': 'conversation.item.added',
 };
-
-/** The audio of a delta stands behind its other fields, which are short. */
-const HEAD_BYTES_MAX = 512;
-const DELTA_BYTES_MIN = 200;
-const HEAD =
-  /^\{\s*"type"\s*:\s*"response\.(?:output_)?audio\.delta"((?:\s*,\s*"[a-z_]+"\s*:\s*(?:"[\w.:-]*"|\d+|null))*)\s*,\s*"delta"\s*:\s*"/;
-const TAIL = /^"((?:\s*,\s*"[a-z_]+"\s*:\s*(?:"[\w.:-]*"|\d+|null))*)\s*\}\s*$/;
-const ITEM_ID = /"item_id"\s*:\s*"([\w.:-]+)"/;
-const RESPONSE_ID = /"response_id"\s*:\s*"([\w.:-]+)"/;
-const QUOTE = 0x22;
-
-/**
- * The audio of a message that is a delta in one of the usual ways of writing one; undefined for any other message, which is
- * for `parseEvent`. No part of the audio is looked at twice, and none of it is parsed as JSON.
- */
-export function scanDelta(message: Buffer): AudioDelta | undefined {
-  if (message.length < DELTA_BYTES_MIN) return undefined;
-  const head = HEAD.exec(message.toString('latin1', 0, HEAD_BYTES_MAX));
-  if (!head) return undefined;
-  const from = head[0].length;
-  const to = message.indexOf(QUOTE, from);
-  if (to < 0) return undefined;
-  const tail = TAIL.exec(message.toString('latin1', to));
-  if (!tail) return undefined;
-  const fields = head[1]! + tail[1]!;
-  const itemId = ITEM_ID.exec(fields)?.[1];
-  if (itemId === undefined) return undefined;
-  return {
-    itemId,
-    responseId: RESPONSE_ID.exec(fields)?.[1] ?? '',
-    base64: message.toString('latin1', from, to),
-  };
-}
 
 /** Any message as an event, under its newer name; undefined for what is none. */
 export function parseEvent(message: Buffer): ServiceEvent | undefined {
@@ -126,13 +86,6 @@ export function parseEvent(message: Buffer): ServiceEvent | undefined {
   if (typeof event.type !== 'string') return undefined;
   event.type = NEWER_NAMES[event.type] ?? event.type;
   return event;
-}
-
-/** The audio of an event that `parseEvent` gave. */
-export function deltaOf(event: ServiceEvent): AudioDelta | undefined {
-  if (event.type !== 'response.output_audio.delta') return undefined;
-  if (typeof event.delta !== 'string' || typeof event.item_id !== 'string') return undefined;
-  return { itemId: event.item_id, responseId: event.response_id ?? '', base64: event.delta };
 }
 
 // --- what the client sends ---
@@ -234,26 +187,4 @@ export function itemTruncate(itemId: string, audioEndMs: number): string {
     audio_end_ms: audioEndMs,
   };
   return JSON.stringify(event);
-}
-
-const APPEND_HEAD = '{"type":"input_audio_buffer.append","audio":"';
-const APPEND_TAIL = '"}';
-
-/**
- * Writes events of the caller's audio, all of one length, again and again into the same memory. A message is valid until
- * the next one: the WebSocket copies it when it masks it.
- */
-export class AppendWriter {
-  readonly #message: Buffer;
-
-  /** @param audioBytes audio of each event */
-  constructor(audioBytes: number) {
-    const base64Bytes = 4 * Math.ceil(audioBytes / 3);
-    this.#message = Buffer.from(APPEND_HEAD + ' '.repeat(base64Bytes) + APPEND_TAIL);
-  }
-
-  message(audio: Buffer): Buffer {
-    this.#message.write(audio.toString('base64'), APPEND_HEAD.length, 'latin1');
-    return this.#message;
-  }
 }

@@ -20,7 +20,7 @@ export interface LinkSettings {
   connectTimeoutMs: number;
   /** Pauses before a new try, in ms: as many as there are tries after the first. */
   retryPausesMs: readonly number[];
-  /** The caller's audio that is kept while there is no session, in messages. */
+  /** The caller's audio that is kept while there is no session, in pieces. */
   queueMax: number;
 }
 
@@ -48,8 +48,8 @@ export class Link {
   #closed = false;
   #tries = 0;
   #cancelTimer: () => void = () => {};
-  #audio: Buffer[] = [];
-  /** Messages of audio that found no room. */
+  #audio: Uint8Array[] = [];
+  /** Pieces of audio that found no room. */
   dropped = 0;
 
   constructor(settings: LinkSettings, owner: LinkOwner) {
@@ -61,7 +61,7 @@ export class Link {
     return this.#ready;
   }
 
-  /** Messages of audio that wait. */
+  /** Pieces of audio that wait. */
   get waiting(): number {
     return this.#audio.length;
   }
@@ -98,15 +98,15 @@ export class Link {
   }
 
   /**
-   * Sends the caller's audio, or keeps it until there is a session: the oldest is dropped where there is no room. The
-   * message is the caller's again when this returns.
+   * Sends a piece of the caller's audio, or keeps it until there is a session: the oldest is dropped where there is no room.
+   * The memory is the caller's again when this returns.
    */
-  sendAudio(message: Buffer): void {
+  sendAudio(audio: Uint8Array): void {
     if (this.#ready && this.#audio.length === 0 && this.#socket!.bufferedBytes < BUFFERED_BYTES_MAX) {
-      this.#socket!.send(message);
+      this.#socket!.sendAudio(audio);
       return;
     }
-    this.#audio.push(Buffer.from(message));
+    this.#audio.push(audio.slice());
     if (this.#audio.length > this.#settings.queueMax) {
       this.#audio.shift();
       this.dropped++;
@@ -119,7 +119,7 @@ export class Link {
     if (!this.#ready) return;
     let sent = 0;
     while (sent < this.#audio.length && this.#socket!.bufferedBytes < BUFFERED_BYTES_MAX) {
-      this.#socket!.send(this.#audio[sent++]!);
+      this.#socket!.sendAudio(this.#audio[sent++]!);
     }
     if (sent > 0) this.#audio.splice(0, sent);
   }

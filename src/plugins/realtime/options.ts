@@ -1,7 +1,7 @@
 /** The options of the realtime plugin: what they may be, their defaults, and what the environment says. */
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
-import { parseWav } from '../../audio/wav.js';
+import { readMono } from '../../audio/wav.js';
 import { checkHearing } from '../../plugin/hearing.js';
 import type { VadOptions } from '../../plugin/speech.js';
 import type { BuiltInTools, RealtimeTool } from './tools.js';
@@ -246,7 +246,7 @@ export function settingsSchema(own: RealtimeOptions): v.GenericSchema<unknown, R
       }
       let spoken: RealtimeSettings['fallback'];
       try {
-        spoken = typeof fallback === 'string' ? wav(fallback) : fallback;
+        spoken = typeof fallback === 'string' ? readMono(fallback) : fallback;
       } catch (error) {
         return refuse('fallback', error instanceof Error ? error.message : String(error));
       }
@@ -263,11 +263,6 @@ export function settingsSchema(own: RealtimeOptions): v.GenericSchema<unknown, R
       };
     }),
   );
-}
-
-function wav(path: string): { samples: Int16Array; sampleRate: number } {
-  const { channels, sampleRate } = parseWav(readFileSync(path), path);
-  return { samples: channels[0]!, sampleRate };
 }
 
 function withModel(address: string, model: string | undefined): string {

@@ -1,11 +1,12 @@
 /**
- * The client's end of one WebSocket (RFC 6455), for many connections with small messages: a message is masked into one piece
- * of memory and leaves in one write, and what comes is read into memory that all connections of a thread share.
+ * The client's end of one WebSocket (RFC 6455), for many connections with small messages: audio leaves with that of the other
+ * connections, and what comes is read into memory that all connections of a thread share.
  */
-import { createHash, randomBytes, randomFillSync } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { CloseFault, FrameReader, OPCODE } from './frames.js';
+import { clientFrame, type Destination, postAudio, sendPosted } from './outbox.js';
 
 export interface ServiceSocketOwner {
   /** A connection without a session is no use: nothing may be sent before. */
@@ -21,12 +22,15 @@ const HEAD_BYTES_MAX = 16 * 1024;
 /** What is read at a time. One memory serves all connections, because what is in it is used before the next read. */
 const READ_BYTES = 64 * 1024;
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
-/** Masks are taken from random bytes in store. */
-const masks = Buffer.allocUnsafeSlow(4096);
-let masksUsed = masks.length;
 
-export class ServiceSocket {
+/** What Node.js keeps behind a socket. It is no public interface: without it everything goes through the stream. */
+interface WithHandle {
+  _handle?: { readonly fd?: number } | null;
+}
+
+export class ServiceSocket implements Destination {
   readonly #socket: Socket;
+  readonly #isTls: boolean;
   readonly #owner: ServiceSocketOwner;
   readonly #key = randomBytes(16).toString('base64');
   readonly #frames: FrameReader;
@@ -44,6 +48,7 @@ export class ServiceSocket {
     });
     const { protocol, hostname, port } = new URL(url);
     const isTls = protocol === 'wss:';
+    this.#isTls = isTls;
     const host = hostname.replace(/^\[|\]$/g, '');
     const address = { host, port: Number(port) || (isTls ? 443 : 80) };
     this.#socket = isTls
@@ -77,9 +82,23 @@ export class ServiceSocket {
     return this.#socket.writableLength;
   }
 
-  /** Sends text. A buffer belongs to the caller again when this returns. */
-  send(message: string | Buffer): void {
-    if (this.open) this.#write(OPCODE.text, typeof message === 'string' ? Buffer.from(message) : message);
+  /** Sends text. */
+  send(message: string): void {
+    if (this.open) this.#write(OPCODE.text, Buffer.from(message));
+  }
+
+  /** Sends the caller's audio. It belongs to the caller of this again when this returns. */
+  sendAudio(audio: Uint8Array): void {
+    if (this.open) postAudio(this, audio);
+  }
+
+  get writableDescriptor(): number {
+    if (this.#isTls || this.#over || this.#socket.writableLength > 0) return -1;
+    return (this.#socket as WithHandle)._handle?.fd ?? -1;
+  }
+
+  write(bytes: Buffer): void {
+    if (!this.#socket.destroyed && this.#socket.writable) this.#socket.write(bytes);
   }
 
   /** Says goodbye; what comes after it is not read. `gone` is called when the connection is. */
@@ -167,26 +186,7 @@ export class ServiceSocket {
   }
 
   #write(opcode: number, data: Buffer): void {
-    const { length } = data;
-    const headBytes = length < 126 ? 6 : length < 65536 ? 8 : 14;
-    const frame = Buffer.allocUnsafe(headBytes + length);
-    frame[0] = 0x80 | opcode;
-    if (headBytes === 6) frame[1] = 0x80 | length;
-    else if (headBytes === 8) {
-      frame[1] = 0x80 | 126;
-      frame.writeUInt16BE(length, 2);
-    } else {
-      frame[1] = 0x80 | 127;
-      frame.writeBigUInt64BE(BigInt(length), 2);
-    }
-    if (masksUsed === masks.length) {
-      randomFillSync(masks);
-      masksUsed = 0;
-    }
-    const mask = headBytes - 4;
-    frame.set(masks.subarray(masksUsed, masksUsed + 4), mask);
-    masksUsed += 4;
-    for (let i = 0; i < length; i++) frame[headBytes + i] = data[i]! ^ frame[mask + (i & 3)]!;
-    this.#socket.write(frame);
+    sendPosted();
+    this.write(clientFrame(opcode, data));
   }
 }

@@ -1,7 +1,6 @@
 /** The model's audio on its way to the caller: which item is heard, how much of it, and the cut at an interruption. */
 import { SidetoneError } from '../../errors.js';
-import type { Playback, Stream } from '../../plugin/stream.js';
-import type { BytesPlayer } from './audio.js';
+import type { Speech, SpeechOptions, Stream } from '../../plugin/stream.js';
 
 /** What an interruption left of an item, in ms of its audio. */
 export interface CutItem {
@@ -17,118 +16,91 @@ interface Item {
   readonly inConversation: boolean;
   /** What has come of it, in bytes of the wire format. */
   bytes: number;
-  /** Audio of it that was heard whole and whose playbacks are forgotten, in ms. */
-  heardMs: number;
-  /** The others, oldest first. */
-  playing: Playback[];
+  /** One, or more where others had to be heard in between. */
+  speeches: Speech[];
 }
-
-/** Audio that has no room in the stream's queue waits here: ten minutes of it, 4.8 MB of G.711 or 29 MB of PCM. */
-const WAITING_MS_MAX = 600_000;
 
 export class Speaker {
   readonly #stream: Stream;
-  readonly #play: BytesPlayer;
+  readonly #options: SpeechOptions;
   readonly #bytesPerMs: number;
+  readonly #sampleBytes: number;
   /** Items of which something has not been heard, and the newest, in the order of their audio. */
   #items: Item[] = [];
-  #waiting: { item: Item; bytes: Uint8Array }[] = [];
-  #waitingBytes = 0;
-  /** PCM: the first half of a sample whose second half has not come. */
-  #half: Uint8Array | undefined;
+  /** That of the newest item, while more may come of it. */
+  #speech: Speech | undefined;
   droppedMs = 0;
 
-  constructor(stream: Stream, play: BytesPlayer, bytesPerMs: number) {
+  /** @param bytesPerMs of the wire format, of which `options` says how it is spoken */
+  constructor(stream: Stream, options: SpeechOptions, bytesPerMs: number) {
     this.#stream = stream;
-    this.#play = play;
+    this.#options = options;
     this.#bytesPerMs = bytesPerMs;
+    this.#sampleBytes = options.encoding === undefined ? 2 : 1;
   }
 
   /** Something of the model's audio has not been heard yet. */
   get speaking(): boolean {
-    return this.#waiting.length > 0 || this.#stream.queuedMs > 0;
+    return this.#stream.queuedMs > 0;
   }
 
   /** How much audio is still to be heard, in ms. */
   get aheadMs(): number {
-    return this.#stream.queuedMs + this.#waitingBytes / this.#bytesPerMs;
+    return this.#stream.queuedMs;
   }
 
   /** More of an item's audio. */
   say(itemId: string, inConversation: boolean, bytes: Uint8Array): void {
     let item = this.#items.at(-1);
     if (item?.id !== itemId) {
-      item = { id: itemId, inConversation, bytes: 0, heardMs: 0, playing: [] };
+      this.rest();
+      item = { id: itemId, inConversation, bytes: 0, speeches: [] };
       this.#items = [...this.#items.filter(each => !isHeard(each)), item];
-      this.#half = undefined;
     }
-    const whole = this.#wholeSamples(bytes);
-    item.bytes += whole.length;
-    if (this.#waiting.length > 0 || !this.#queue(item, whole)) this.#wait(item, whole);
+    let spoken = bytes;
+    if (!this.#speech || this.#speech.finished) {
+      this.#speech = this.#stream.speak(this.#options);
+      item.speeches.push(this.#speech);
+      // The other half of this sample was lost with the speech of before.
+      if (item.bytes % this.#sampleBytes !== 0) spoken = bytes.subarray(1);
+    }
+    item.bytes += bytes.length;
+    try {
+      this.#speech.write(spoken);
+    } catch (error) {
+      if (!(error instanceof SidetoneError) || error.code !== 'SIDETONE_QUEUE_FULL') throw error;
+      this.droppedMs += bytes.length / this.#bytesPerMs;
+    }
   }
 
-  /** Moves what waits into the stream's queue, as far as there is room. */
-  pump(): void {
-    while (this.#waiting.length > 0) {
-      const { item, bytes } = this.#waiting[0]!;
-      if (!this.#queue(item, bytes)) return;
-      this.#waiting.shift();
-      this.#waitingBytes -= bytes.length;
-    }
+  /** Nothing more comes of the newest item, or not soon: what others play from here on is heard behind it. */
+  rest(): void {
+    this.#speech?.end();
+    this.#speech = undefined;
   }
 
   /** Silence at once. Returns every item of which something was not heard. */
   cut(): CutItem[] {
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#half = undefined;
-    void this.#stream.clear();
-    const cuts = this.#items.map(item => ({
-      itemId: item.id,
-      inConversation: item.inConversation,
-      receivedMs: item.bytes / this.#bytesPerMs,
-      playedMs: playedMs(item),
-    }));
+    const cutting = this.#items.filter(item => !isHeard(item));
+    this.rest();
     this.#items = [];
-    return cuts.filter(({ playedMs, receivedMs }) => playedMs < receivedMs);
-  }
-
-  #queue(item: Item, bytes: Uint8Array): boolean {
-    if (bytes.length === 0) return true;
-    try {
-      const playback = this.#play(bytes);
-      while (item.playing[0]?.finished) item.heardMs += item.playing.shift()!.playedMs;
-      item.playing.push(playback);
-      return true;
-    } catch (error) {
-      if (error instanceof SidetoneError && error.code === 'SIDETONE_QUEUE_FULL') return false;
-      throw error;
-    }
-  }
-
-  #wait(item: Item, bytes: Uint8Array): void {
-    if ((this.#waitingBytes + bytes.length) / this.#bytesPerMs > WAITING_MS_MAX) {
-      this.droppedMs += bytes.length / this.#bytesPerMs;
-      return;
-    }
-    this.#waiting.push({ item, bytes: new Uint8Array(bytes) });
-    this.#waitingBytes += bytes.length;
-  }
-
-  /** A delta may end in the middle of a sample. */
-  #wholeSamples(bytes: Uint8Array): Uint8Array {
-    if (this.#bytesPerMs === 8) return bytes;
-    const all = this.#half ? Buffer.concat([this.#half, bytes]) : bytes;
-    const odd = all.length % 2;
-    this.#half = odd ? all.slice(-1) : undefined;
-    return odd ? all.subarray(0, -1) : all;
+    void this.#stream.clear();
+    return cutting
+      .map(item => {
+        const receivedMs = (item.bytes - (item.bytes % this.#sampleBytes)) / this.#bytesPerMs;
+        const playedMs = item.speeches.reduce((sum, speech) => sum + speech.playedMs, 0);
+        return {
+          itemId: item.id,
+          inConversation: item.inConversation,
+          receivedMs,
+          // Resampling may round up.
+          playedMs: Math.min(receivedMs, playedMs),
+        };
+      })
+      .filter(({ playedMs, receivedMs }) => playedMs < receivedMs);
   }
 }
 
-function playedMs(item: Item): number {
-  return item.playing.reduce((sum, playback) => sum + playback.playedMs, item.heardMs);
-}
-
-function isHeard(item: Item): boolean {
-  return item.playing.every(playback => playback.finished);
+function isHeard({ speeches }: Item): boolean {
+  return speeches.every(speech => speech.finished);
 }

@@ -1,15 +1,13 @@
 /** The caller's audio on its way to the service: in messages of one length, whatever the frames' length is. */
 import type { AudioFrame, Stream } from '../../plugin/stream.js';
 import { bytesPerMs, type FrameReader, frameReader, inputFormat } from './audio.js';
-import { AppendWriter } from './events.js';
 import type { Link } from './link.js';
 
 export class Uplink {
   readonly #read: FrameReader;
   readonly #link: Link;
   readonly #bytesPerMs: number;
-  readonly #chunk: Buffer;
-  readonly #writer: AppendWriter;
+  readonly #chunk: Uint8Array;
   #filled = 0;
   /** All that has been heard of the caller, in bytes of the wire format. */
   #bytes = 0;
@@ -21,8 +19,7 @@ export class Uplink {
     this.#read = frameReader(stream);
     this.#link = link;
     this.#bytesPerMs = bytesPerMs(inputFormat(stream));
-    this.#chunk = Buffer.alloc(appendMs * this.#bytesPerMs);
-    this.#writer = new AppendWriter(this.#chunk.length);
+    this.#chunk = new Uint8Array(appendMs * this.#bytesPerMs);
   }
 
   hear(frame: AudioFrame): void {
@@ -38,7 +35,7 @@ export class Uplink {
       this.#filled += count;
       from += count;
       if (this.#filled < this.#chunk.length) return;
-      this.#link.sendAudio(this.#writer.message(this.#chunk));
+      this.#link.sendAudio(this.#chunk);
       this.#filled = 0;
     }
   }
