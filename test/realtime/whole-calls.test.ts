@@ -121,6 +121,12 @@ for (const reactors of [1, 2]) {
       await heardMore(280, say);
       say();
       await eventually(() => commands('transfer').length === ENCODINGS.length, 'a transfer');
+      // The call must not end before the model has been told.
+      const isTold = (session: RealtimeDouble['sessions'][number]): boolean =>
+        session
+          .of('conversation.item.create')
+          .some(({ item }) => (item as { type: string }).type === 'function_call_output');
+      await allSessions(ENCODINGS.length, isTold, 'the outcome of the transfer');
       assert.ok(commands('transfer').every(({ body }) => body.to === '+13125550100'));
 
       for (const call of calls) call.hangup();
