@@ -32,7 +32,7 @@ export interface MeasureOptions extends Partial<LoadOptions> {
   /** Runs beside the load; `measuring` resolves when the measurement has begun. */
   meanwhile?: (server: RunningServer, measuring: Promise<void>) => Promise<void>;
   /** Reads what it wants of the server before it is ended. */
-  after?: (server: RunningServer) => void;
+  after?: (server: RunningServer) => void | Promise<void>;
 }
 
 /** Busy and total processor time of the machine, in ticks. */
@@ -80,7 +80,7 @@ export async function measure(
     await beside;
     const machine = machineTicks();
     const busy = machine.busy - before.machine.busy - (own() - before.own);
-    after?.(running);
+    await after?.(running);
     return {
       server,
       workload,

@@ -14,12 +14,13 @@ const STOP_LIMIT_MS = 5_000;
 
 const compiled = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-function command(name: ServerName, workload: Workload): string[] {
+function command(name: ServerName, workload: Workload, refuses: boolean): string[] {
   if (name !== 'sidetone') return [compiled(`bench/load/baselines/${name}.js`), '--mode', workload];
   const plugin = workload === 'echo' ? 'echo' : 'speak';
   const main = compiled('src/cli/main.js');
   // What a server does beyond its capacity is measured too, and the baselines refuse nothing.
-  const own = ['--plugin', plugin, '--port', '0', '--admin-port', '0', '--no-overload-refuse'];
+  const own = ['--plugin', plugin, '--port', '0', '--admin-port', '0'];
+  if (!refuses) own.push('--no-overload-refuse');
   return [...flagsOf(main), main, 'serve', ...own];
 }
 
@@ -32,6 +33,8 @@ function flagsOf(script: string): string[] {
 export interface RunningServer {
   pid: number;
   url: string;
+  /** 0 of a baseline, which has none. */
+  adminPort: number;
   /** Everything it has printed so far, where `keepOutput` was asked for. */
   output(): string;
   stop(): Promise<void>;
@@ -44,14 +47,21 @@ export interface StartOptions {
   /** On no core of its own. */
   unpinned?: boolean;
   keepOutput?: boolean;
+  /** Refuses calls while it is overloaded. */
+  refuses?: boolean;
 }
 
-/** The port in a line that says `"msg":"listening"`. */
-function portIn(line: string): number | undefined {
+interface Ports {
+  port: number;
+  adminPort: number;
+}
+
+/** The ports in a line that says `"msg":"listening"`. */
+function portsIn(line: string): Ports | undefined {
   if (!line.includes('"listening"')) return undefined;
   try {
-    const { msg, port } = JSON.parse(line) as { msg?: string; port?: number };
-    return msg === 'listening' ? port : undefined;
+    const { msg, port, adminPort = 0 } = JSON.parse(line) as { msg?: string } & Partial<Ports>;
+    return msg === 'listening' && port !== undefined ? { port, adminPort } : undefined;
   } catch {
     return undefined;
   }
@@ -61,9 +71,15 @@ function portIn(line: string): number | undefined {
 export async function startServer(
   name: ServerName,
   workload: Workload,
-  { nodeFlags = [], args: more = [], unpinned = false, keepOutput = false }: StartOptions = {},
+  {
+    nodeFlags = [],
+    args: more = [],
+    unpinned = false,
+    keepOutput = false,
+    refuses = false,
+  }: StartOptions = {},
 ): Promise<RunningServer> {
-  const all = [...nodeFlags, ...command(name, workload), ...more];
+  const all = [...nodeFlags, ...command(name, workload, refuses), ...more];
   const [program, args] = unpinned ? [process.execPath, all] : pinnedNode(SERVER_CORE, all);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -71,7 +87,7 @@ export async function startServer(
   child.stderr.on('data', data => {
     errors = (errors + data).slice(-2000);
   });
-  const port = await new Promise<number>((resolve, reject) => {
+  const { port, adminPort } = await new Promise<Ports>((resolve, reject) => {
     const limit = setTimeout(() => {
       child.kill('SIGKILL');
       reject(new Error(`it did not listen within ${START_LIMIT_MS / 1000} s: ${errors}`));
@@ -88,7 +104,7 @@ export async function startServer(
       if (found) return;
       line += data;
       for (const each of line.split('\n')) {
-        const at = portIn(each);
+        const at = portsIn(each);
         if (at === undefined) continue;
         found = true;
         clearTimeout(limit);
@@ -100,6 +116,7 @@ export async function startServer(
     // taskset execs Node, so the child's pid is the server's.
     pid: child.pid!,
     url: `ws://127.0.0.1:${port}/`,
+    adminPort,
     output: () => output,
     stop: () => stop(child),
   };

@@ -29,6 +29,8 @@ export interface Admin {
   readonly port: number;
   /** Whether other machines may reach it and it wants no token. */
   readonly isOpen: boolean;
+  /** Requests need this token from now on. */
+  setToken(token: string | undefined): void;
   /** Takes no more requests; running ones have a second to end. */
   close(): Promise<void>;
 }
@@ -68,8 +70,9 @@ const json = (value: unknown): Answer => ({
  * @throws SidetoneError SIDETONE_PORT_IN_USE, SIDETONE_BAD_OPTION for an address that is not this machine's
  */
 export async function createAdmin(source: AdminSource, options: AdminOptions): Promise<Admin> {
-  const { host, port, token, clock } = options;
-  const permits = token === undefined ? () => true : permission(token);
+  const { host, port, clock } = options;
+  let { token } = options;
+  let permits = permission(token);
   const figures = new Figures(source, clock);
   const history = new History(figures);
   const routes = adminRoutes(figures, history);
@@ -96,7 +99,13 @@ export async function createAdmin(source: AdminSource, options: AdminOptions): P
   history.start();
   return {
     port: address.port,
-    isOpen: !loopback && token === undefined,
+    get isOpen() {
+      return !loopback && token === undefined;
+    },
+    setToken(next) {
+      token = next;
+      permits = permission(next);
+    },
     close: () => {
       history.stop();
       return close(server);
@@ -179,7 +188,8 @@ async function judge(
 }
 
 /** Whether an Authorization header has the token. The time that this takes tells nothing of it. */
-function permission(token: string): (authorization: string | undefined) => boolean {
+function permission(token: string | undefined): (authorization: string | undefined) => boolean {
+  if (token === undefined) return () => true;
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const wanted = digest(token);
   return authorization => {

@@ -4,10 +4,12 @@ import { setFlagsFromString } from 'node:v8';
 import { type Command, Option } from 'commander';
 import { resolveOptions, type ServerOptions } from '../options/options.js';
 import { createServer, type Server } from '../server/server.js';
+import { BEAT_SECONDS, LIMIT_SECONDS } from './child-watch.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { addServeOptions, readServeOptions, unknownVariables } from './serve-options.js';
 import { FORCED_END_MS, ServiceManager } from './service-manager.js';
 import { obeyParent, SUPERVISE_FLAG, SUPERVISED_FLAG } from './supervised.js';
+import { numberArgument } from './values.js';
 
 /** As commander gives them. */
 type ServeFlagValues = Readonly<Record<string, unknown>>;
@@ -18,6 +20,21 @@ export function register(program: Command): void {
   serve.option(
     SUPERVISE_FLAG,
     'a parent process starts a crashed server again, and hands over to a new one at SIGUSR2; shares the port',
+  );
+  serve.addOption(
+    new Option(
+      '--watchdog <seconds>',
+      'with --supervise: a server without a sign of life for so long is ended and started again; 0: never',
+    )
+      .env('SIDETONE_WATCHDOG')
+      .default(LIMIT_SECONDS)
+      .argParser(numberArgument({ min: 0, max: 3600 })),
+  );
+  serve.addOption(
+    new Option('--watchdog-interval <seconds>', 'between two signs of life; at most half of --watchdog')
+      .env('SIDETONE_WATCHDOG_INTERVAL')
+      .default(BEAT_SECONDS)
+      .argParser(numberArgument({ min: 0.01, max: 1800 })),
   );
   serve.addOption(new Option(`${SUPERVISED_FLAG} <place>`).choices(['first', 'next']).hideHelp());
   serve.action(async (flags: ServeFlagValues) => {
@@ -69,7 +86,11 @@ async function run(flags: ServeFlagValues): Promise<void> {
   server.guardProcess();
   manager.ready(`listening on ${server.options.host}:${server.port}`);
   if (flags.supervised !== undefined) {
-    obeyParent(server, hasAdmin, () => server.draining || stop('the supervisor has gone'));
+    obeyParent(server, {
+      hasAdmin,
+      intervalMs: 1000 * (flags.watchdogInterval as number),
+      orphaned: () => server.draining || stop('the supervisor has gone'),
+    });
   }
   hangups.take(() => void reload(server, flags));
 }
@@ -99,12 +120,12 @@ async function reload(server: Server, flags: ServeFlagValues): Promise<void> {
     return;
   }
   try {
-    const { authToken, tls, ...others } = readOptions(flags).options;
+    const { authToken, tls, adminToken, ...others } = readOptions(flags).options;
     const before = server.options as Record<string, unknown>;
     const needRestart = Object.entries(resolveOptions(others))
       .filter(([key, value]) => !RELOADED.has(key) && !isDeepStrictEqual(value, before[key]))
       .map(([key]) => key);
-    await server.reload({ authToken, tls });
+    await server.reload({ authToken, tls, adminToken });
     server.log.info({ signal: 'SIGHUP' }, 'tokens and certificates read again');
     if (needRestart.length > 0) {
       server.log.warn({ options: needRestart }, 'these have changed and need a restart of the server');
@@ -116,4 +137,4 @@ async function reload(server: Server, flags: ServeFlagValues): Promise<void> {
 }
 
 /** `plugins` is filled in where there are none, so it cannot be compared. */
-const RELOADED: ReadonlySet<string> = new Set(['authToken', 'tls', 'plugins']);
+const RELOADED: ReadonlySet<string> = new Set(['authToken', 'tls', 'adminToken', 'plugins']);

@@ -4,8 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type Clock, systemClock } from '../clock.js';
+import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import { resolveOptions } from '../options/options.js';
+import { ChildWatch, KILL_AFTER_MS, type WatchTimes } from './child-watch.js';
 import { EXIT_FAILED, EXIT_OK } from './exit.js';
 import { type ChildExit, RestartPolicy } from './restart-policy.js';
 import { readServeOptions } from './serve-options.js';
@@ -21,6 +23,8 @@ interface Child {
   process: ChildProcess;
   /** Told to end. */
   isEnding: boolean;
+  /** From the time on when it is ready. */
+  watch: ChildWatch | undefined;
 }
 
 /** Runs until SIGTERM or SIGINT, or until a server cannot be started; sets the exit code. */
@@ -29,16 +33,34 @@ export function supervise(flags: Readonly<Record<string, unknown>>): void {
   const supervisor = new Supervisor(systemClock, createLog(options.logLevel), {
     startMs: START_MS + options.setupTimeoutMs,
     drainMs: options.drainTimeoutMs + FORCED_END_MS,
+    watch: watchTimes(flags),
   });
   process.on('SIGTERM', signal => supervisor.stop(signal)).on('SIGINT', signal => supervisor.stop(signal));
   process.on('SIGHUP', () => supervisor.hangUp()).on('SIGUSR2', () => void supervisor.handOver());
   supervisor.start();
 }
 
+/** @throws SidetoneError SIDETONE_BAD_OPTION for an interval that is too long for the limit */
+function watchTimes({ watchdog, watchdogInterval }: Readonly<Record<string, unknown>>): WatchTimes {
+  const intervalMs = 1000 * (watchdogInterval as number);
+  const limitMs = 1000 * (watchdog as number);
+  if (limitMs > 0 && 2 * intervalMs > limitMs) {
+    const remedy = `give at most ${limitMs / 2000}, half of --watchdog, or a longer --watchdog`;
+    throw new SidetoneError('SIDETONE_BAD_OPTION', `--watchdog-interval: ${intervalMs / 1000}: ${remedy}`);
+  }
+  return { intervalMs, limitMs };
+}
+
+interface Times {
+  startMs: number;
+  drainMs: number;
+  watch: WatchTimes;
+}
+
 class Supervisor {
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #times: { startMs: number; drainMs: number };
+  readonly #times: Times;
   readonly #policy: RestartPolicy;
   readonly #manager = new ServiceManager(process.env, process.pid);
   readonly #children = new Set<Child>();
@@ -50,7 +72,7 @@ class Supervisor {
   #isStopping = false;
   #cancelRestart = (): void => {};
 
-  constructor(clock: Clock, log: Logger, times: { startMs: number; drainMs: number }) {
+  constructor(clock: Clock, log: Logger, times: Times) {
     this.#clock = clock;
     this.#log = log;
     this.#times = times;
@@ -60,7 +82,7 @@ class Supervisor {
   start(): void {
     const child = this.#spawn(false);
     this.#current = child;
-    void this.#readiness(child).then(isReady => isReady && this.#isInService());
+    void this.#readiness(child).then(isReady => isReady && this.#isInService(child));
   }
 
   /** All children drain; a second time they close at once. */
@@ -98,7 +120,7 @@ class Supervisor {
     this.#next = undefined;
     if (this.#isStopping) return;
     this.#current = next;
-    this.#isInService();
+    this.#isInService(next);
     if (this.#children.has(old)) await this.#takeAdminPort(old);
     tell(next, 'open-admin');
     this.#log.info({ old: old.process.pid, next: next.process.pid }, 'hand-over: the old server drains');
@@ -119,7 +141,8 @@ class Supervisor {
     });
   }
 
-  #isInService(): void {
+  #isInService({ process: { pid } }: Child): void {
+    this.#log.info({ child: pid }, 'a server is in service');
     this.#policy.ready();
     if (!this.#wasReady) this.#manager.ready('supervising');
     this.#wasReady = true;
@@ -140,6 +163,7 @@ class Supervisor {
     const child: Child = {
       process: spawn(process.execPath, command, { env, stdio: [...stdio], detached: true }),
       isEnding: false,
+      watch: undefined,
     };
     this.#children.add(child);
     child.process.once('error', error => {
@@ -148,7 +172,36 @@ class Supervisor {
       this.#ended(child, { code: EXIT_FAILED, signal: null });
     });
     child.process.once('exit', (code, signal) => this.#ended(child, { code, signal }));
+    child.process.on('message', message => {
+      if ((message as ChildMessage) === 'ready') child.watch = this.#watch(child);
+      if ((message as ChildMessage) === 'alive') child.watch?.beat();
+    });
     return child;
+  }
+
+  #watch(child: Child): ChildWatch {
+    const facts = { child: child.process.pid };
+    return new ChildWatch(this.#clock, this.#times.watch, {
+      end: silentMs => {
+        this.#log.error(
+          { ...facts, silentMs, signal: 'SIGTERM', killAfterMs: KILL_AFTER_MS },
+          'the server is stuck: no sign of life of its main thread or of any reactor; it is ended',
+        );
+        child.process.kill('SIGTERM');
+      },
+      kill: () => {
+        this.#log.error(
+          { ...facts, signal: 'SIGKILL' },
+          'the stuck server does not end by itself: it is killed',
+        );
+        child.process.kill('SIGKILL');
+      },
+      drains: () => {
+        this.#log.warn(facts, 'the stuck server works again and drains');
+        child.isEnding = true;
+        if (child === this.#current) void this.handOver();
+      },
+    });
   }
 
   /** Whether it gets ready; one that takes too long is killed. */
@@ -173,7 +226,8 @@ class Supervisor {
 
   #ended(child: Child, exit: ChildExit): void {
     this.#children.delete(child);
-    const facts = { child: child.process.pid, ...exit };
+    child.watch?.close();
+    const facts = { child: child.process.pid, ...exit, ...(child.watch?.isEnding && { why: 'stuck' }) };
     if (child.isEnding || this.#isStopping) {
       this.#log.info(facts, 'a server has ended');
       // One that was still starting has no handler for the signal.
@@ -182,10 +236,10 @@ class Supervisor {
     }
     if (child === this.#next) {
       this.#next = undefined;
-      const isServed = this.#current !== undefined;
+      const isServed = this.#current !== undefined && !this.#current.isEnding;
       this.#log.error(
         facts,
-        `hand-over failed: ${isServed ? 'the old server goes on' : 'the old one has crashed, too'}`,
+        `hand-over failed: ${isServed ? 'the old server goes on' : 'the old one ends, too'}`,
       );
       if (!isServed) this.#startAgain(exit, facts);
       return;

@@ -5,11 +5,20 @@ export const SUPERVISE_FLAG = '--supervise';
 /** Not for people: the parent gives it. `next` is one that takes over from another. */
 export const SUPERVISED_FLAG = '--supervised';
 
-export type ChildMessage = 'ready' | 'admin-closed';
+/** `alive`: the main thread's event loop turns, and not all reactors are stuck. */
+export type ChildMessage = 'ready' | 'admin-closed' | 'alive';
 export type ParentMessage = 'open-admin' | 'close-admin';
 
-/** Tells the parent that the server listens, and does what it says about the admin port. `orphaned` is called when it has gone. */
-export function obeyParent(server: Server, hasAdmin: boolean, orphaned: () => void): void {
+export interface ObeyOptions {
+  hasAdmin: boolean;
+  /** Between two signs of life. */
+  intervalMs: number;
+  /** Called when the parent has gone. */
+  orphaned(): void;
+}
+
+/** Tells the parent that the server listens and that it lives, and does what the parent says about the admin port. */
+export function obeyParent(server: Server, { hasAdmin, intervalMs, orphaned }: ObeyOptions): void {
   const tell = (message: ChildMessage): void => {
     if (process.connected) process.send?.(message, () => {});
   };
@@ -34,4 +43,10 @@ export function obeyParent(server: Server, hasAdmin: boolean, orphaned: () => vo
   // A server that has closed may end.
   process.channel?.unref();
   tell('ready');
+  setInterval(() => isAlive(server) && tell('alive'), intervalMs).unref();
+}
+
+/** In a drain reactors end one by one, and the drain has a deadline of its own. */
+function isAlive({ draining, reactorHealth }: Server): boolean {
+  return reactorHealth.some(({ health }) => (draining ? health !== 'stuck' : health === 'well'));
 }

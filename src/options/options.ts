@@ -16,7 +16,7 @@ const ADMIN_PORT = 9090;
 /** `ServerOptions` with every default filled in. */
 export type ResolvedOptions = v.InferOutput<typeof serverOptionsSchema> & { adminPort: number };
 /** What may change while a server runs: `server.reload()`. */
-export type Credentials = Pick<ResolvedOptions, 'authToken' | 'tls'>;
+export type Credentials = Pick<ResolvedOptions, 'authToken' | 'tls' | 'adminToken'>;
 /** The options that a reactor reads. */
 export type ReactorOptions = Pick<
   ResolvedOptions,
@@ -60,13 +60,18 @@ export function resolveOptions(options: ServerOptions): ResolvedOptions {
   return { ...resolved, adminPort: resolved.adminPort ?? (resolved.port === 0 ? 0 : ADMIN_PORT) };
 }
 
+/** What may be given to `server.reload()`. Without the field `adminToken` that token stays as it is. */
+export type GivenCredentials = Pick<ServerOptions, 'authToken' | 'tls' | 'adminToken'>;
+
 /** @throws SidetoneError SIDETONE_BAD_OPTION */
-export function resolveCredentials({
-  authToken,
-  tls,
-}: Pick<ServerOptions, 'authToken' | 'tls'>): Credentials {
-  const resolved = resolveOptions({ authToken, tls });
-  return { authToken: resolved.authToken, tls: resolved.tls };
+export function resolveCredentials(given: GivenCredentials): Partial<Credentials> {
+  const { authToken, tls, adminToken } = given;
+  const resolved = resolveOptions({ authToken, tls, adminToken });
+  return {
+    authToken: resolved.authToken,
+    tls: resolved.tls,
+    ...('adminToken' in given && { adminToken: resolved.adminToken }),
+  };
 }
 
 /** How commands reach Telnyx; the older names count where none of the new ones is given. */

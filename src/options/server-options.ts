@@ -16,8 +16,8 @@ export interface ServerOptions {
   /** Port for health, metrics and dashboard; 0 picks a free one (0 to 65535). Default: 9090; 0 where `port` is 0. */
   adminPort?: OptionValues['adminPort'];
   /**
-   * Token wanted by the admin port, but for `/healthz` and `/readyz`; `--admin-token-file` reads it from a file.
-   * Default: none.
+   * Token wanted by the admin port, but for `/healthz` and `/readyz`; `--admin-token-file` reads it from a file;
+   * read again on SIGHUP. Default: none.
    */
   adminToken?: OptionValues['adminToken'];
   /**
@@ -68,6 +68,8 @@ export interface ServerOptions {
     cert: NonNullable<OptionValues['tls']>['cert'];
     /** File of its private key, PEM, without a passphrase. */
     key: NonNullable<OptionValues['tls']>['key'];
+    /** Oldest version of TLS that is spoken; read again on SIGHUP (1.2, 1.3). Default: `1.2`. */
+    minVersion?: NonNullable<OptionValues['tls']>['minVersion'];
   };
   /**
    * What Telnyx was told as `stream_bidirectional_codec`, such as `L16@16000`; in the config file `{ "encoding",
@@ -135,6 +137,11 @@ export interface ServerOptions {
   };
   /** How long running calls may go on after SIGTERM (0 to 86400000 ms). Default: `30000`. */
   drainTimeoutMs?: OptionValues['drainTimeoutMs'];
+  /**
+   * After this time running streams are closed with 1012, so that Telnyx may open them again at the process that
+   * shares the port; not proven with the real service. Default: `false`.
+   */
+  drainHandover?: OptionValues['drainHandover'];
   /**
    * How long a handler with `onResume` is kept for a dropped stream to come back; 0: not at all (0 to 300000 ms).
    * Default: `30000`.

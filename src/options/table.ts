@@ -71,7 +71,7 @@ export const OPTION_TABLE = {
   }),
   adminToken: option(v.optional(v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,4000}$/))), {
     flag: '--admin-token <token>',
-    text: 'token wanted by the [admin port](docs/admin.md#access), but for `/healthz` and `/readyz`; `--admin-token-file` reads it from a file',
+    text: 'token wanted by the [admin port](docs/admin.md#access), but for `/healthz` and `/readyz`; `--admin-token-file` reads it from a file; [read again on SIGHUP](docs/admin.md#sighup)',
     remedy: 'give a token of 1 to 4000 printable ASCII characters without spaces',
     secret: true,
   }),
@@ -144,6 +144,10 @@ export const OPTION_TABLE = {
     key: option(text, {
       flag: '--tls-key <file>',
       text: 'file of its private key, PEM, without a passphrase',
+    }),
+    minVersion: option(v.optional(v.picklist(['1.2', '1.3']), '1.2'), {
+      flag: '--tls-min-version <version>',
+      text: 'oldest version of TLS that is spoken; [read again on SIGHUP](docs/admin.md#sighup)',
     }),
   }),
   outboundCodec: option(v.optional(outboundCodec), {
@@ -241,6 +245,10 @@ export const OPTION_TABLE = {
     unit: 'ms',
     flagUnit: { name: 's', factor: 1000 },
     text: 'how long running calls may go on after SIGTERM',
+  }),
+  drainHandover: option(v.optional(onOff, false), {
+    flag: '--drain-handover',
+    text: 'after this time running streams are closed with 1012, so that Telnyx may open them again at the process that shares the port; [not proven with the real service](docs/operations.md#calls-that-outlast-the-drain)',
   }),
   resumeWindowMs: option(v.optional(number(0, 300_000), 30_000), {
     flag: '--resume-window <seconds>',

@@ -33,6 +33,8 @@ export type StopReason =
   | 'protocol_error'
   /** The server is shutting down. */
   | 'server_closed'
+  /** The drain's deadline has passed, and the process that shares the port may take the call (`drainHandover`). */
+  | 'handed_over'
   /** The codec pool could not have carried it in time. It never started, so no handler hears this. */
   | 'overloaded';
 

@@ -103,8 +103,16 @@ export function dealingOrder(count: number, rounds: number, random = Math.random
   return order;
 }
 
-export function makeApp({ tls }: Credentials): UWebSockets.TemplatedApp {
-  return tls ? uWS.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : uWS.App();
+/**
+ * uWebSockets.js speaks TLS 1.2 and 1.3, and has no option for the version. Its list of ciphers counts for 1.2 only. The one
+ * cipher here needs a key that both sides know beforehand, and there is none: every handshake of 1.2 fails.
+ */
+const NO_TLS_1_2 = 'PSK-AES128-CBC-SHA';
+
+export function makeApp({ tls }: Pick<Credentials, 'tls'>): UWebSockets.TemplatedApp {
+  if (!tls) return uWS.App();
+  const files = { cert_file_name: tls.cert, key_file_name: tls.key };
+  return uWS.SSLApp(tls.minVersion === '1.3' ? { ...files, ssl_ciphers: NO_TLS_1_2 } : files);
 }
 
 async function listenOn(

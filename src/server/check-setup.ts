@@ -10,6 +10,11 @@ import { checkTlsFiles } from './tls-files.js';
 /** @throws SidetoneError SIDETONE_BAD_OPTION */
 export function checkSetup(options: ResolvedOptions): void {
   if (options.tls) checkTlsFiles(options.tls);
+  if (options.drainHandover && !options.sharePort) {
+    const problem =
+      'drainHandover: true: no other process can take the calls: give sharePort too (--share-port)';
+    throw new SidetoneError('SIDETONE_BAD_OPTION', problem);
+  }
   checkApi(options);
   if (options.sharePort && options.port === 0) {
     const problem =
@@ -46,5 +51,8 @@ export function checkChange(before: Credentials, next: Credentials): void {
   if ((next.tls === undefined) !== (before.tls === undefined)) fail('tls: cannot be turned on or off');
   if (next.authToken === undefined && before.authToken !== undefined) {
     fail('authToken: missing: the door cannot be opened to all');
+  }
+  if (next.adminToken === undefined && before.adminToken !== undefined) {
+    fail('adminToken: missing: the admin port cannot be opened to all');
   }
 }

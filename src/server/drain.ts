@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { StopReason } from '../plugin/plugin.js';
 import type { Reactor } from '../reactor/reactor.js';
 
 /** A reactor on its way out. */
@@ -10,33 +11,42 @@ export interface Drain {
 }
 
 const POLL_MS = 50;
+/** A process that ends resets what its peers have not read yet: the code that tells them to come back. */
+const HANDED_OVER_MS = 1000;
 
 /**
- * Lets running calls end by themselves for up to `timeoutMs`, then closes the rest with 1001. Connections without a
+ * Lets running calls end by themselves for up to `timeoutMs`, then closes the rest for the reason `late`. Connections without a
  * stream (the call was not answered yet, or is over) are closed at once. New ones must be refused by then.
  */
-export function drain(reactor: Reactor, clock: Clock, timeoutMs: number): Drain {
+export function drain(
+  reactor: Reactor,
+  clock: Clock,
+  timeoutMs: number,
+  late: StopReason = 'server_closed',
+): Drain {
   const { connections } = reactor;
   let closeNow = (): void => {};
   for (const connection of [...connections]) if (!connection.streaming) connection.end('server_closed');
-  const emptied = new Promise<void>(resolve => {
+  const emptied = new Promise<StopReason>(resolve => {
     if (connections.size === 0) {
-      resolve();
+      resolve('server_closed');
       return;
     }
-    const stopPolling = clock.every(POLL_MS, () => connections.size === 0 && finish());
-    const cancelDeadline = clock.after(timeoutMs, () => finish());
-    const finish = (): void => {
+    const stopPolling = clock.every(POLL_MS, () => connections.size === 0 && finish('server_closed'));
+    const cancelDeadline = clock.after(timeoutMs, () => finish(late));
+    const finish = (reason: StopReason): void => {
       stopPolling();
       cancelDeadline();
-      resolve();
+      resolve(reason);
     };
-    closeNow = finish;
+    closeNow = () => finish('server_closed');
   });
-  const done = emptied.then(async () => {
-    for (const connection of [...connections]) connection.end('server_closed');
+  const done = emptied.then(async reason => {
+    for (const connection of [...connections])
+      connection.end(connection.streaming ? reason : 'server_closed');
     // The last messages (close frames, the handlers' goodbyes) leave before the event loop may end.
-    await new Promise(resolve => setImmediate(resolve));
+    await new Promise<void>(resolve => setImmediate(resolve));
+    if (reason === 'handed_over') await new Promise<void>(resolve => clock.after(HANDED_OVER_MS, resolve));
   });
   return { done, closeNow: () => closeNow() };
 }

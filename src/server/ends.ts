@@ -8,6 +8,7 @@ export const END_COUNTERS: Partial<Record<StopReason, ReactorCounter>> = {
   idle_timeout: 'idleTimeouts',
   protocol_error: 'protocolErrors',
   server_closed: 'closedByServer',
+  handed_over: 'closedByServer',
   overloaded: 'poolFull',
 };
 
@@ -23,6 +24,8 @@ export const CLOSE_CODES: Record<StopReason, number> = {
   handler_failed: 1011,
   protocol_error: 1008,
   server_closed: 1001,
+  // Service restart (RFC 6455's registry): the peer may connect again.
+  handed_over: 1012,
   // Try again later (RFC 6455's registry).
   overloaded: 1013,
 };

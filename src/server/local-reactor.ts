@@ -178,7 +178,8 @@ export class LocalReactor implements ReactorCommands {
     const { departed, commands } = this.reactor;
     // No stream is let in any more, so none comes back.
     departed.drain();
-    const draining = drain(this.reactor, systemClock, options.drainTimeoutMs);
+    const late = options.drainHandover ? 'handed_over' : 'server_closed';
+    const draining = drain(this.reactor, systemClock, options.drainTimeoutMs, late);
     const endCommands = systemClock.after(options.drainTimeoutMs, () => commands.close());
     this.#closeNow = () => {
       draining.closeNow();

@@ -8,6 +8,7 @@ import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
   type Credentials,
+  type GivenCredentials,
   type ResolvedOptions,
   resolveCredentials,
   resolveOptions,
@@ -88,7 +89,8 @@ export class Server extends EventEmitter {
     });
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
     this.#state = new SharedState(this.#streamsMax, options.reactors);
-    this.#credentials = { authToken: options.authToken, tls: options.tls };
+    const { authToken, tls, adminToken } = options;
+    this.#credentials = { authToken, tls, adminToken };
     this.#webhooks = this.#makeWebhooks();
   }
 
@@ -255,11 +257,12 @@ export class Server extends EventEmitter {
   }
 
   /**
-   * New connections need these tokens and see this certificate, whose files are read again; running calls go on.
+   * New connections need these tokens and see this certificate, whose files are read again; running calls go on. The admin
+   * port keeps its token where the field `adminToken` is not given.
    * @throws SidetoneError SIDETONE_BAD_OPTION for what cannot be read or must not change while it runs: the server keeps
    *   what it has
    */
-  reload(credentials: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
+  reload(credentials: Pick<ServerOptions, 'authToken' | 'tls' | 'adminToken'>): Promise<void> {
     // Reloads run one after the other, so the last call decides.
     this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reload(credentials));
     return this.#reloading;
@@ -299,12 +302,13 @@ export class Server extends EventEmitter {
     });
   }
 
-  async #reload({ authToken, tls }: Pick<ServerOptions, 'authToken' | 'tls'>): Promise<void> {
-    const next: Credentials = { ...this.#credentials, ...resolveCredentials({ authToken, tls }) };
+  async #reload(given: GivenCredentials): Promise<void> {
+    const next: Credentials = { ...this.#credentials, ...resolveCredentials(given) };
     checkChange(this.#credentials, next);
     const digest = next.tls && checkTlsFiles(next.tls);
     await this.#reactors?.reload(next, digest !== this.#tlsDigest);
     this.#credentials = next;
+    this.#admin?.setToken(next.adminToken);
     this.#tlsDigest = digest;
   }
 
@@ -327,7 +331,8 @@ export class Server extends EventEmitter {
   /** @internal Opens the admin port: in a hand-over only when the old process has closed its own. Not after `close()`. */
   async openAdmin(): Promise<void> {
     if (this.#closed) return;
-    const { adminHost, adminPort, adminToken } = this.options;
+    const { adminHost, adminPort } = this.options;
+    const { adminToken } = this.#credentials;
     this.#admin ??= await createAdmin(this, { host: adminHost, port: adminPort, token: adminToken });
     if (this.#admin.isOpen) {
       const problem =

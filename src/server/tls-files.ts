@@ -12,10 +12,10 @@ const READ_FAULTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Judges a certificate and its key; returns a digest of what is in their files.
+ * Judges a certificate and its key; returns a digest of what is in their files, and of the version.
  * @throws SidetoneError SIDETONE_BAD_OPTION naming the file: missing, unreadable, no PEM, not the certificate's key
  */
-export function checkTlsFiles(tls: { cert: string; key: string }): string {
+export function checkTlsFiles(tls: { cert: string; key: string; minVersion: string }): string {
   const cert = readFile('cert', tls.cert);
   const key = readFile('key', tls.key);
   attempt(
@@ -30,7 +30,7 @@ export function checkTlsFiles(tls: { cert: string; key: string }): string {
     { cert, key },
     `tls.key: ${tls.key}: not the key of the certificate ${tls.cert}: give two files that belong together (--tls-cert, --tls-key)`,
   );
-  return createHash('sha256').update(cert).update('\0').update(key).digest('hex');
+  return createHash('sha256').update(cert).update('\0').update(key).update(tls.minVersion).digest('hex');
 }
 
 function readFile(field: 'cert' | 'key', path: string): Buffer {

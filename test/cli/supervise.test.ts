@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { ChildWatch, KILL_AFTER_MS } from '../../src/cli/child-watch.js';
 import { DELAY_MAX_MS, FIRST_DELAY_MS, HEALTHY_MS, RestartPolicy } from '../../src/cli/restart-policy.js';
 import { VirtualClock } from '../../src/clock.js';
+import { Simulator } from '../../src/index.js';
 import { runCli, type ServeChild, serveChild } from '../helpers/serve-child.js';
 import { echoedCall, eventually, freePort, hangUp, longCall } from '../helpers/servers.js';
 
@@ -93,6 +95,7 @@ test('a server that crashes is started again, and the log says why it ended', as
   await supervised([], async (child, address) => {
     const { pid } = await saying(child, 'listening');
     assert.notEqual(pid, child.process.pid);
+    await saying(child, 'a server is in service');
     process.kill(pid, 'SIGKILL');
     const crash = await saying(child, 'the server crashed and is started again');
     assert.deepEqual(
@@ -186,4 +189,102 @@ test('what has never been ready is not started again', async () => {
   assert.deepEqual(await child.exit, { code: 2, signal: null });
   assert.match(child.output(), /sharePort: true: port 0 .*give the port/);
   assert.match(child.output(), /it has never been ready/);
+});
+
+const TIMES = { intervalMs: 100, limitMs: 1000 };
+
+/** A watched server on a clock that the test turns. */
+function watched(times = TIMES): { clock: VirtualClock; watch: ChildWatch; done: string[] } {
+  const clock = new VirtualClock();
+  const done: string[] = [];
+  const watch = new ChildWatch(clock, times, {
+    end: silentMs => done.push(`end after ${silentMs}`),
+    kill: () => done.push('kill'),
+    drains: () => done.push('drains'),
+  });
+  return { clock, watch, done };
+}
+
+test('a server that gives signs of life is left alone, however long', () => {
+  const { clock, watch, done } = watched();
+  for (let i = 0; i < 1000; i++) {
+    // It may miss as many signs as fit into the limit.
+    clock.advance(i % 2 === 0 ? TIMES.intervalMs : TIMES.limitMs - TIMES.intervalMs);
+    watch.beat();
+  }
+  assert.deepEqual([done, watch.isEnding], [[], false]);
+});
+
+test('a server without a sign of life is ended at the limit, then killed', () => {
+  const { clock, watch, done } = watched();
+  clock.advance(TIMES.intervalMs + TIMES.limitMs - 1);
+  assert.deepEqual([done, watch.isEnding], [[], false]);
+  clock.advance(1);
+  assert.deepEqual([done, watch.isEnding], [['end after 1000'], true]);
+  clock.advance(KILL_AFTER_MS - 1);
+  assert.deepEqual(done, ['end after 1000']);
+  clock.advance(1);
+  assert.deepEqual(done, ['end after 1000', 'kill']);
+  assert.equal(clock.timers, 0);
+});
+
+test('a stuck server that works again after SIGTERM is not killed', () => {
+  const { clock, watch, done } = watched();
+  clock.advance(TIMES.intervalMs + TIMES.limitMs);
+  watch.beat();
+  clock.advance(KILL_AFTER_MS);
+  assert.deepEqual(done, ['end after 1000', 'drains']);
+});
+
+test('a server that has ended, or that nobody watches, is not killed', () => {
+  const ended = watched();
+  ended.clock.advance(TIMES.intervalMs + TIMES.limitMs);
+  ended.watch.close();
+  const unwatched = watched({ ...TIMES, limitMs: 0 });
+  for (const { clock } of [ended, unwatched]) clock.advance(100 * TIMES.limitMs);
+  assert.deepEqual([ended.done, unwatched.done], [['end after 1000'], []]);
+});
+
+for (const reactors of [1, 2]) {
+  test(`a server that a plugin's endless loop holds is killed and started again; ${reactors} reactor(s)`, async () => {
+    const plugin = join(directory, `loop${reactors}.mjs`);
+    writeFileSync(plugin, "export default { name: 'loop', path: '/loop', onStart: () => { for (;;); } };\n");
+    const times = ['--watchdog', '2', '--watchdog-interval', '0.2', '--reactors', String(reactors)];
+    await supervised([...times, '--plugin', 'echo', '--plugin', plugin], async (child, address) => {
+      const { pid } = await saying(child, 'listening');
+      // One for each reactor: a thread that is stuck gets no more connections.
+      const calls = Array.from({ length: reactors }, () =>
+        new Simulator().call(address.replace('/echo', '/loop'), { durationMs: Number.POSITIVE_INFINITY }),
+      );
+      const stuck = await saying(child, 'the server is stuck');
+      assert.deepEqual([stuck.child, stuck.silentMs, stuck.signal], [pid, 2000, 'SIGTERM']);
+      await saying(child, 'the stuck server does not end by itself');
+      const restart = await saying(child, 'listening', 2);
+      assert.notEqual(restart.pid, pid);
+      await echoedCall(address, 5);
+      for (const call of calls) call.hangup();
+      await Promise.all(calls.map(call => call.result));
+      assert.deepEqual(await child.stop(), { code: 0, signal: null });
+    });
+  });
+}
+
+test('a process that stands still is killed, and the log says why it ended', async () => {
+  await supervised(['--watchdog', '2', '--watchdog-interval', '0.2'], async (child, address) => {
+    const { pid } = await saying(child, 'listening');
+    await saying(child, 'a server is in service');
+    process.kill(pid, 'SIGSTOP');
+    const kill = await saying(child, 'the stuck server does not end by itself');
+    const crash = await saying(child, 'the server crashed and is started again');
+    assert.deepEqual([kill.child, crash.child, crash.signal, crash.why], [pid, pid, 'SIGKILL', 'stuck']);
+    await saying(child, 'listening', 2);
+    await echoedCall(address, 5);
+    assert.deepEqual(await child.stop(), { code: 0, signal: null });
+  });
+});
+
+test('an interval that is too long for the watchdog is refused', async () => {
+  const child = runCli(['serve', '--supervise', '--watchdog', '3', '--watchdog-interval', '2']);
+  assert.deepEqual(await child.exit, { code: 2, signal: null });
+  assert.match(child.output(), /--watchdog-interval: 2: give at most 1\.5/);
 });

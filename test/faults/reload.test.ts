@@ -180,6 +180,30 @@ for (const reactors of ['1', '2']) {
   });
 }
 
+test("fault 70: SIGHUP reads the admin port's token again, and a file without one keeps the old", async () => {
+  writeFileSync(file('admin-token'), 'first\n');
+  const child = await serveChild(['--admin-port', '0', '--admin-token-file', file('admin-token')], {
+    admin: true,
+  });
+  const status = async (token: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`http://127.0.0.1:${child.adminPort}/metrics`, { headers })).status;
+  };
+  try {
+    assert.deepEqual([await status('first'), await status('next')], [200, 401]);
+    writeFileSync(file('admin-token'), 'next\n');
+    await hangup(child, 'read again"');
+    assert.deepEqual([await status('first'), await status('next')], [401, 200]);
+    writeFileSync(file('admin-token'), '\n');
+    await hangup(child, 'could not be read again');
+    assert.deepEqual([await status('first'), await status('next')], [401, 200]);
+    assert.doesNotMatch(child.output(), /need a restart|first|next/);
+    assert.deepEqual(await child.stop(), { code: 0, signal: null });
+  } finally {
+    await child.kill();
+  }
+});
+
 test('fault 70: SIGHUP during the start and during the drain ends nothing', async () => {
   const starting = runCli(['serve', '--port', '0', '--no-admin', '--log-level', 'info', '--reactors', '2']);
   // The signal is caught from the first line of the command on. Before it only Node.js runs.
@@ -230,6 +254,11 @@ test('reload: what must not change while a server runs is refused', async () => 
     await assert.rejects(server.reload({ authToken: '' }), {
       code: 'SIDETONE_BAD_OPTION',
       message: /authToken/,
+    });
+    await server.reload({ authToken: 'two', adminToken: 'admin' });
+    await assert.rejects(server.reload({ authToken: 'two', adminToken: undefined }), {
+      code: 'SIDETONE_BAD_OPTION',
+      message: /adminToken: missing/,
     });
     await server.reload({ authToken: ['two', { token: 'three', callControlId: 'v3:x' }] });
   } finally {

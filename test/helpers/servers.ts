@@ -186,7 +186,7 @@ export function eventually(
     const look = async (): Promise<void> => {
       if (await holds()) resolve();
       else if (performance.now() > until) reject(new Error(`${what} did not happen within ${withinMs} ms`));
-      else setTimeout(look, 10);
+      else setTimeout(() => look().catch(reject), 10);
     };
     look().catch(reject);
   });
