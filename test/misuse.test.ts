@@ -189,6 +189,16 @@ describe('plugins and servers', () => {
     await refusesAllBut(objects, code, /^plugin audio: /, audio => plugin({ audio }));
     await refusesAllBut(objects, code, /^plugin outbound: /, outbound => plugin({ outbound }));
     const none: Kind[] = ['undefined'];
+    for (const [field, name] of [
+      ['audio.dtfm', 'dtmf'],
+      ['outbound.enc', 'encoding'],
+    ]) {
+      const [group, wrong] = field!.split('.');
+      assert.throws(() => plugin({ [group!]: { [wrong!]: 'x' } }), {
+        code,
+        message: `plugin ${field}: "x": there is no such field: did you mean ${name}?`,
+      });
+    }
     await refusesAllBut(none, code, /^plugin audio.sampleRate: .*Hz/, rate =>
       plugin({ audio: { sampleRate: rate } }),
     );
@@ -200,6 +210,9 @@ describe('plugins and servers', () => {
       const message = new RegExp(`^plugin audio.vad.${name}: .*give -?[\\d.]+ to -?[\\d.]+`);
       await refusesAllBut(none, code, message, value => plugin({ audio: { vad: { [name]: value } } }));
     }
+    await refusesAllBut(none, code, /^plugin audio.vad.detector: .*spectral .*neural/, detector =>
+      plugin({ audio: { vad: { detector } } }),
+    );
     assert.throws(() => plugin({ audio: { vad: { hangover: 300 } } }), {
       code,
       message: /hangover: .*hangoverMs/,
@@ -444,6 +457,13 @@ describe('streams', () => {
     await refusesAllBut(objects, code, /^play options: /, options => {
       stream.play(pcm, options);
     });
+    await refusesAllBut(objects, code, /^speak options: /, options => {
+      stream.speak(options);
+    });
+    await refusesAllBut(objects, code, /^clear options: /, options => {
+      void stream.clear(options);
+    });
+    stream.clear();
     await refusesAllBut(['undefined', 'string'], code, /^mark name: .*512 characters/, name => {
       void stream.mark(name);
     });

@@ -1,8 +1,10 @@
 /** `npm run bench:vad`: how often the engine's voice detector is wrong, and how late. */
+import type { NativeHeard } from '../../src/native/addon.js';
 import { voiceSettings } from '../../src/plugin/hearing.js';
 import { Random } from '../../src/simulator/random.js';
-import { benchCommand, whole } from '../options.js';
+import { benchCommand, someOf, whole } from '../options.js';
 import { engine, type Mix, scene, score, talkOff } from './measure.js';
+import { neural } from './neural.js';
 import * as noises from './noises.js';
 import { RATE, recordings, type Utterance, utterance } from './speech.js';
 
@@ -14,6 +16,9 @@ const program = benchCommand(
   .option('--music <folder>', 'music on hold', '/usr/share/asterisk/moh')
   .option('--seconds <n>', 'of each mixture', whole(60, 36_000), 600)
   .option('--seed <n>', 'of the mixtures', whole(0, 2 ** 31), 1)
+  .option('--detectors <list>', 'spectral,neural: the latter wants its packages', someOf(['spectral', 'neural']), [
+    'spectral',
+  ])
   .option('--only <text>', 'rows whose name holds it', '')
   .parse();
 const options = program.opts<{
@@ -21,6 +26,7 @@ const options = program.opts<{
   music: string;
   seconds: number;
   seed: number;
+  detectors: ('spectral' | 'neural')[];
   only: string;
 }>();
 
@@ -36,7 +42,6 @@ if (utterances.length === 0) {
   process.exit(2);
 }
 const voice = voiceSettings(true)!;
-const detector = engine(voice);
 const held = noises.music(options.music);
 const foreign = utterances.filter(one => one.voice !== 'en').map(one => one.samples);
 const english = utterances.filter(one => one.voice === 'en').map(one => one.samples);
@@ -68,19 +73,48 @@ const rows: Row[] = [
 ];
 const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
 console.log(`${utterances.length} utterances, ${options.seconds} s a row`);
-console.log(
-  '| noise | missed | false | false begins an hour | utterances lost | onset median, p95 | start off | end off |',
-);
-console.log('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
-for (const [name, mix] of rows.filter(row => row[0].includes(options.only))) {
-  const made = scene(utterances, options.seconds, mix, options.seed);
-  const got = score(detector, [made], voice.hangoverMs);
+const wanted = rows.filter(row => row[0].includes(options.only));
+const scenes = wanted.map(([, mix]) => scene(utterances, options.seconds, mix, options.seed));
+
+function table(detector: (samples: Int16Array) => NativeHeard[]): void {
   console.log(
-    `| ${name} | ${percent(got.missed)} | ${percent(got.falseFrames)} | ${got.falseBeginsHour.toFixed(0)} | ` +
-      `${got.lostUtterances} of ${got.utterances} | ${got.onsetMs.median.toFixed(0)}, ${got.onsetMs.p95.toFixed(0)} ms | ` +
-      `${got.startOffMs.toFixed(0)} ms | ${got.endOffMs.toFixed(0)} ms |`,
+    '| noise | missed | false | false begins an hour | utterances lost | onset median, p95 | start off | end off |',
+  );
+  console.log('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
+  for (const [i, [name]] of wanted.entries()) {
+    const got = score(detector, [scenes[i]!], voice.hangoverMs);
+    console.log(
+      `| ${name} | ${percent(got.missed)} | ${percent(got.falseFrames)} | ${got.falseBeginsHour.toFixed(0)} | ` +
+        `${got.lostUtterances} of ${got.utterances} | ${got.onsetMs.median.toFixed(0)}, ${got.onsetMs.p95.toFixed(0)} ms | ` +
+        `${got.startOffMs.toFixed(0)} ms | ${got.endOffMs.toFixed(0)} ms |`,
+    );
+  }
+}
+
+if (options.detectors.includes('spectral')) {
+  console.log('\nspectral');
+  const before = process.cpuUsage();
+  const detect = engine(voice);
+  const heard = new Map(scenes.map(({ samples }) => [samples, detect(samples)]));
+  const { user, system } = process.cpuUsage(before);
+  const frames = (scenes.length * options.seconds * 1000) / 20;
+  table(samples => heard.get(samples)!);
+  console.log(`${((user + system) / frames).toFixed(2)} µs a frame of 20 ms`);
+}
+if (options.detectors.includes('neural')) {
+  console.log('\nneural');
+  const run = await neural(
+    voice,
+    scenes.map(({ samples }) => samples),
+  );
+  const heard = new Map(scenes.map(({ samples }, i) => [samples, run.events[i]!]));
+  table(samples => heard.get(samples)!);
+  console.log(
+    `${run.windowUs.toFixed(1)} µs a window of 32 ms in batches of ${run.rows.toFixed(1)}, ` +
+      `${(run.windowUs / 32).toFixed(2)} ms a second of a stream`,
   );
 }
+if (options.only !== '') process.exit();
 const off = talkOff(recordings(options.sounds));
 console.log(
   `keys found in ${off.hours.toFixed(1)} h of speech: ${off.keys.length} ${off.keys.slice(0, 20).join(', ')}`,

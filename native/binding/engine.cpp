@@ -5,6 +5,8 @@
 
 #include "binding/engine_handle.h"
 #include "binding/hearing.h"
+#include "binding/mixing.h"
+#include "binding/rooms.h"
 
 namespace sidetone::binding {
 namespace {
@@ -75,6 +77,31 @@ Napi::Value SetFrameBuffer(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/** False: the stream has too many backgrounds, or is closed. */
+Napi::Value Background(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  const int stream = info[0].ToNumber().Int32Value();
+  bool isAdded = false;
+  if (handle.engine && handle.engine->isOpen(stream)) {
+    isAdded = handle.engine->background(stream, readLayer(info[1], info[2].As<Napi::Object>()),
+                                        handle.info[kNowMs]);
+    handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
+  }
+  return Napi::Boolean::New(info.Env(), isAdded);
+}
+
+Napi::Value TakeVoiceWindows(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  if (!handle.engine) return Napi::Number::New(info.Env(), 0);
+  return takeWindows(handle.engine->voiceWindows(), info);
+}
+
+Napi::Value AnswerVoices(const Napi::CallbackInfo& info) {
+  auto& handle = *static_cast<Handle*>(info.Data());
+  if (!handle.engine) return Napi::Number::New(info.Env(), 0);
+  return answerWindows(handle.engine->voiceWindows(), info);
+}
+
 Napi::Value fill(const Napi::CallbackInfo& info, const CounterValues& values) {
   auto out = info[info.Length() - 1].As<Napi::Float64Array>();
   for (size_t i = 0; i < kCounters && i < out.ElementLength(); i++) out[i] = values[i];
@@ -114,6 +141,7 @@ Napi::Value Destroy(const Napi::CallbackInfo& info) {
   auto& handle = *static_cast<Handle*>(info.Data());
   handle.engine.reset();
   handle.buffers.clear();
+  handle.rooms.clear();
   return info.Env().Undefined();
 }
 
@@ -167,11 +195,14 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
       config, EngineBuffers{slab.Data(), payload.Data(), sends.Data(), gaps.Data(), encodes.Data()});
 
   auto engine = Napi::Object::New(env);
-  for (const auto& [name, callback] : engineCalls()) {
-    napi_value function = nullptr;
-    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, handle, &function);
-    engine.Set(name, Napi::Value(env, function));
+  for (const auto calls : {engineCalls(), roomCalls()}) {
+    for (const auto& [name, callback] : calls) {
+      napi_value function = nullptr;
+      napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, handle, &function);
+      engine.Set(name, Napi::Value(env, function));
+    }
   }
+  addRoomFunctions(env, engine, handle);
   const auto slow = [&](const char* name, Napi::Value (*callback)(const Napi::CallbackInfo&)) {
     engine.Set(name, Napi::Function::New(env, callback, name, handle));
   };
@@ -180,6 +211,9 @@ Napi::Value CreateEngine(const Napi::CallbackInfo& info) {
   slow("frameSamplesUsual", FrameSamples<&Engine::frameSamplesUsual>);
   slow("frameSamplesMax", FrameSamples<&Engine::frameSamplesMax>);
   slow("setFrameBuffer", SetFrameBuffer);
+  slow("background", Background);
+  slow("takeVoiceWindows", TakeVoiceWindows);
+  slow("answerVoices", AnswerVoices);
   slow("streamCounters", StreamCounters);
   slow("totals", Totals);
   slow("lateness", Lateness);

@@ -6,6 +6,16 @@
 namespace sidetone::binding {
 namespace {
 
+void tell(Handle& handle, const Senses* senses) {
+  handle.info[kSenses] = senses ? senses->flags : 0;
+  if (!senses) return;
+  handle.info[kSpeech] = static_cast<double>(senses->speech);
+  handle.info[kSpeechStartMs] = senses->startMs;
+  handle.info[kSpeechEndMs] = senses->endMs;
+  handle.info[kSpeechMs] = senses->durationMs;
+  handle.info[kKeys] = senses->keys;
+}
+
 void report(Handle& handle, int outcome) {
   handle.info[kScheduled] = static_cast<double>(handle.engine->scheduled());
   if (outcome == kNothing || (outcome < 0 && outcome > kPoolPayload)) {
@@ -22,14 +32,7 @@ void report(Handle& handle, int outcome) {
     handle.info[kPayloadBytes] = static_cast<double>(delivery.bytes);
   }
   handle.info[kLostFrames] = delivery.lostFrames;
-  const Senses* senses = delivery.senses;
-  handle.info[kSenses] = senses ? senses->flags : 0;
-  if (!senses) return;
-  handle.info[kSpeech] = static_cast<double>(senses->speech);
-  handle.info[kSpeechStartMs] = senses->startMs;
-  handle.info[kSpeechEndMs] = senses->endMs;
-  handle.info[kSpeechMs] = senses->durationMs;
-  handle.info[kKeys] = senses->keys;
+  tell(handle, delivery.senses);
 }
 
 template <size_t N>
@@ -112,6 +115,13 @@ napi_value Resume(napi_env env, napi_callback_info callback) {
   Call<2> call(env, callback);
   if (!call.open) return call.result(0);
   call.handle->engine->resume(call.stream, call.nowMs(), call.boolean(1));
+  return played(call, true);
+}
+
+napi_value SendNow(napi_env env, napi_callback_info callback) {
+  Call<1> call(env, callback);
+  if (!call.open) return call.result(0);
+  call.handle->engine->sendNow(call.stream, call.nowMs());
   return played(call, true);
 }
 
@@ -211,6 +221,11 @@ void position(const Engine& engine, const Call<1>& call) {
   info[kAheadMs] = outbound.playout().aheadMs(nowMs);
   info[kQueuedMs] = outbound.queuedMs();
   info[kHead] = outbound.headPosition();
+  info[kUnheardMs] = outbound.unheardMs(nowMs);
+}
+
+void hush(Engine& engine, const Call<2>& call) {
+  tell(*call.handle, engine.hush(call.stream, trackOf(call.integer(1))));
 }
 
 void packetsLost(Engine& engine, const Call<2>& call) {
@@ -229,6 +244,16 @@ void pause(Engine& engine, const Call<1>& call) {
 }
 void remove(Engine& engine, const Call<3>& call) {
   engine.remove(call.stream, call.number(1), call.number(2));
+}
+void setLayerGain(Engine& engine, const Call<4>& call) {
+  engine.setLayerGain(call.stream, call.integer(1), static_cast<float>(call.number(2)), call.number(3),
+                      call.nowMs());
+}
+void stopLayer(Engine& engine, const Call<3>& call) {
+  engine.stopLayer(call.stream, call.integer(1), call.number(2), call.nowMs());
+}
+void setSpeechGain(Engine& engine, const Call<3>& call) {
+  engine.setSpeechGain(call.stream, static_cast<float>(call.number(1)), call.number(2), call.nowMs());
 }
 void forget(Engine& engine, const Call<1>& call) { engine.forget(call.stream, call.nowMs()); }
 void cutAt(Engine& engine, const Call<2>& call) { engine.cutAt(call.stream, call.number(1)); }
@@ -249,6 +274,7 @@ constexpr EngineCall kCalls[] = {
     {"takeSkipped", TakeSkipped},
     {"noteSequence", Do<2, noteSequence>},
     {"deafen", Do<1, deafen>},
+    {"hush", Do<2, hush>},
     {"follow", Do<2, follow>},
     {"followBelow", Do<2, followBelow>},
     {"clear", Do<2, clear>},
@@ -256,6 +282,10 @@ constexpr EngineCall kCalls[] = {
     {"forget", Do<1, forget>},
     {"remove", Do<3, remove>},
     {"resume", Resume},
+    {"sendNow", SendNow},
+    {"setLayerGain", Do<4, setLayerGain>},
+    {"stopLayer", Do<3, stopLayer>},
+    {"setSpeechGain", Do<3, setSpeechGain>},
     {"fadeSamples", FadeSamples},
     {"heardPayload", HeardPayload},
     {"cutAt", Do<2, cutAt>},

@@ -48,6 +48,7 @@ enum Info : size_t {
   kSpeechMs,
   kKeys,
   kHead,
+  kUnheardMs,
   kInfoCount,
 };
 constexpr Named kInfoNames[] = {
@@ -78,6 +79,7 @@ constexpr Named kInfoNames[] = {
     {"speechMs", kSpeechMs},
     {"keys", kKeys},
     {"head", kHead},
+    {"unheardMs", kUnheardMs},
 };
 static_assert(std::size(kInfoNames) == kInfoCount);
 
@@ -91,6 +93,7 @@ struct Handle {
   double* info = nullptr;
   uint8_t* payload = nullptr;
   std::vector<Napi::Reference<Napi::TypedArray>> buffers;
+  std::vector<Napi::Reference<Napi::TypedArray>> rooms;  // their memory, by number
 };
 
 inline Track trackOf(int32_t value) { return value == 1 ? Track::Outbound : Track::Inbound; }

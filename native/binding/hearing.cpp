@@ -19,17 +19,20 @@ int rateOf(const Napi::CallbackInfo& info) {
 /**
  * new Listener(rateHz, { voice, keys }): .hear(pcm, frameSamples, concealed) hears what follows, cut into
  * frames. Returns { speech, events }: a probability a frame, and what was told at the end of which frame
- * (`atMs`).
+ * (`atMs`). With `neural`, .takeVoiceWindows() and .answerVoices() are those of the engine.
  */
 class ListenerBinding : public Napi::ObjectWrap<ListenerBinding> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Listener", {InstanceMethod<&ListenerBinding::hear>("hear")});
+    return DefineClass(env, "Listener",
+                       {InstanceMethod<&ListenerBinding::hear>("hear"),
+                        InstanceMethod<&ListenerBinding::takeVoiceWindows>("takeVoiceWindows"),
+                        InstanceMethod<&ListenerBinding::answerVoices>("answerVoices")});
   }
   explicit ListenerBinding(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<ListenerBinding>(info),
         hz_(rateOf(info)),
-        listener_(hz_, readListener(info[1].As<Napi::Object>())) {}
+        listener_(hz_, readListener(info[1].As<Napi::Object>()), VoiceSeat{&windows_, 0, 0}) {}
 
  private:
   Napi::Value hear(const Napi::CallbackInfo& info) {
@@ -60,6 +63,9 @@ class ListenerBinding : public Napi::ObjectWrap<ListenerBinding> {
     return result;
   }
 
+  Napi::Value takeVoiceWindows(const Napi::CallbackInfo& info) { return takeWindows(windows_, info); }
+  Napi::Value answerVoices(const Napi::CallbackInfo& info) { return answerWindows(windows_, info); }
+
   double positionMs() const { return heard_ * 1000 / hz_; }
 
   void note(Napi::Array& events, const Senses& senses) {
@@ -82,15 +88,57 @@ class ListenerBinding : public Napi::ObjectWrap<ListenerBinding> {
   }
 
   int hz_;
+  VoiceWindows windows_;
   Listener listener_;
   double heard_ = 0;  // samples
 };
 
 }  // namespace
 
+namespace {
+
+template <typename Array>
+Array view(const Napi::CallbackInfo& info, size_t at, napi_typedarray_type type, size_t least) {
+  if (info[at].IsTypedArray()) {
+    const auto array = info[at].As<Napi::TypedArray>();
+    if (array.TypedArrayType() == type && array.ElementLength() >= least) return info[at].As<Array>();
+  }
+  throw Napi::TypeError::New(info.Env(), "voice windows: an argument is of another type, or too short");
+}
+
+}  // namespace
+
+Napi::Value takeWindows(VoiceWindows& windows, const Napi::CallbackInfo& info) {
+  const size_t count = windows.count();
+  auto fields = view<Napi::Int32Array>(info, 0, napi_int32_array, count * VoiceWindows::kFields);
+  auto ends = view<Napi::Float64Array>(info, 1, napi_float64_array, count);
+  auto samples = view<Napi::Int16Array>(info, 2, napi_int16_array, count * VoiceWindows::kSamples);
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(windows.take(fields.Data(), ends.Data(), samples.Data())));
+}
+
+Napi::Value answerWindows(VoiceWindows& windows, const Napi::CallbackInfo& info) {
+  const auto count = static_cast<size_t>(std::max(0.0, info[0].ToNumber().DoubleValue()));
+  auto fields = view<Napi::Int32Array>(info, 1, napi_int32_array, count * VoiceWindows::kFields);
+  auto ends = view<Napi::Float64Array>(info, 2, napi_float64_array, count);
+  auto probabilities = view<Napi::Float32Array>(info, 3, napi_float32_array, count);
+  auto events = view<Napi::Float64Array>(info, 4, napi_float64_array, count * kVoiceEventFields);
+  double* out = events.Data();
+  for (size_t i = 0; i < count; i++) {
+    VoiceEvent event;
+    if (!windows.answer(fields.Data() + i * VoiceWindows::kFields, ends[i], probabilities[i], event)) continue;
+    for (const double value : {static_cast<double>(event.stream), static_cast<double>(event.track),
+                               static_cast<double>(event.flags), event.startMs, event.endMs, event.durationMs}) {
+      *out++ = value;
+    }
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>((out - events.Data()) / static_cast<ptrdiff_t>(kVoiceEventFields)));
+}
+
 ListenerConfig readListener(const Napi::Object& object) {
   ListenerConfig config;
   config.keys = object.Get("keys").ToBoolean();
+  config.neural = object.Get("neural").ToBoolean();
   if (!object.Get("voice").IsObject()) return config;
   const auto voice = object.Get("voice").As<Napi::Object>();
   VoiceOptions& options = config.voice.emplace();

@@ -4,6 +4,7 @@
 
 #include "binding/engine_handle.h"
 #include "binding/gather.h"
+#include "binding/hearing.h"
 #include "codec/encoding.h"
 #include "stream/inbound.h"
 
@@ -34,6 +35,14 @@ constexpr Named kLive[] = {
     {"streamsBound", static_cast<int>(kStreamsBound)},
 };
 
+constexpr Named kVoice[] = {
+    {"samples", static_cast<int>(VoiceWindows::kSamples)},
+    {"windowsMax", static_cast<int>(VoiceWindows::kMax)},
+    {"fields", static_cast<int>(VoiceWindows::kFields)},
+    {"fresh", VoiceWindows::kFresh},
+    {"eventFields", static_cast<int>(kVoiceEventFields)},
+};
+
 constexpr Named kSensesFlags[] = {
     {"began", Senses::kBegan},
     {"ended", Senses::kEnded},
@@ -57,6 +66,7 @@ void exportLayout(Napi::Env env, Napi::Object exports) {
   layout.Set("send", object(env, kSend));
   layout.Set("sliceMs", object(env, kSliceMs));
   layout.Set("live", object(env, kLive));
+  layout.Set("voice", object(env, kVoice));
   layout.Set("senses", object(env, kSensesFlags));
   auto encodings = Napi::Object::New(env);
   for (int i = 0; i < kEncodingCount; i++) encodings.Set(kEncodingNames[static_cast<size_t>(i)], i);

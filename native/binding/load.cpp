@@ -39,7 +39,10 @@ LoadOptions readOptions(const Napi::Object& from) {
   options.codec = codecOf(options.encoding);
   options.replyCodec = codecOf(text(from, "replyEncoding"));
   options.replySampleRate = number(from, "replySampleRate");
-  options.mode = text(from, "mode") == "echo" ? load::Mode::Echo : load::Mode::Listen;
+  const std::string mode = text(from, "mode");
+  options.mode = mode == "echo"     ? load::Mode::Echo
+                 : mode == "bridge" ? load::Mode::Bridge
+                                    : load::Mode::Listen;
   options.verify = from.Get("verify").ToBoolean();
   options.streams = number(from, "streams");
   options.connectsPerSecond = number(from, "connectsPerSecond");

@@ -22,6 +22,7 @@ enum class Counter : uint8_t {
   BadPayloads,
   EmptyPayloads,
   UnwantedTrack,
+  VoiceFallBacks,
   MediaSent,
   BytesSent,  // payload bytes, before base64
   Underruns,
@@ -50,6 +51,7 @@ constexpr std::array<const char*, kCounters> kCounterNames = {
     "badPayloads",
     "emptyPayloads",
     "unwantedTrack",
+    "voiceFallBacks",
     "mediaSent",
     "bytesSent",
     "underruns",

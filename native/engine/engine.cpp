@@ -9,10 +9,12 @@
 namespace sidetone {
 namespace {
 constexpr size_t kFetchedAheadBytes = 384;
+// Live audio that pauses for longer than this lets the room be heard again.
+constexpr double kOwnRestMs = 60;
 constexpr size_t kSliceSamplesMax = 48000 / 1000 * InboundTrack::kOpusSliceMs;
 }  // namespace
 
-Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t index)
+Engine::Stream::Stream(BlockPool& pool, VoiceWindows& windows, const StreamConfig& config, int32_t index)
     : id(config.streamId), outbound(pool, config.outbound) {
   sequence.note(config.startSequence);
   sendTimer.stream = index;
@@ -21,10 +23,11 @@ Engine::Stream::Stream(BlockPool& pool, const StreamConfig& config, int32_t inde
     gapTimers[track].stream = index;
     gapTimers[track].track = static_cast<int8_t>(track);
     if (!config.wanted[track]) continue;
+    const VoiceSeat seat{&windows, index, static_cast<int32_t>(track)};
     if (!firstTrack) {
-      tracks[track] = &firstTrack.emplace(pool, config.inbound);
+      tracks[track] = &firstTrack.emplace(pool, config.inbound, seat);
     } else {
-      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound);
+      secondTrack = std::make_unique<InboundTrack>(pool, config.inbound, seat);
       tracks[track] = secondTrack.get();
     }
   }
@@ -66,7 +69,7 @@ int Engine::open(const StreamConfig& config) {
     index = freeStreams_.back();
     freeStreams_.pop_back();
   }
-  auto stream = std::make_unique<Stream>(pool_, config, index);
+  auto stream = std::make_unique<Stream>(pool_, voiceWindows_, config, index);
   if (stream->outbound.g722()) g722Batch_.reserve();
   streams_[static_cast<size_t>(index)] = std::move(stream);
   openStreams_++;
@@ -75,6 +78,7 @@ int Engine::open(const StreamConfig& config) {
 
 void Engine::close(int stream) {
   Stream& closing = at(stream);
+  leave(stream);
   addCounters(closing, closedTotals_);
   wheel_.cancel(closing.sendTimer);
   for (Timer& timer : closing.gapTimers) wheel_.cancel(timer);
@@ -97,6 +101,11 @@ size_t Engine::frameSamplesUsual(int stream, Track track) const {
 size_t Engine::frameSamplesMax(int stream, Track track) const {
   const auto& inbound = at(stream).tracks[static_cast<size_t>(track)];
   return inbound ? inbound->frameSamplesMax() : 0;
+}
+
+const Senses* Engine::hush(int stream, Track track) {
+  InboundTrack* inbound = at(stream).tracks[static_cast<size_t>(track)];
+  return inbound ? inbound->hush() : nullptr;
 }
 
 void Engine::deafen(int stream) {
@@ -213,6 +222,7 @@ double Engine::play(int stream, const int16_t* pcm, size_t samples, int fromHz, 
   const uint8_t* echoed = isHeard && heard_.stream == stream ? heard_.ulaw : nullptr;
   if (liveLatencyMaxMs == kStreamsBound) liveLatencyMaxMs = playing.outbound.config().liveLatencyMaxMs;
   Live live;
+  if (liveLatencyMaxMs >= 0 && playing.inRoom) playing.ownUntilMs = nowMs + kOwnRestMs;
   if (liveLatencyMaxMs >= 0) live = {liveLatencyMaxMs, isHeard ? heard_.timestampMs : Live::kNoTime, true};
   const double accepted = playing.outbound.enqueue(pcm, samples, fromHz, echoed, nowMs, live);
   // Where it is refused nobody looks into the slab: what is due waits for the tick.
@@ -238,8 +248,14 @@ bool Engine::playHeard(int stream, double nowMs) {
   return accepted >= 0;
 }
 
-/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+/** What was played last is the stream's own, and not its room's. */
 void Engine::finishPlay(Stream& stream, double nowMs, bool sendNow) {
+  if (stream.inRoom) stream.ownEnd = stream.outbound.acceptedPosition();
+  sendOrWait(stream, nowMs, sendNow);
+}
+
+/** What is queued waits for its time; with `sendNow`, what is due goes into the slab. */
+void Engine::sendOrWait(Stream& stream, double nowMs, bool sendNow) {
   sendCount_ = 0;
   if (sendNow) {
     sendDue(stream, nowMs);
@@ -257,8 +273,10 @@ double Engine::playEncoded(int stream, const uint8_t* payload, size_t bytes, dou
 }
 
 void Engine::clear(int stream, double nowMs, double fadeMs) {
-  at(stream).outbound.clear(nowMs, fadeMs);
-  scheduleSend(at(stream));
+  Stream& clearing = at(stream);
+  clearing.outbound.clear(nowMs, fadeMs);
+  clearing.ownEnd = clearing.outbound.queuedSamples() > 0 ? clearing.outbound.acceptedPosition() : 0;
+  scheduleSend(clearing);
 }
 
 void Engine::pause(int stream, double nowMs) {
@@ -269,13 +287,35 @@ void Engine::pause(int stream, double nowMs) {
 }
 
 void Engine::remove(int stream, double from, double to) {
-  at(stream).outbound.remove(from, to);
-  scheduleSend(at(stream));
+  Stream& playing = at(stream);
+  playing.outbound.remove(from, to);
+  playing.ownEnd = std::min(playing.ownEnd, playing.outbound.acceptedPosition());
+  scheduleSend(playing);
 }
 
 void Engine::resume(int stream, double nowMs, bool sendNow) {
   at(stream).outbound.resume(nowMs);
-  finishPlay(at(stream), nowMs, sendNow);
+  sendOrWait(at(stream), nowMs, sendNow);
+}
+
+bool Engine::background(int stream, const LayerConfig& layer, double nowMs) {
+  const bool isAdded = at(stream).outbound.mixer(nowMs).add(layer);
+  scheduleSend(at(stream));
+  return isAdded;
+}
+
+void Engine::setLayerGain(int stream, int layer, float gain, double rampMs, double nowMs) {
+  Outbound& outbound = at(stream).outbound;
+  if (outbound.mixes()) outbound.mixer(nowMs).setGain(layer, gain, rampMs);
+}
+
+void Engine::stopLayer(int stream, int layer, double fadeMs, double nowMs) {
+  Outbound& outbound = at(stream).outbound;
+  if (outbound.mixes()) outbound.mixer(nowMs).stop(layer, fadeMs);
+}
+
+void Engine::setSpeechGain(int stream, float gain, double rampMs, double nowMs) {
+  at(stream).outbound.mixer(nowMs).setSpeechGain(gain, rampMs);
 }
 
 /** True: everything of this stream that is due is in the slab; false: the slab is full. */
@@ -351,6 +391,10 @@ void Engine::collectDue(double nowMs) {
     // The timer lies before what sending reads and writes: see Stream.
     if (const TimerNode* ahead = wheel_.ahead()) prefetch(ahead, kFetchedAheadBytes);
     auto* timer = static_cast<Timer*>(node);
+    if (timer->track == kRoomTimer) {
+      runRooms(nowMs);
+      continue;
+    }
     Stream& stream = at(timer->stream);
     if (timer->track != kSendTimer) {
       buffers_.gaps[gapCount_++] = timer->stream * 2 + timer->track;

@@ -11,6 +11,7 @@
 #include "engine/counters.h"
 #include "engine/g722_batch.h"
 #include "memory/block_pool.h"
+#include "mix/room.h"
 #include "pacer/timer_wheel.h"
 #include "reorder/sequence_tracker.h"
 #include "stream/inbound.h"
@@ -81,7 +82,7 @@ constexpr double kStreamsBound = -2;  // the one of its OutboundConfig
  * is.
  */
 // clang-format on
-class Engine {
+class Engine : private RoomPlayer {
  public:
   static constexpr size_t kSendSlots = G722Batch::kSlots;
   static constexpr size_t kWakesMax = 256;
@@ -110,6 +111,10 @@ class Engine {
   /** PCM from the pool's decoder; at most InboundTrack's slice at once. */
   int deliverPcm(int stream, Track track, const int16_t* pcm, size_t samples, bool concealed);
   const Delivery& delivery() const { return delivery_; }
+  /** No frames of this track come: see Listener. Null where nobody listens. */
+  const Senses* hush(int stream, Track track);
+  /** Windows of all streams for the neural detector. */
+  VoiceWindows& voiceWindows() { return voiceWindows_; }
   Track deliveryTrack() const { return deliveryTrack_; }
 
   /** When the stream's last media frame came, of whatever track. */
@@ -143,6 +148,14 @@ class Engine {
   void pause(int stream, double nowMs);
   /** What is queued goes on. With `sendNow`, messages that are due are in the slab, as after play(). */
   void resume(int stream, double nowMs, bool sendNow);
+  /** See Mixer::add(): begins at once. */
+  bool background(int stream, const LayerConfig& layer, double nowMs);
+  /** See Mixer. `layer` may be over. */
+  void setLayerGain(int stream, int layer, float gain, double rampMs, double nowMs);
+  void stopLayer(int stream, int layer, double fadeMs, double nowMs);
+  void setSpeechGain(int stream, float gain, double rampMs, double nowMs);
+  /** Messages that are due are in the slab, as after play(). */
+  void sendNow(int stream, double nowMs) { sendOrWait(at(stream), nowMs, true); }
   /** See Outbound. */
   void remove(int stream, double from, double to);
   /** Gives back the memory of what has been heard. */
@@ -182,6 +195,22 @@ class Engine {
 
   const Outbound& outbound(int stream) const { return streams_[static_cast<size_t>(stream)]->outbound; }
 
+  // --- rooms, in which streams hear each other (see Room) ---
+
+  /** A room in `memory`, which the caller keeps, with other threads' reactors. Returns its number. */
+  int openRoom(uint8_t* memory, const RoomShape& shape, uint32_t reactor);
+  /** Nobody in it must be a stream of this engine any more. */
+  void closeRoom(int room) { rooms_[static_cast<size_t>(room)].reset(); }
+  Room* room(int room) const;
+  /** False: it has no room, or the stream has no inbound track, or is in a room already. */
+  bool join(int stream, int room, double nowMs);
+  void leave(int stream);
+  /** Whether the others hear it, and whether it hears them. */
+  void setSeat(int stream, bool isHeard, bool hears);
+  void record(int room, int sampleHz, double nowMs);
+  /** Whether something that play() took, and no room, has not been heard yet. */
+  bool hasOwnAudio(int stream, double nowMs) const;
+
   void streamCounters(int stream, CounterValues& values) const;
   /** Everything since the engine's start, of streams open and closed. */
   void totals(CounterValues& values) const;
@@ -199,13 +228,14 @@ class Engine {
  private:
   struct Timer : TimerNode {
     int32_t stream = 0;
-    int8_t track = 0;  // of a gap; kSendTimer for the pacer's
+    int8_t track = 0;  // of a gap; kSendTimer for the pacer's, kRoomTimer for the rooms'
   };
   static constexpr int8_t kSendTimer = -1;
+  static constexpr int8_t kRoomTimer = -2;
 
   /** What a message touches stands together and is fetched at once: see fetch(). */
   struct Stream {
-    Stream(BlockPool& pool, const StreamConfig& config, int32_t index);
+    Stream(BlockPool& pool, VoiceWindows& windows, const StreamConfig& config, int32_t index);
     StreamId id;
     SequenceTracker sequence;
     std::array<InboundTrack*, 2> tracks{};
@@ -219,9 +249,14 @@ class Engine {
     double followedBelow = 0;
     bool followed = false;
     bool inG722Batch = false;
+    bool inRoom = false;
     uint32_t unwantedTrack = 0;
     Outbound outbound;
     std::unique_ptr<InboundTrack> secondTrack;
+    Room* room = nullptr;
+    Participant* participant = nullptr;
+    double ownEnd = 0;      // where what no room has played ends
+    double ownUntilMs = 0;  // live audio that no room has played goes on until then
 
     void fetch() const;
   };
@@ -230,17 +265,22 @@ class Engine {
   int deliver(Stream& stream, Track track, double nowMs);
   int report(Stream& stream, Track track, const Delivery& delivery);
   void finishPlay(Stream& stream, double nowMs, bool sendNow);
+  void sendOrWait(Stream& stream, double nowMs, bool sendNow);
   void scheduleGap(Stream& stream, Track track);
   void scheduleSend(Stream& stream, double notBeforeMs = 0);
   bool sendDue(Stream& stream, double nowMs);
   void addSend(const Stream& stream, size_t length);
   void collectDue(double nowMs);
   bool queueG722(Stream& stream, double nowMs);
+  void runRooms(double nowMs);
+  void scheduleRooms(double nowMs);
+  void playMixed(int stream, const int16_t* pcm, size_t samples, int sampleHz, double timestampMs) final;
   void addCounters(const Stream& stream, CounterValues& values) const;
   Stream& at(int stream) { return *streams_[static_cast<size_t>(stream)]; }
   const Stream& at(int stream) const { return *streams_[static_cast<size_t>(stream)]; }
 
   BlockPool pool_;
+  VoiceWindows voiceWindows_;
   TimerWheel wheel_;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<int32_t> freeStreams_;
@@ -274,6 +314,8 @@ class Engine {
   size_t encodeCount_ = 0;
   std::array<uint64_t, kLatenessBins> lateness_{};
   CounterValues closedTotals_{};
+  std::vector<std::unique_ptr<Room>> rooms_;
+  Timer roomTimer_;
 };
 
 }  // namespace sidetone

@@ -29,6 +29,7 @@ void Engine::addCounters(const Stream& stream, CounterValues& values) const {
     value(values, Counter::FramesHeard) += inbound.frames;
     value(values, Counter::FramesConcealed) += inbound.concealed;
     value(values, Counter::Pauses) += inbound.pauses;
+    value(values, Counter::VoiceFallBacks) += track->voiceFallBacks();
     value(values, Counter::BadPayloads) += inbound.badPayload;
     value(values, Counter::FramesLost) += reorder.lost;
     value(values, Counter::FramesReordered) += reorder.reordered;

@@ -9,8 +9,11 @@ namespace {
 constexpr double kTogetherMs = 1;
 }  // namespace
 
-Listener::Listener(int sourceHz, const ListenerConfig& config) : sourceHz_(sourceHz) {
+Listener::Listener(int sourceHz, const ListenerConfig& config, const VoiceSeat& seat) : sourceHz_(sourceHz) {
   if (config.voice) voice_.emplace(*config.voice);
+  if (config.voice && config.neural && seat.windows) {
+    neural_ = std::make_unique<NeuralVoice>(this, *config.voice, seat);
+  }
   if (config.keys) keys_.emplace();
   if (sourceHz != VoiceDetector::kRateHz) {
     resampler_.emplace(sourceHz, VoiceDetector::kRateHz);
@@ -41,7 +44,9 @@ void Listener::skipTo(double positionMs) {
   const double ms = positionMs - nextMs_;
   if (keys_) keys_->skip();
   if (voice_ && ms > 0) {
-    note(voice_->skip(ms + static_cast<double>(held_) * 1000 / VoiceDetector::kRateHz));
+    const double skippedMs = ms + static_cast<double>(held_) * 1000 / VoiceDetector::kRateHz;
+    const auto spectral = voice_->skip(skippedMs);
+    note(neural_ ? neural_->skip(skippedMs, voice_->nowMs()) : spectral);
   } else {
     originMs_ += ms;
   }
@@ -74,24 +79,45 @@ void Listener::half() {
 
 void Listener::whole() {
   if (voice_) {
-    note(voice_->hear(hop_.data(), madeUp_));
+    const auto spectral = voice_->hear(hop_.data(), madeUp_);
+    note(neural_ ? neural_->hear(hop_.data(), *voice_) : spectral);
     senses_.flags |= Senses::kSpeech;
-    senses_.speech = std::max(senses_.speech, voice_->probability());
+    senses_.speech = std::max(senses_.speech, neural_ ? neural_->probability() : voice_->probability());
   }
   held_ = 0;
   madeUp_ = concealed_;
 }
 
+const Senses& Listener::hush() {
+  senses_ = {};
+  if (!voice_) return senses_;
+  const auto spectral = voice_->hush();
+  note(neural_ ? neural_->hush() : spectral);
+  return senses_;
+}
+
+const Senses& Listener::answer(double endMs, float probability) {
+  senses_ = {};
+  note(neural_->answer(endMs, probability));
+  return senses_;
+}
+
 void Listener::note(VoiceDetector::Change change) {
+  if (neural_) note(change, *neural_);
+  else note(change, *voice_);
+}
+
+template <typename Voice>
+void Listener::note(VoiceDetector::Change change, const Voice& voice) {
   switch (change) {
     case VoiceDetector::Change::Began:
       senses_.flags |= Senses::kBegan;
-      senses_.startMs = std::max(0.0, voice_->startMs() + originMs_);
+      senses_.startMs = std::max(0.0, voice.startMs() + originMs_);
       break;
     case VoiceDetector::Change::Ended:
       senses_.flags |= Senses::kEnded;
-      senses_.endMs = std::max(0.0, voice_->endMs() + originMs_);
-      senses_.durationMs = voice_->endMs() - voice_->startMs();
+      senses_.endMs = std::max(0.0, voice.endMs() + originMs_);
+      senses_.durationMs = voice.endMs() - voice.startMs();
       break;
     default:
       break;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "hearing/key_detector.h"
+#include "hearing/neural_voice.h"
 #include "hearing/voice_detector.h"
 #include "resample/resampler.h"
 
@@ -13,6 +14,7 @@ namespace sidetone {
 
 struct ListenerConfig {
   std::optional<VoiceOptions> voice;
+  bool neural = false;  // `voice` is looked for by the neural detector
   bool keys = false;
 
   bool wantsAnything() const { return voice || keys; }
@@ -41,10 +43,17 @@ struct Senses {
  */
 class Listener {
  public:
-  Listener(int sourceHz, const ListenerConfig& config);
+  Listener(int sourceHz, const ListenerConfig& config, const VoiceSeat& seat = {});
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
 
   /** A frame of PCM at the source's rate, whose first sample lies at `positionMs`. */
   const Senses& hear(const int16_t* pcm, size_t samples, double positionMs, bool concealed);
+  /** Nothing comes any more, for the time being: speech that goes on has ended. */
+  const Senses& hush();
+  /** See NeuralVoice. */
+  const Senses& answer(double endMs, float probability);
+  uint32_t voiceFallBacks() const { return neural_ ? neural_->fallBacks() : 0; }
 
  private:
   static constexpr size_t kHop = VoiceDetector::kHopSamples;
@@ -54,9 +63,12 @@ class Listener {
   void half();
   void whole();
   void note(VoiceDetector::Change change);
+  template <typename Voice>
+  void note(VoiceDetector::Change change, const Voice& voice);
 
   int sourceHz_;
   std::optional<VoiceDetector> voice_;
+  std::unique_ptr<NeuralVoice> neural_;
   std::optional<KeyDetector> keys_;
   std::optional<Resampler> resampler_;
   Senses senses_;

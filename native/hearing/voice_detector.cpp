@@ -131,6 +131,11 @@ VoiceDetector::Change VoiceDetector::skip(double ms) {
   return quiet(ms);
 }
 
+VoiceDetector::Change VoiceDetector::hush() {
+  runMs_ = runVoicedMs_ = 0;
+  return quiet(options_.hangoverMs);
+}
+
 VoiceDetector::Change VoiceDetector::judge(const Sound& sound, float energetic) {
   const bool isSound = energetic >= 0.5F;
   const bool isVoice = isSound && probability_ >= static_cast<float>(options_.threshold);

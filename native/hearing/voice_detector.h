@@ -41,8 +41,12 @@ class VoiceDetector {
   Change hear(const int16_t* hop, bool madeUp);
   /** Nothing was sent for `ms`. */
   Change skip(double ms);
+  /** Nothing is sent any more: speech is over. */
+  Change hush();
 
   bool speaking() const { return speaking_; }
+  /** The end of what was heard, in ms. */
+  double nowMs() const { return nowMs_; }
   /** That the last 20 ms are speech, 0 to 1. */
   float probability() const { return probability_; }
   /** Where the speech that began last lies, in ms. */

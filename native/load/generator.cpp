@@ -70,7 +70,17 @@ class Generator final : public Receiver {
   void sendStop(Stream& stream, uint32_t index);
   void returnMarks(int64_t now);
   void onMedia(Stream& stream, uint32_t index, std::string_view text, int64_t arrivedUs);
-  void takeLatency(Stream& stream, uint32_t framesBack, int64_t arrivedUs);
+  void takeLatency(Stream& stream, const Stream& speaker, uint32_t framesBack, int64_t arrivedUs);
+  /** Whether what comes back is known frame by frame. */
+  bool followsFrames() const {
+    return options_.mode == Mode::Echo || (options_.mode == Mode::Bridge && options_.verify);
+  }
+  /** Whose frames a stream hears. */
+  uint32_t speakerOf(uint32_t index) const { return options_.mode == Mode::Bridge ? index ^ 1 : index; }
+  uint32_t unreturned(uint32_t index) {
+    const uint32_t sent = connections_.stream(speakerOf(index)).framesSent;
+    return sent - std::min(sent, connections_.stream(index).framesTimed);
+  }
   int64_t slotUs(uint64_t slot) const {
     const uint64_t streams = connections_.count();
     return beginUs_ + static_cast<int64_t>(slot / streams) * ptimeUs_ +
@@ -170,9 +180,7 @@ void Generator::step(int64_t now) {
       for (uint32_t i = 0; i < connections_.count(); i++) {
         Stream& stream = connections_.stream(i);
         if (stream.state != Stream::State::Open) continue;
-        if (options_.mode == Mode::Echo) {
-          result_.run.framesUnreturned += stream.framesSent - std::min(stream.framesSent, stream.framesTimed);
-        }
+        if (followsFrames()) result_.run.framesUnreturned += unreturned(i);
         sendStop(stream, i);
         connections_.beginClose(i);
       }
@@ -187,10 +195,9 @@ void Generator::step(int64_t now) {
 }
 
 bool Generator::allReturned() {
-  if (options_.mode != Mode::Echo) return true;
+  if (!followsFrames()) return true;
   for (uint32_t i = 0; i < connections_.count(); i++) {
-    const Stream& stream = connections_.stream(i);
-    if (stream.state == Stream::State::Open && stream.framesTimed < stream.framesSent) return false;
+    if (connections_.stream(i).state == Stream::State::Open && unreturned(i) > 0) return false;
   }
   return true;
 }
@@ -300,8 +307,8 @@ void Generator::onText(Stream& stream, uint32_t index, std::string_view text, in
 }
 
 void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, int64_t arrivedUs) {
-  const bool echo = options_.mode == Mode::Echo;
-  const bool verify = echo && options_.verify;
+  const bool verify = options_.verify && options_.mode != Mode::Listen;
+  const uint32_t speaker = speakerOf(index);
   if (std::memchr(text.data(), '\\', text.size()) != nullptr) {
     // Some JSON writers escape the '/' of base64; no other character of it can be escaped by any sane one.
     unescaped_.clear();
@@ -330,12 +337,17 @@ void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, i
   uint32_t framesBack = static_cast<uint32_t>(stream.receivedTicks / ptimeTicks_);
   if (verify) {
     const uint64_t missingBefore = result_.verify.framesMissing;
-    stream.verifier.check(pool_, index, std::span(decoded_.data(), bytes), result_.verify);
+    const std::span<const uint8_t> payload(decoded_.data(), bytes);
+    bool hasBegun = true;
+    if (options_.mode == Mode::Bridge)
+      hasBegun = stream.verifier.checkFromFirst(pool_, speaker, payload, result_.verify);
+    else
+      stream.verifier.check(pool_, speaker, payload, result_.verify);
     framesBack = static_cast<uint32_t>(stream.verifier.position() / pool_.frameBytes());
     // Frames that were passed over have no latency.
-    if (result_.verify.framesMissing != missingBefore) stream.framesTimed = framesBack;
+    if (result_.verify.framesMissing != missingBefore || !hasBegun) stream.framesTimed = framesBack;
   }
-  if (echo) takeLatency(stream, framesBack, arrivedUs);
+  if (followsFrames()) takeLatency(stream, connections_.stream(speaker), framesBack, arrivedUs);
   if (!measuring_) return;
 
   result_.window.mediaMessages++;
@@ -351,11 +363,11 @@ void Generator::onMedia(Stream& stream, uint32_t index, std::string_view text, i
   stream.rate.push(windowUs_, int64_t{options_.measureMs} * 1000, ticks, arrivedUs);
 }
 
-void Generator::takeLatency(Stream& stream, uint32_t framesBack, int64_t arrivedUs) {
-  const uint32_t until = std::min(framesBack, stream.framesSent);
+void Generator::takeLatency(Stream& stream, const Stream& speaker, uint32_t framesBack, int64_t arrivedUs) {
+  const uint32_t until = std::min(framesBack, speaker.framesSent);
   for (; stream.framesTimed < until; stream.framesTimed++) {
-    if (!measuring_ || stream.framesSent - stream.framesTimed > Stream::kSentMax) continue;
-    const uint32_t sent = stream.sentUs[stream.framesTimed % Stream::kSentMax];
+    if (!measuring_ || speaker.framesSent - stream.framesTimed > Stream::kSentMax) continue;
+    const uint32_t sent = speaker.sentUs[stream.framesTimed % Stream::kSentMax];
     // Both are µs since the run began, modulo 2^32: the difference is right whatever the length of the run.
     result_.latency.record(static_cast<int32_t>(static_cast<uint32_t>(arrivedUs - beginUs_) - sent));
   }

@@ -10,6 +10,8 @@ namespace sidetone::load {
 enum class Mode : uint8_t {
   /** The application is expected to send back what it hears. */
   Echo,
+  /** The application joins the streams 0 and 1, 2 and 3, …: each is expected to hear what the other sends. */
+  Bridge,
   /** The application speaks; what it says is only counted and timed. */
   Listen,
 };

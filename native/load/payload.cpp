@@ -119,6 +119,18 @@ std::span<const uint8_t> PayloadPool::body(Stamp stamp) const {
   return std::span(frames_[indexOf(stamp)]).subspan(kStampBytes);
 }
 
+bool Verifier::checkFromFirst(const PayloadPool& pool, uint32_t stream, std::span<const uint8_t> payload,
+                              VerifyCounts& counts) {
+  Stamp stamp{};
+  const bool hadBegun = begun_;
+  if (!begun_ && payload.size() >= kStampBytes && readStamp(payload.data(), stamp) && stamp.stream == stream) {
+    begun_ = true;
+    position_ = uint64_t{stamp.frame} * pool.frameBytes();
+  }
+  check(pool, stream, payload, counts);
+  return hadBegun;
+}
+
 void Verifier::check(const PayloadPool& pool, uint32_t stream, std::span<const uint8_t> payload,
                      VerifyCounts& counts) {
   const size_t frameBytes = pool.frameBytes();

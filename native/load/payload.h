@@ -87,11 +87,16 @@ class Verifier {
  public:
   void check(const PayloadPool& pool, uint32_t stream, std::span<const uint8_t> payload,
              VerifyCounts& counts);
+  /** The same of a stream that is heard from some frame on: what was sent before is not missing. False: it is
+   * the first that is heard. */
+  bool checkFromFirst(const PayloadPool& pool, uint32_t stream, std::span<const uint8_t> payload,
+                      VerifyCounts& counts);
   /** Bytes accounted for so far: right, wrong or missing. */
   uint64_t position() const { return position_; }
 
  private:
   uint64_t position_ = 0;
+  bool begun_ = false;
 };
 
 }  // namespace sidetone::load

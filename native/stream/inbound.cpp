@@ -11,7 +11,7 @@ namespace {
 constexpr double kPoolFrameMs = 20;
 }
 
-InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
+InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config, const VoiceSeat& seat)
     : config_(config),
       sourceHz_(sampleRateHz(config.encoding, config.announcedHz)),
       pooled_(runsInPool(config.encoding)),
@@ -24,7 +24,7 @@ InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config)
     l16Finder_ = std::make_unique<L16OrderFinder>(sourceHz_);
   if (config.handlerHz != sourceHz_) resampler_ = std::make_unique<Resampler>(sourceHz_, config.handlerHz);
   if (config.encoding == Encoding::G722) g722_ = std::make_unique<G722Decoder>();
-  if (config.listener.wantsAnything()) listener_ = std::make_unique<Listener>(sourceHz_, config.listener);
+  if (config.listener.wantsAnything()) listener_ = std::make_unique<Listener>(sourceHz_, config.listener, seat);
 }
 
 size_t InboundTrack::frameSamplesUsual() const {
@@ -37,7 +37,12 @@ size_t InboundTrack::frameSamplesMax() const {
 
 void InboundTrack::deafen() {
   deaf_ = true;
-  discard();
+  if (!tap_) discard();
+}
+
+void InboundTrack::setTap(DelayLine* tap) {
+  tap_ = tap;
+  if (isUnheard()) discard();
 }
 
 /** What is left of the payload or the gap that is being heard. */
@@ -54,10 +59,19 @@ void InboundTrack::fetch() const {
 
 void InboundTrack::push(const ReorderFrame& frame, bool fresh, bool nothingMissing, double nowMs) {
   if (reorder_.push(frame, fresh, nothingMissing, nowMs) == Reorder::Push::Deliver) take(frame, false);
-  if (deaf_) discard();
+  if (isUnheard()) discard();
 }
 
 Delivery InboundTrack::next(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
+  Delivery delivery = nextSlice(nowMs, payloadScratch, pcmScratch);
+  // What only the tap hears is no concern of the caller.
+  while (deaf_ && delivery.kind == Delivery::Kind::Frame) {
+    delivery = nextSlice(nowMs, payloadScratch, pcmScratch);
+  }
+  return delivery;
+}
+
+Delivery InboundTrack::nextSlice(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
   while (sliceBytes_ == 0 && concealSamples_ == 0) {
     Reorder::Popped popped;
     switch (reorder_.pop(nowMs, payloadScratch, popped)) {
@@ -70,7 +84,7 @@ Delivery InboundTrack::next(double nowMs, uint8_t* payloadScratch, int16_t* pcmS
         take(popped.frame, afterGap_);
         break;
     }
-    if (deaf_) discard();
+    if (isUnheard()) discard();
   }
   return concealSamples_ > 0 ? concealSlice(pcmScratch, nowMs) : decodeSlice(pcmScratch, nowMs);
 }
@@ -117,7 +131,7 @@ Delivery InboundTrack::concealSlice(int16_t* pcmScratch, double nowMs) {
   }
   // Concealed frames are as long as ordinary ones: handlers often rely on it.
   const size_t samples = std::min(concealSamples_, usualSamples());
-  int16_t* pcm = resampler_ ? pcmScratch : frame_;
+  int16_t* pcm = resampler_ || deaf_ ? pcmScratch : frame_;
   if (concealer_) {
     concealer_->conceal(pcm, samples);
   } else {
@@ -152,7 +166,7 @@ Delivery InboundTrack::decodeSlice(int16_t* pcmScratch, double nowMs) {
   }
   const size_t bytes = samplesToBytes(samples);
   const uint8_t* payload = slice_;
-  int16_t* pcm = resampler_ ? pcmScratch : frame_;
+  int16_t* pcm = resampler_ || deaf_ ? pcmScratch : frame_;
   decode(payload, samples, pcm);
   slice_ += bytes;
   sliceBytes_ -= bytes;
@@ -170,7 +184,8 @@ Delivery InboundTrack::frame(int16_t* pcm, size_t samples, bool concealed, doubl
   delivery.timestampMs = timeline_.positionMs();
   if (listener_) delivery.senses = &listener_->hear(pcm, samples, delivery.timestampMs, concealed);
   timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
-  delivery.samples = resampler_ ? resampler_->process(pcm, samples, frame_) : samples;
+  if (tap_) tap_->push(pcm, samples);
+  delivery.samples = resampler_ && !deaf_ ? resampler_->process(pcm, samples, frame_) : samples;
   delivery.more = ready(nowMs);
   counters_.frames++;
   return delivery;
@@ -186,6 +201,11 @@ Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool conce
   delivery.kind = Delivery::Kind::Frame;
   delivery.concealed = concealed;
   delivery.timestampMs = timeline_.positionMs();
+  if (tap_) tap_->push(pcm, samples);
+  if (deaf_) {
+    timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
+    return {};
+  }
   if (listener_) delivery.senses = &listener_->hear(pcm, samples, delivery.timestampMs, concealed);
   timeline_.played(static_cast<double>(samples) * 1000 / sourceHz_);
   if (resampler_) {

@@ -10,6 +10,7 @@
 #include "codec/l16_order.h"
 #include "hearing/listener.h"
 #include "memory/block_pool.h"
+#include "mix/delay_line.h"
 #include "plc/concealer.h"
 #include "reorder/reorder.h"
 #include "resample/resampler.h"
@@ -70,7 +71,7 @@ class InboundTrack {
   static constexpr int kSliceMs = 60;
   static constexpr int kOpusSliceMs = 120;
 
-  InboundTrack(BlockPool& pool, const InboundConfig& config);
+  InboundTrack(BlockPool& pool, const InboundConfig& config, const VoiceSeat& seat = {});
 
   /** Samples of a frame of 20 ms, which nearly all are, and of the longest that is ever made. */
   size_t frameSamplesUsual() const;
@@ -81,8 +82,10 @@ class InboundTrack {
   }
   const int16_t* frameBuffer() const { return frame_; }
 
-  /** From now on nobody hears it: next() has nothing but the counting of what is lost, late or doubled. */
+  /** From now on no handler hears it: next() has nothing but the counting of what is lost, late or doubled. */
   void deafen();
+  /** What is heard goes there too, at the source's rate, and also where no handler hears it; null: no more. */
+  void setTap(DelayLine* tap);
   /** The memory that the next frame goes to. */
   void fetch() const;
 
@@ -97,6 +100,10 @@ class InboundTrack {
   Reorder& reorder() { return reorder_; }
   MediaTimeline& timeline() { return timeline_; }
   const InboundCounters& counters() const { return counters_; }
+  /** How often the neural detector was behind. */
+  uint32_t voiceFallBacks() const { return listener_ ? listener_->voiceFallBacks() : 0; }
+  /** No frames come: see Listener. Null where nobody listens. */
+  const Senses* hush() { return listener_ && !deaf_ ? &listener_->hush() : nullptr; }
   const InboundConfig& config() const { return config_; }
   int sourceHz() const { return sourceHz_; }
   /** Of L16: as configured, or as found so far. */
@@ -107,9 +114,11 @@ class InboundTrack {
   void take(const ReorderFrame& frame, bool afterGap);
   void openGap(const Reorder::Popped& gap);
   void discard();
+  Delivery nextSlice(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch);
+  bool isUnheard() const { return deaf_ && !tap_; }
   size_t usualSamples() const { return static_cast<size_t>(sourceHz_) / 50; }
   bool hasRoomFor(size_t samples) const {
-    return (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
+    return deaf_ || (resampler_ ? resampler_->outputMax(samples) : samples) <= frameRoom_;
   }
   Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
   Delivery concealSlice(int16_t* pcmScratch, double nowMs);
@@ -139,6 +148,7 @@ class InboundTrack {
   std::unique_ptr<Resampler> resampler_;
   std::unique_ptr<L16OrderFinder> l16Finder_;
   std::unique_ptr<Listener> listener_;
+  DelayLine* tap_ = nullptr;
 };
 
 }  // namespace sidetone

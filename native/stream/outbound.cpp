@@ -139,7 +139,7 @@ size_t Outbound::passThrough(const int16_t* pcm, size_t samples, int fromHz, con
                              double nowMs, const Live& live, uint8_t* payload) {
   const bool isWhole = samples >= minSamples_ && samples < 2 * minSamples_;
   if (bytesPerSample_ != 1 || fromHz != sampleHz_ || !isWhole || paused_) return 0;
-  if (queue_.bytes() > 0 || cutCount_ > 0 || keeps_) return 0;
+  if (queue_.bytes() > 0 || cutCount_ > 0 || keeps_ || mixes_) return 0;
   if (nowMs < playout_.dryAtMs() - leadMs(live.latencyMaxMs) - kTickSlackMs) return 0;
   if (nowMs - playout_.dryAtMs() >= kGapMinMs) {
     noteGap(live, static_cast<double>(samples) / samplesPerMs_, nowMs);
@@ -161,7 +161,7 @@ size_t Outbound::g722SamplesMax(const OutboundConfig& config) {
 size_t Outbound::take(double nowMs, uint8_t* payload) {
   if (pooled_) return takePacket(nowMs, payload);
   const size_t samples = dueSamples(nowMs);
-  if (samples == 0) return 0;
+  if (samples == 0) return mixes_ ? takeAlone(nowMs, payload) : 0;
   const size_t padding = paddingFor(samples);
   const size_t bytes = samples * bytesPerSample_;
   queue_.read(payload, bytes);
@@ -170,8 +170,11 @@ size_t Outbound::take(double nowMs, uint8_t* payload) {
   const uint8_t silence = config_.encoding == Encoding::Pcmu   ? 0xFF
                           : config_.encoding == Encoding::Pcma ? 0xD5
                                                                : 0;
-  std::memset(payload + bytes, silence, padding * bytesPerSample_);
-  if (config_.encoding == Encoding::L16) l16Reorder(payload, samples, config_.l16Order);
+  if (mixes_)
+    mixPayload(payload, samples, samples + padding, nowMs);
+  else
+    std::memset(payload + bytes, silence, padding * bytesPerSample_);
+  if (config_.encoding == Encoding::L16) l16Reorder(payload, samples + padding, config_.l16Order);
   sent(samples, stoodFor, padding, bytes + padding * bytesPerSample_, nowMs);
   return bytes + padding * bytesPerSample_;
 }
@@ -185,14 +188,20 @@ size_t Outbound::dueG722(double nowMs, bool isEncoded) {
 }
 
 size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
-  const size_t samples = encoded_.empty() ? dueSamples(nowMs) : dueG722(nowMs, false);
-  if (samples == 0) return 0;
+  size_t samples = encoded_.empty() ? dueSamples(nowMs) : dueG722(nowMs, false);
+  const bool isEncoded = mixes_ && samples == 0 && !encoded_.empty();
+  if (isEncoded) samples = dueG722(nowMs, true);
+  if (samples == 0) return mixes_ ? takeAlonePcm(nowMs, pcm) : 0;
   size_t padding = paddingFor(samples);
   padding += (samples + padding) % 2;
   queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
   const double stoodFor = head_.take(samples);
   keep(reinterpret_cast<const uint8_t*>(pcm), samples, sent_, stoodFor, nowMs);
-  std::fill(pcm + samples, pcm + samples + padding, int16_t{0});
+  if (isEncoded) decodeG722(pcm, samples);
+  if (mixes_)
+    mix(pcm, samples, samples + padding, nowMs);
+  else
+    std::fill(pcm + samples, pcm + samples + padding, int16_t{0});
   sent(samples, stoodFor, padding, (samples + padding) / 2, nowMs);
   return samples + padding;
 }
@@ -225,18 +234,22 @@ size_t Outbound::paddingFor(size_t samples) const {
 }
 
 double Outbound::dueMs() const {
-  if (paused_) return kNever;
   if (pooled_) {
     return packets_->bytes() > 0 ? leadDueMs() : kNever;
   }
-  const double queued = queuedSamples();
-  if (queued == 0) return kNever;
+  const double queued = paused_ ? 0 : queuedSamples();
+  if (queued == 0) return mixes_ ? aloneDueMs() : kNever;
   return queued < static_cast<double>(minSamples_) ? tailDueMs() : leadDueMs();
 }
 
-/** A tail shorter than a message may take waits for more audio: for 20 ms, or as long as the far end is busy.
+/**
+ * A tail shorter than a message may take waits for more audio: for 20 ms, or as long as the far end is busy.
+ * A background must not run dry meanwhile.
  */
 double Outbound::tailDueMs() const {
+  if (soundsAlone()) {
+    return playout_.dryAtMs() + encoding_ / samplesPerMs_ - (pooled_ ? kAlonePooledLeadMs : kTickSlackMs);
+  }
   return std::max(lastEnqueueMs_ + kMessageMinMs, playout_.dryAtMs() - kTickSlackMs);
 }
 
@@ -276,7 +289,7 @@ void Outbound::flushResampler() {
 
 double Outbound::pcmDueMs() const {
   const double queued = pooled_ && !paused_ ? queuedSamples() : 0;
-  if (queued == 0) return kNever;
+  if (queued == 0) return mixes_ && pooled_ ? aloneDueMs() : kNever;
   if (queued < static_cast<double>(minSamples_)) return tailDueMs();
   // Audio is encoded so far ahead that a packet is there when it is due, and no further. What a clear() drops
   // was encoded in vain, and the pool takes only so much of one stream. A far end that has long run dry
@@ -288,6 +301,7 @@ double Outbound::pcmDueMs() const {
 
 size_t Outbound::takePcm(double nowMs, int16_t* pcm) {
   if (nowMs < pcmDueMs()) return 0;
+  if (paused_ || queue_.bytes() == 0) return takeAlonePcm(nowMs, pcm);
   if (queuedSamples() < static_cast<double>(minSamples_))
     flushResampler();
   else if (runs_.headBoundMs() > 0)
@@ -299,7 +313,10 @@ size_t Outbound::takePcm(double nowMs, int16_t* pcm) {
   head_.take(samples);
   queue_.read(reinterpret_cast<uint8_t*>(pcm), samples * sizeof(int16_t));
   keep(reinterpret_cast<const uint8_t*>(pcm), samples, position, span.stoodFor, nowMs);
-  std::fill(pcm + samples, pcm + minSamples_, int16_t{0});
+  if (mixes_)
+    mix(pcm, samples, minSamples_, nowMs);
+  else
+    std::fill(pcm + samples, pcm + minSamples_, int16_t{0});
   if (samples < minSamples_) counters_.padded++;
   encoding_ += static_cast<double>(minSamples_);
   if (runs_.headBoundMs() == 0) notLiveUntilMs_ = heardUntilMs(nowMs);
@@ -342,7 +359,10 @@ size_t Outbound::takePacket(double nowMs, uint8_t* payload) {
   packets_->read(payload, bytes);
   encoding_ -= static_cast<double>(minSamples_);
   const Span span = takeSpan();
-  sent(span.samples, span.stoodFor, minSamples_ - span.samples, bytes, nowMs);
+  if (span.stoodFor == 0)
+    sentAlone(minSamples_, bytes, nowMs);
+  else
+    sent(span.samples, span.stoodFor, minSamples_ - span.samples, bytes, nowMs);
   return bytes;
 }
 

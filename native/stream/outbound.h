@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "codec/encoding.h"
 #include "codec/g722.h"
 #include "codec/l16.h"
 #include "memory/block_queue.h"
+#include "mix/mixer.h"
 #include "resample/resampler.h"
 #include "stream/encoded_runs.h"
 #include "stream/live_parts.h"
@@ -126,6 +128,14 @@ class Outbound {
    */
   void cutAt(double position);
 
+  /**
+   * What goes out besides what is played, and how loud it all is: see Mixer. It is made when it is asked for
+   * and let go when there is nothing left for it. While a background sounds, messages go out without end:
+   * where nothing is queued, or it is paused, they hold the background alone. They have no positions.
+   */
+  Mixer& mixer(double nowMs);
+  bool mixes() const { return mixes_; }
+
   /** Byte order of L16 from the next message on: what is queued goes out in it too. */
   void setL16Order(ByteOrder order) { config_.l16Order = order; }
 
@@ -168,6 +178,10 @@ class Outbound {
   double headPosition() const { return accepted_ - queuedSamples() - static_cast<double>(head_.cut()); }
   double sentPosition() const { return sent_; }
   const Playout& playout() const { return playout_; }
+  /** How much the far end still has to play, without a background that goes out by itself. */
+  double unheardMs(double nowMs) const {
+    return mixes_ ? playout_.unheardMs(nowMs) : playout_.aheadMs(nowMs);
+  }
   /** Where the part of it that every message touches ends. */
   const void* oftenUsedEnd() const { return playout_.oftenUsedEnd(); }
   const OutboundConfig& config() const { return config_; }
@@ -185,6 +199,14 @@ class Outbound {
   static constexpr double kGapMinMs = 20;
   // Live audio without a time axis that rests for longer has ended and begins anew.
   static constexpr double kRestMs = 1000;
+  // A background alone is sent in messages of this length, and so far ahead: what is played waits behind it.
+  static constexpr double kAloneMs = 40;
+  static constexpr double kAloneLeadMs = 40;
+  static constexpr double kAlonePooledLeadMs = 60;  // its packets take a while to come
+  // Behind live audio it waits until the last moment, or each frame that is late would leave a gap of its
+  // length.
+  static constexpr double kAloneLastMs = 10;
+  static constexpr double kLiveGoesOnMs = 100;
 
   bool hasMemory(double comingMs) const;
   bool append(const int16_t* pcm, size_t samples, const uint8_t* echoed);
@@ -193,6 +215,17 @@ class Outbound {
   size_t dueSamples(double nowMs);
   size_t dueG722(double nowMs, bool isEncoded);
   size_t takePacket(double nowMs, uint8_t* payload);
+  double aloneDueMs() const;
+  size_t takeAlone(double nowMs, uint8_t* payload);
+  size_t takeAlonePcm(double nowMs, int16_t* pcm);
+  void sentAlone(size_t samples, size_t bytes, double nowMs);
+  bool soundsAlone() const { return mixes_ && mixing_->mixer.sounds(); }
+  void takeMixedBack(double nowMs);
+  void mix(int16_t* pcm, size_t played, size_t samples, double nowMs);
+  void mixPayload(uint8_t* payload, size_t played, size_t samples, double nowMs);
+  void decodeG722(int16_t* queued, size_t samples);
+  /** What has been mixed and may not have been heard, in samples. */
+  double unheardSamples(double nowMs) const { return playout_.aheadMs(nowMs) * samplesPerMs_ + encoding_; }
   double tailDueMs() const;
   double leadDueMs() const { return playout_.dryAtMs() - leadMs(runs_.headBoundMs()) - kTickSlackMs; }
   /** What was sent cannot be shortened any more, so live audio is sent ahead by half of its bound at most. */
@@ -235,6 +268,7 @@ class Outbound {
   bool pooled_;
   bool paused_ = false;
   bool keeps_ = false;  // something is kept
+  bool mixes_ = false;  // mixing_ is there
   size_t cutCount_ = 0;
   std::unique_ptr<Resampler> resampler_;
   std::unique_ptr<G722Encoder> g722_;
@@ -277,6 +311,13 @@ class Outbound {
     uint32_t samples;   // of the packet; the rest is padding
   };
   Span takeSpan();
+
+  struct Mixing {
+    Mixer mixer;
+    std::vector<int16_t> pcm;
+    std::unique_ptr<G722Decoder> g722;  // of what is queued encoded
+  };
+  std::unique_ptr<Mixing> mixing_;
 };
 
 }  // namespace sidetone

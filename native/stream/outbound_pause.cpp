@@ -47,6 +47,7 @@ double Outbound::heardPosition(double nowMs) const {
 void Outbound::pause(double nowMs) {
   if (paused_) return;
   paused_ = true;
+  if (mixes_) takeMixedBack(nowMs);
   const double handed = headPosition();
   const double heard = std::min(encoded_.aligned(heardPosition(nowMs)), handed);
   double from = handed;
@@ -106,7 +107,7 @@ void Outbound::remove(double from, double to) {
 
 double Outbound::fadeSamples(double nowMs, double fadeMs) const {
   const double heard = heardPosition(nowMs);
-  if (paused_ || fadeMs <= 0 || playout_.aheadMs(nowMs) == 0) return 0;
+  if (paused_ || fadeMs <= 0 || unheardMs(nowMs) == 0) return 0;
   if (!keeps_ || keptEnd_ != headPosition() || heard < keptFrom() || encoded_.behind(heard)) return 0;
   const double queued = head_.out() == 0 ? queuedSamples() : 0;
   return std::min(std::floor(fadeMs * samplesPerMs_), keptEnd_ - heard + queued);
@@ -121,6 +122,7 @@ void Outbound::clear(double nowMs, double fadeMs) {
     peekPcm(kept_, offset, kept, pcm.data());
     peekPcm(queue_, 0, fading - kept, pcm.data() + kept);
   }
+  if (mixes_) takeMixedBack(nowMs);
   queue_.clear();
   kept_.clear();
   keeps_ = false;
@@ -180,7 +182,7 @@ double Outbound::enqueueEncoded(const uint8_t* payload, size_t bytes, double now
 }
 
 size_t Outbound::takeEncodedG722(double nowMs, uint8_t* payload) {
-  const size_t samples = encoded_.empty() ? 0 : dueG722(nowMs, true);
+  const size_t samples = encoded_.empty() || mixes_ ? 0 : dueG722(nowMs, true);
   if (samples == 0) return 0;
   std::vector<int16_t> queued(samples);
   queue_.read(reinterpret_cast<uint8_t*>(queued.data()), samples * sizeof(int16_t));

@@ -32,6 +32,10 @@ class Playout {
    */
   void sent(double position, double samples, double padding, double nowMs, double cut = 0) {
     const double startMs = std::max(dryAtMs_, nowMs);
+    if (samples == 0) {
+      dryAtMs_ = startMs + padding / samplesPerMs_;
+      return;
+    }
     const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
     const bool joins = count_ > 0 && position == last.end() && last.samples() + samples < Run::kSamplesMax &&
                        startMs - last.endMs(samplesPerMs_) < kJoinMs && cut == 0 && shortened_ == 0;
@@ -59,6 +63,16 @@ class Playout {
       played = run.position() + (samples >= heard ? taken : samples * taken / heard);
     }
     return played;
+  }
+
+  /** How much of what has positions the far end still has to play. */
+  double unheardMs(double nowMs) const {
+    double unheard = 0;
+    for (size_t i = 0; i < count_; i++) {
+      const double lengthMs = (runs_[i].samples() - cut(i)) / samplesPerMs_;
+      unheard += std::clamp(runs_[i].startMs + lengthMs - nowMs, 0.0, lengthMs);
+    }
+    return unheard;
   }
 
   /** The far end dropped what it had not played. */

@@ -201,6 +201,15 @@ TEST_CASE("verifier: right bytes are right however they are cut; every kind of d
     CHECK(order.framesMissing == 1);
     CHECK(order.framesRepeated == 1);
   }
+  // Heard from its 30th frame on.
+  Verifier late;
+  VerifyCounts heard;
+  const std::span<const uint8_t> rest = std::span(sent).subspan(30 * kFrameBytes);
+  CHECK_FALSE(late.checkFromFirst(pool, 7, rest.first(5 * kFrameBytes), heard));
+  CHECK(late.checkFromFirst(pool, 7, rest.subspan(6 * kFrameBytes), heard));
+  CHECK(heard.framesMissing == 1);
+  CHECK(heard.bytesRight == 69 * kFrameBytes);
+  CHECK(heard.bytesWrong == 0);
   const VerifyCounts lostByte = verify(pool, without(50 * kFrameBytes + 10, 1), 160);
   CHECK(lostByte.bytesWrong + lostByte.framesMissing > 0);
   CHECK(lostByte.bytesRight > sent.size() / 2);

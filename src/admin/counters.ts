@@ -49,7 +49,9 @@ export const COUNTER_HELP: Readonly<Record<string, string>> = {
   messagesDropped: 'Messages not sent because the far end reads too slowly.',
   liveDropped: 'Live frames that a plugin played and the queue had no room for.',
   playsAfterEnd:
-    'Calls of play(), playFile(), playEncoded(), speak(), mark() and clear() on a stream that had ended; nothing was played.',
+    'Calls of play(), playFile(), playEncoded(), speak(), mark(), clear() and join() on a stream that had ended; nothing was played.',
+  conferenceJoins: 'Streams that took a place in a conference or a bridge.',
+  conferencesFull: 'Streams refused by a conference that had as many participants as it may have.',
   poolRefused: 'Frames that the codec pool refused because a queue was full.',
   telnyxErrors: 'Error messages from Telnyx.',
   handlerFailures: 'Exceptions and rejections of plugins.',

@@ -1,8 +1,9 @@
 /** The figures of a server as Prometheus text. Every name, type, label and help text is listed here or in counters.ts. */
 import { readdir, readFile } from 'node:fs/promises';
-import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import type { Metric } from 'prom-client';
 import { REACTOR_COUNTERS } from '../counters.js';
 import { native } from '../native/addon.js';
+import { promClient } from '../packages.js';
 import { familiesText, sumFamilies } from '../plugin/metrics.js';
 import { groupKey, type ReactorSnapshot, type StreamGroup } from '../reactor/snapshot.js';
 import { version } from '../version.js';
@@ -24,7 +25,7 @@ type Labels = Record<string, string | number>;
 type Write = (value: number, labels?: Labels) => void;
 
 export class Metrics {
-  readonly registry = new Registry();
+  readonly registry = new (promClient().Registry)();
   readonly definitions: MetricDefinition[] = [];
   readonly #figures: Figures;
   readonly #reset: (() => void)[] = [];
@@ -201,14 +202,14 @@ export class Metrics {
   }
 
   #gauge(name: string, help: string, labels: readonly string[] = []): Write {
-    const metric = new Gauge({ name, help, labelNames: labels, registers: [this.registry] });
+    const metric = new (promClient().Gauge)({ name, help, labelNames: labels, registers: [this.registry] });
     this.definitions.push({ name, type: 'gauge', labels, help });
     this.#reset.push(() => (labels.length > 0 ? metric.reset() : undefined));
     return (value, given = {}) => metric.set(given, value);
   }
 
   #counter(name: string, help: string, labels: readonly string[] = []): Write {
-    const metric = new Counter({ name, help, labelNames: labels, registers: [this.registry] });
+    const metric = new (promClient().Counter)({ name, help, labelNames: labels, registers: [this.registry] });
     this.definitions.push({ name, type: 'counter', labels, help });
     this.#reset.push(() => metric.reset());
     return (value, given = {}) => metric.inc(given, value);

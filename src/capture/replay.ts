@@ -2,10 +2,11 @@
  * Sends Telnyx's side of a capture to a server again, and compares what that server does with what the captured one
  * did.
  */
-import { type RawData, WebSocket } from 'ws';
+import type { RawData, WebSocket } from 'ws';
 import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { CODECS, type Format } from '../formats.js';
+import { ws } from '../packages.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 import type { MessageRecord } from './format.js';
 import {
@@ -121,7 +122,7 @@ function openSocket(url: string, { token, verifyCertificate = true }: ReplayOpti
   if (!/^wss?:\/\//.test(url) || !URL.canParse(url)) {
     throw new SidetoneError('SIDETONE_BAD_OPTION', `URL: ${url}: give a ws:// or wss:// address`);
   }
-  return new WebSocket(url, {
+  return new (ws().WebSocket)(url, {
     perMessageDeflate: false,
     maxPayload: MESSAGE_BYTES_MAX,
     handshakeTimeout: HANDSHAKE_MS,

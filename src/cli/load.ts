@@ -18,7 +18,7 @@ interface LoadFlags {
   rate?: number;
   replyCodec?: Encoding;
   replyRate?: number;
-  mode: 'echo' | 'listen';
+  mode: 'echo' | 'bridge' | 'listen';
   ptime?: number;
   verify?: boolean;
   token?: string;
@@ -66,12 +66,12 @@ export function register(program: Command): void {
     )
     .option('--reply-rate <hz>', 'its sample rate, for L16', numberArgument())
     .addOption(
-      new Option('--mode <mode>', 'echo: the application sends back what it hears; listen: it speaks')
-        .choices(['echo', 'listen'])
+      new Option('--mode <mode>', 'echo: the application sends back what it hears; bridge: it joins each two streams; listen: it speaks')
+        .choices(['echo', 'bridge', 'listen'])
         .default('echo'),
     )
     .option('--ptime <ms>', 'length of a media frame (default 20)', numberArgument())
-    .option('--verify', 'check every byte that comes back (echo of PCMU, PCMA or L16)')
+    .option('--verify', 'check every byte that comes back (echo or bridge of PCMU, PCMA or L16)')
     .option('--ramp-to-p99 <ms>', 'find the most streams that keep p99 under this', numberArgument())
     .option('--token <token>', 'x-telnyx-streaming-auth-token')
     .option(

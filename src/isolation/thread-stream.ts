@@ -1,4 +1,5 @@
 /** A stream as a handler in a thread of its own has it: what is played goes to the reactor, which plays it. */
+import { SidetoneError } from '../errors.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
@@ -222,6 +223,22 @@ export class ThreadStream implements Stream {
     return this.player.clear(fadeMs);
   }
 
+  background(): never {
+    return notHere('background');
+  }
+
+  comfortNoise(): never {
+    return notHere('comfortNoise');
+  }
+
+  get gainDb(): number {
+    return 0;
+  }
+
+  set gainDb(_gainDb: number) {
+    notHere('gainDb');
+  }
+
   close(): void {
     if (!this.closed) this.#side.out.send(COMMAND.close, this.#handle);
   }
@@ -232,4 +249,10 @@ export class ThreadStream implements Stream {
     this.#side.out.send(COMMAND.playAfterEnd, this.#handle);
     return given;
   }
+}
+
+/** What is mixed stands in the reactor's own memory. */
+export function notHere(what: string): never {
+  const problem = `a plugin in threads of its own has none: give the plugin isolation: 'reactor'`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${what}: ${problem}`);
 }

@@ -15,8 +15,12 @@ export interface LoadOptions {
   streams: number;
   /** Length of the measurement, in seconds; connecting, warming up and closing come on top. */
   seconds: number;
-  /** `echo`: the application sends back what it hears, and latency is taken. `listen`: it speaks. Default echo. */
-  mode?: 'echo' | 'listen';
+  /**
+   * `echo`: the application sends back what it hears, and latency is taken. `bridge`: it joins the streams 2k and 2k + 1,
+   * whose `call_control_id`s end so, and each hears the other; latency is from one caller to the other. `listen`: it speaks.
+   * Default echo.
+   */
+  mode?: 'echo' | 'bridge' | 'listen';
   /** What the callers speak. Default PCMU. */
   encoding?: Encoding;
   /** As announced in `media_format`, in Hz. Default: 8000; 16000 for L16, OPUS and AMR-WB. */
@@ -27,7 +31,10 @@ export interface LoadOptions {
   replySampleRate?: number;
   /** Length of a media frame to the application, in ms. Default 20. */
   ptimeMs?: number;
-  /** Echo of PCMU, PCMA or L16 only: every byte that comes back must be the byte that was sent, in order, none missing. */
+  /**
+   * Echo or bridge of PCMU, PCMA or L16 only: every byte that comes back must be the byte that was sent, in order, none
+   * missing. Of a bridge from the first one on that came.
+   */
   verify?: boolean;
   /** Sent as `x-telnyx-streaming-auth-token` and in `connected`. */
   token?: string;
@@ -91,12 +98,17 @@ export async function resolveOptions(url: string, options: LoadOptions): Promise
   const sampleRate = rateOf(encoding, options.sampleRate);
   const replyEncoding = encodingOf('replyEncoding', options.replyEncoding ?? encoding);
   const mode = options.mode ?? 'echo';
-  if (mode !== 'echo' && mode !== 'listen') throw bad('mode', mode, 'give echo or listen');
-  if (options.verify && (mode !== 'echo' || replyEncoding !== encoding || !VERIFIABLE.has(encoding))) {
+  if (mode !== 'echo' && mode !== 'bridge' && mode !== 'listen') {
+    throw bad('mode', mode, 'give echo, bridge or listen');
+  }
+  if (mode === 'bridge' && options.streams % 2 !== 0) {
+    throw bad('streams', options.streams, 'a bridge has two: give an even number');
+  }
+  if (options.verify && (mode === 'listen' || replyEncoding !== encoding || !VERIFIABLE.has(encoding))) {
     throw bad(
       'verify',
       true,
-      `only an echo in the same encoding, one of ${[...VERIFIABLE].join(', ')}, comes back byte for byte`,
+      `only an echo or a bridge in the same encoding, one of ${[...VERIFIABLE].join(', ')}, comes back byte for byte`,
     );
   }
   const ptimeMs = number('ptimeMs', options.ptimeMs, 20, 10, 200);

@@ -30,7 +30,7 @@ export interface LoadResult {
   startedAt: string;
   encoding: Encoding;
   replyEncoding: Encoding;
-  mode: 'echo' | 'listen';
+  mode: 'echo' | 'bridge' | 'listen';
   ptimeMs: number;
   /** How long was measured, in seconds. */
   seconds: number;
@@ -121,7 +121,6 @@ function problemsOf(
   raw: NativeLoadResult,
   { streams: asked, mode, verify, drainMs }: NativeLoadOptions,
 ): string[] {
-  const echo = mode === 'echo';
   const failed = asked - raw.opened;
   const problems: string[] = [];
   if (failed > 0) problems.push(`${failed} of ${asked} streams were not opened: ${raw.firstError}`);
@@ -135,7 +134,7 @@ function problemsOf(
   if (verify && raw.framesMissing > 0) problems.push(`${raw.framesMissing} frames went missing`);
   if (verify && raw.framesRepeated > 0)
     problems.push(`${raw.framesRepeated} frames came twice or out of order`);
-  if (echo && verify && raw.framesUnreturned > 0) {
+  if (mode !== 'listen' && verify && raw.framesUnreturned > 0) {
     problems.push(
       `${raw.framesUnreturned} frames had not come back ${drainMs / 1000} s after the last was sent`,
     );
@@ -165,7 +164,7 @@ export function resultFrom(
   const seconds = raw.windowUs / 1e6;
   const streamSeconds = raw.opened * seconds;
   const { serverBefore: before, serverAfter: after } = raw;
-  const echo = options.mode === 'echo';
+  const hears = options.mode === 'echo' || (options.mode === 'bridge' && options.verify);
   const warnings = warningsOf(raw);
   if (options.serverPid > 0 && !after)
     warnings.push(`process ${options.serverPid} could not be read: no server figures`);
@@ -200,7 +199,7 @@ export function resultFrom(
       streams: raw.streamsWithUnderrun,
       length: distribution(raw.underrunLength),
     },
-    ...(echo && { latency: distribution(raw.latency) }),
+    ...(hears && { latency: distribution(raw.latency) }),
     deadlineError: distribution(raw.deadlineError),
     control: {
       marks: raw.marks,

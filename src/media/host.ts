@@ -6,6 +6,7 @@ import type { LoggedStream } from '../log/call-log.js';
 import type { ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
 import type { CodecPool } from '../pool/pool.js';
+import type { VoicePool } from '../pool/voice-pool.js';
 import type { CallControl } from '../telnyx/call-control.js';
 import type { MediaPath } from './path.js';
 
@@ -15,6 +16,8 @@ export interface StreamHost {
   readonly options: ReactorOptions;
   /** Workers for the costly codecs. */
   readonly pool: CodecPool;
+  /** The neural voice detector. */
+  readonly voices: VoicePool;
   /** Counters of what goes out without the engine. */
   readonly outputCounters: Record<OutputCounter, number>;
   count(counter: ReactorCounter, times?: number): void;

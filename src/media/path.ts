@@ -31,6 +31,8 @@ export interface MediaStream {
   afterSend(): void;
   /** The engine has PCM for the encoder in the pool. */
   encode(): void;
+  /** The neural detector tells of speech: `flags` are bits of SENSES. */
+  voiceChanged(track: number, flags: number, startMs: number, endMs: number, durationMs: number): void;
 }
 
 /** What the path needs of a stream's connection. */
@@ -88,6 +90,21 @@ export class MediaPath {
     this.#streamAt[slot] = undefined;
     this.#socketAt[slot] = undefined;
     this.#linkAt[slot] = undefined;
+  }
+
+  /** What the neural detector has found, of the stream that has this slot. */
+  voiceChanged(
+    slot: number,
+    track: number,
+    flags: number,
+    startMs: number,
+    endMs: number,
+    durationMs: number,
+  ): void {
+    const stream = this.#streamAt[slot];
+    if (!stream || stream.closed) return;
+    this.nowMs = this.#clock.now();
+    stream.voiceChanged(track, flags, startMs, endMs, durationMs);
   }
 
   /** Ends everything; no call may follow. */
@@ -167,6 +184,14 @@ export class MediaPath {
   /** A stream that was paused goes on. Returns as play() does. */
   resume(slot: number, nowMs: number): number {
     const due = this.engine.at(nowMs).resume(slot, !this.#sending);
+    this.wake();
+    return due;
+  }
+
+  /** What of a stream is due. Returns as play() does. */
+  sendNow(slot: number, nowMs: number): number {
+    if (this.#sending) return 0;
+    const due = this.engine.at(nowMs).sendNow(slot);
     this.wake();
     return due;
   }

@@ -3,6 +3,8 @@ import { SidetoneError } from '../errors.js';
 import type { Encoding } from '../formats.js';
 import type { NativeLoad } from './load.js';
 import { loadAddon } from './locate.js';
+import type { NativeMixer, NativeSounds } from './mixing.js';
+import type { NativeRoomMemory, NativeRooms } from './rooms.js';
 
 export interface NativeOutbound {
   /** ENCODING_NUMBERS has it. */
@@ -29,6 +31,8 @@ export interface NativeInbound {
   conceals: boolean;
   /** How to look for speech; undefined: not at all. */
   voice: NativeVoice | undefined;
+  /** Speech is found by the neural detector: see takeVoiceWindows(). */
+  neural: boolean;
   /** Whether to look for the tones of keys. */
   keys: boolean;
 }
@@ -47,7 +51,24 @@ export type NativeHeard = { atMs: number } & (
   | { kind: 'key'; key: string }
 );
 
-export interface NativeListener {
+/** What the neural detector needs of an engine. All arrays belong to the caller; `fields` has VOICE.fields numbers a window. */
+export interface NativeVoices {
+  /** Moves the windows that wait, up to VOICE.windowsMax of VOICE.samples samples at 8 kHz. Returns how many. */
+  takeVoiceWindows(fields: Int32Array, ends: Float64Array, samples: Int16Array): number;
+  /**
+   * What the detector says of them, 0 to 1; NaN: nothing. Returns how many events were written, VOICE.eventFields numbers
+   * each: stream, track, bits of SENSES, startMs, endMs, durationMs.
+   */
+  answerVoices(
+    count: number,
+    fields: Int32Array,
+    ends: Float64Array,
+    probabilities: Float32Array,
+    events: Float64Array,
+  ): number;
+}
+
+export interface NativeListener extends NativeVoices {
   /** Hears what follows, cut into frames of `frameSamples`. `speech` has one probability a frame. */
   hear(
     pcm: Int16Array,
@@ -81,7 +102,7 @@ export interface NativeEngineBuffers {
 }
 
 /** Tracks are numbered 0 inbound, 1 outbound. */
-export interface NativeEngine {
+export interface NativeEngine extends NativeMixer, NativeRooms, NativeVoices {
   open(config: NativeStreamConfig): number;
   close(stream: number): void;
   /** Of a frame of 20 ms. */
@@ -104,6 +125,8 @@ export interface NativeEngine {
   deliverPcm(stream: number, track: number, pcm: Int16Array, concealed: boolean): number;
   /** Nobody hears this stream: receive() and next() have nothing for it any more. */
   deafen(stream: number): void;
+  /** No frames of this track come: speech that goes on has ended. Writes `senses` as deliverPcm() does. */
+  hush(stream: number, track: number): void;
   /**
    * Returns how many messages are due now and lie in the send slab; -1 where the queue was full. `liveLatencyMaxMs`
    * is how late it may be, 0 for as late as it likes, or NOT_LIVE or STREAMS_BOUND.
@@ -139,6 +162,8 @@ export interface NativeEngine {
   pause(stream: number): void;
   /** What is queued goes on. Returns as play() does. */
   resume(stream: number, sendNow: boolean): number;
+  /** What is due now lies in the slab. Returns as play() does. */
+  sendNow(stream: number): number;
   /** Takes positions out of what is queued here, which begins at `info[INFO.head]`: those behind them move up. */
   remove(stream: number, from: number, to: number): void;
   /** Gives back the memory of what has been heard. */
@@ -211,6 +236,7 @@ interface NativeLayout {
   send: Readonly<Record<'stream' | 'bytes' | 'followed' | 'fields', number>>;
   sliceMs: Readonly<Record<'opus' | 'other', number>>;
   live: Readonly<Record<'notLive' | 'streamsBound', number>>;
+  voice: Readonly<Record<'samples' | 'windowsMax' | 'fields' | 'fresh' | 'eventFields', number>>;
   senses: Readonly<Record<'began' | 'ended' | 'keys' | 'speech', number>>;
   encodings: Readonly<Record<Encoding, number>>;
 }
@@ -236,6 +262,7 @@ type InfoName =
   | 'aheadMs'
   | 'queuedMs'
   | 'head'
+  | 'unheardMs'
   // receive, next, play, tick, enqueuePacket: deadlines that wait for a tick
   | 'scheduled'
   // the caller, before every call in which time plays a part: see Engine.at()
@@ -253,7 +280,7 @@ type InfoName =
   | 'speechMs'
   | 'keys';
 
-export interface NativeAddon extends NativeLoad {
+export interface NativeAddon extends NativeLoad, NativeRoomMemory, NativeSounds {
   layout: NativeLayout;
   AmrWbDecoder: new (form: 'auto' | 'bandwidth-efficient' | 'octet-aligned') => NativeAmrWbDecoder;
   AmrWbEncoder: new (
@@ -266,7 +293,7 @@ export interface NativeAddon extends NativeLoad {
   L16OrderFinder: new (sampleRate: number) => NativeL16OrderFinder;
   Listener: new (
     sampleRate: number,
-    listens: { voice?: NativeVoice | undefined; keys?: boolean },
+    listens: { voice?: NativeVoice | undefined; neural?: boolean; keys?: boolean },
   ) => NativeListener;
   G722Encoder: new () => { encode(pcm: Int16Array): Uint8Array };
   G722Decoder: new () => { decode(payload: Uint8Array): Int16Array };
@@ -338,6 +365,7 @@ function standIn(problem: string, cause: unknown): NativeAddon {
     send: none,
     sliceMs: none,
     live: none,
+    voice: none,
     senses: none,
     encodings: none,
   };
@@ -380,6 +408,8 @@ export const NOT_LIVE = layout.live.notLive;
 export const STREAMS_BOUND = layout.live.streamsBound;
 /** The bits of `info[INFO.senses]`: speech began or ended, keys were pressed, there is a probability of speech. */
 export const SENSES = layout.senses;
+/** Sizes of the neural detector's windows, and the bit in their third field that says that nothing came before. */
+export const VOICE = layout.voice;
 /** The addon's numbers of the encodings. */
 export const ENCODING_NUMBERS = layout.encodings;
 

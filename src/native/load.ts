@@ -10,7 +10,7 @@ export interface NativeLoadOptions {
   clockRate: number;
   replyEncoding: Encoding;
   replySampleRate: number;
-  mode: 'echo' | 'listen';
+  mode: 'echo' | 'bridge' | 'listen';
   verify: boolean;
   streams: number;
   connectsPerSecond: number;

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 
 /** What an option has besides the values that it takes. */
-export interface OptionFacts<Former extends string = never> {
+export interface OptionFacts {
   /** What it does, for docs/options.md and --help. Limits, choices and the default are added from the type. */
   text: string;
   /** `--name <value>`; `--name` for an on/off option. None: library and config file only. */
@@ -24,24 +24,20 @@ export interface OptionFacts<Former extends string = never> {
   /** What to write, where the type does not tell. */
   remedy?: string;
   /** An older name in the library and in config files. */
-  formerly?: Former;
+  formerly?: string;
   /** Never shown in a message. */
   secret?: boolean;
   /** Another option has taken its place: README does not list it. */
   isFormer?: boolean;
 }
 
-export interface OptionEntry<T extends v.GenericSchema = v.GenericSchema, Former extends string = string>
-  extends OptionFacts<Former> {
+export interface OptionEntry<T extends v.GenericSchema = v.GenericSchema> extends OptionFacts {
   type: T;
   /** The options of a group, such as `tls`. */
   fields?: Readonly<Record<string, OptionEntry>>;
 }
 
-export function option<T extends v.GenericSchema, Former extends string = never>(
-  type: T,
-  facts: OptionFacts<Former>,
-): OptionEntry<T, Former> {
+export function option<T extends v.GenericSchema>(type: T, facts: OptionFacts): OptionEntry<T> {
   return { ...facts, type };
 }
 
@@ -55,13 +51,13 @@ export function shape<F extends Fields>(fields: F): Shape<F> {
 /** Options that are one object, absent unless one of them is given. */
 export function group<F extends Fields>(text: string, fields: F) {
   const type = v.optional(v.object(shape(fields)));
-  return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type, never>;
+  return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type>;
 }
 
 /** The same, and `{}` where none is given: no field may have to be there. */
 export function groupOrEmpty<F extends Fields>(text: string, fields: F) {
   const type = v.optional(v.object(shape(fields)), {} as never);
-  return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type, never>;
+  return { text, fields, type } satisfies OptionEntry as OptionEntry<typeof type>;
 }
 
 export const number = (min: number, max: number) => v.pipe(v.number(), v.minValue(min), v.maxValue(max));

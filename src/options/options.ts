@@ -5,9 +5,11 @@ import { nearest } from '../nearest.js';
 import { isObject } from '../objects.js';
 import type { Fields } from './entry.js';
 import { flagName, LEAVES, type Leaf, remedyOf } from './facts.js';
-import { OPTION_TABLE, type ServerOptions, serverOptionsSchema } from './table.js';
+import type { ServerOptions } from './server-options.js';
+import { OPTION_TABLE, serverOptionsSchema } from './table.js';
 
-export { type ServerOptions, serverOptionsSchema } from './table.js';
+export type { ServerOptions } from './server-options.js';
+export { serverOptionsSchema } from './table.js';
 
 const ADMIN_PORT = 9090;
 

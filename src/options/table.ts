@@ -360,14 +360,6 @@ export const OPTION_TABLE = {
   ),
 };
 
-export type OptionTable = typeof OPTION_TABLE;
-/** The older names, each with the values of the option that it names. */
-type FormerNames = {
-  [Name in keyof OptionTable as OptionTable[Name] extends { formerly?: infer Former extends string }
-    ? Former
-    : never]?: OptionTable[Name] extends { type: infer T extends v.GenericSchema } ? v.InferInput<T> : never;
-};
-
 export const serverOptionsSchema = v.object(shape(OPTION_TABLE));
-/** What `createServer` takes; everything has a default. */
-export type ServerOptions = v.InferInput<typeof serverOptionsSchema> & FormerNames;
+/** The values that each option takes. */
+export type OptionValues = v.InferInput<typeof serverOptionsSchema>;

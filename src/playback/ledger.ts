@@ -41,6 +41,12 @@ const MARK_GRACE_MS = 2000;
 /** Marks of one stream that are under way: one a frame of 20 ms for 20 s. */
 const MARKS_MAX = 1000;
 
+/** What a log shows of a playback. */
+export interface PlaybackState {
+  playedMs: number;
+  finished: boolean;
+}
+
 /** One `play()`: the positions from `start` up to `end`. */
 export class PlaybackEntry implements Playback {
   start = NEVER; // until its first sample is accepted
@@ -61,6 +67,12 @@ export class PlaybackEntry implements Playback {
 
   get finished(): boolean {
     return this.#result !== undefined || this.#error !== undefined;
+  }
+
+  /** Its fields lead to the options of the server, and so to secrets. */
+  toJSON(): PlaybackState {
+    const { playedMs, finished } = this;
+    return { playedMs, finished };
   }
 
   get watched(): boolean {
@@ -157,6 +169,15 @@ export class Ledger {
   playedMs(playback: PlaybackEntry): number {
     const { played, samplesPerMs } = this.output.positions();
     return playedBetween(playback, played, samplesPerMs);
+  }
+
+  /** Samples of unfinished playbacks that have not been heard. */
+  unheard({ accepted, played }: Positions): number {
+    let samples = 0;
+    for (const { start, end } of this.#playbacks) {
+      samples += Math.max(0, Math.min(end, accepted) - Math.max(start, played));
+    }
+    return samples;
   }
 
   /** The audio between two positions will never be heard, although the positions are passed. */

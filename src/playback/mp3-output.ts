@@ -155,6 +155,9 @@ export class Mp3Output implements Output {
   /** Nothing ever pauses … */
   resume(): void {}
 
+  /** … nothing goes out beside files … */
+  goOn(): void {}
+
   /** … and a file is never cut: Player.cancel() clears. */
   remove(): void {}
 
@@ -175,6 +178,11 @@ export class Mp3Output implements Output {
 
   drained(): void {
     this.#pump();
+  }
+
+  /** No stream in MP3 mode is in a conference. */
+  hasOwnAudio(): boolean {
+    return true;
   }
 
   counters(): Record<string, number> {

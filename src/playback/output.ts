@@ -47,6 +47,8 @@ export interface Output {
    */
   pause(): void;
   resume(): void;
+  /** A background goes on at once behind what the far end was told to drop. */
+  goOn(): void;
   /** The first position that waits here and has not been given away. */
   head(): number;
   /** Takes positions from head() on out of what waits here; those behind them move up. */
@@ -55,6 +57,8 @@ export interface Output {
   drained(): void;
   /** Tells `owner` of each range of positions that was left out since the last call. */
   tellSkipped(owner: OutputOwner): void;
+  /** Whether something that was played, and not by a conference, has not been heard yet. */
+  hasOwnAudio(): boolean;
   counters(): Record<string, number>;
   /** The stream has ended: nothing is sent any more. */
   close(): void;

@@ -13,21 +13,30 @@ const IDLE_MS = 10_000;
  * @throws SidetoneError SIDETONE_BAD_ARGUMENT
  */
 export function checkedRate(options: PlayOptions, usual: number): number {
-  if (typeof options !== 'object' || options === null) {
-    const problem = `play options: ${shown(options)}: pass { sampleRate, liveLatencyMaxMs }`;
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-  }
+  checkOptions('play', options, '{ sampleRate, liveLatencyMaxMs }');
   const { sampleRate = usual, liveLatencyMaxMs, idleMs } = options;
   checkedIdle('play', idleMs);
   if (liveLatencyMaxMs !== undefined && !isLiveBound(liveLatencyMaxMs)) {
     const problem = `play liveLatencyMaxMs: ${shown(liveLatencyMaxMs)}: ${LIVE_BOUND_REMEDY}`;
     throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
   }
+  return checkedSampleRate('play', sampleRate);
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+export function checkedSampleRate(method: string, sampleRate: number): number {
   if (SAMPLE_RATES.includes(sampleRate as (typeof SAMPLE_RATES)[number])) return sampleRate;
   throw new SidetoneError(
     'SIDETONE_BAD_ARGUMENT',
-    `play sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
+    `${method} sampleRate: ${shown(sampleRate)}: use one of ${SAMPLE_RATES.join(', ')} Hz`,
   );
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT where they are no object */
+export function checkOptions(method: string, options: unknown, wanted: string): void {
+  if (typeof options === 'object' && options !== null) return;
+  const problem = `${method} options: ${shown(options)}: pass ${wanted}, or nothing`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
 }
 
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
@@ -40,10 +49,7 @@ export function checkedIdle(method: string, idleMs: number = IDLE_MS): number {
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
 export function checkedFade(options: ClearOptions | undefined): number {
   if (options === undefined) return 0;
-  if (typeof options !== 'object' || options === null) {
-    const problem = `clear options: ${shown(options)}: pass { fadeMs }, or nothing`;
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-  }
+  checkOptions('clear', options, '{ fadeMs }');
   const { fadeMs = 0 } = options;
   if (typeof fadeMs === 'number' && fadeMs >= 0 && fadeMs <= 1000) return fadeMs;
   throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `clear fadeMs: ${shown(fadeMs)}: give ms from 0 to 1000`);

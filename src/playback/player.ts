@@ -196,10 +196,10 @@ export class Player implements LedgerOwner, OutputOwner {
   }
 
   /**
-   * Stops what is playing, and keeps it and what is queued for resume().
+   * Stops what is playing, and keeps it and what is queued for resume(). Without `goesOn`, resume() comes at once.
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT in MP3 mode
    */
-  pause(): void {
+  pause(goesOn = true): void {
     if (this.#paused) return;
     this.#tellSkipped();
     this.#output.pause();
@@ -209,6 +209,7 @@ export class Player implements LedgerOwner, OutputOwner {
     this.#ledger.pause(this.#output.positions().played);
     this.#link.sendText(CLEAR_TEXT);
     this.#owner.takenBack();
+    if (goesOn) this.#output.goOn();
   }
 
   resume(): void {
@@ -221,13 +222,14 @@ export class Player implements LedgerOwner, OutputOwner {
 
   /**
    * Stops what is playing and drops what is queued, here and at the far end. What is being heard fades out in `fadeMs`, and
-   * counts as heard until then.
+   * counts as heard until then. `ownOnly`: what a conference has played is not counted.
    */
-  clear(fadeMs: number): { playedMs: number; discardedMs: number } {
+  clear(fadeMs: number, ownOnly = false): { playedMs: number; discardedMs: number } {
     const waitingMs = this.#dropFeed();
     this.#tellSkipped();
     const positions = this.#output.positions();
     positions.played += this.#output.fadeLength(fadeMs);
+    const unheard = ownOnly ? this.#ledger.unheard(positions) : positions.accepted - positions.played;
     const playedMs = this.#ledger.clear(positions, true);
     this.#heardMs += this.#heardSince(positions);
     this.#skippedSamples = 0;
@@ -236,9 +238,14 @@ export class Player implements LedgerOwner, OutputOwner {
     // What fades has positions of its own, and was counted above.
     this.#heardFrom = this.#output.positions().accepted;
     this.#follow();
-    const discardedMs = (positions.accepted - positions.played) / positions.samplesPerMs + waitingMs;
+    const discardedMs = unheard / positions.samplesPerMs + waitingMs;
     if (discardedMs > 0) this.#interruptions++;
     return { playedMs, discardedMs };
+  }
+
+  /** Whether something is queued, read or being heard that was played, rather than what a conference plays. */
+  get hasOwnAudio(): boolean {
+    return this.#paused || this.isFeeding || this.#output.hasOwnAudio();
   }
 
   // --- driven by the stream ---

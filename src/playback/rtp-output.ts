@@ -47,7 +47,7 @@ export class RtpOutput implements Output {
 
   queuedMs(): number {
     const info = this.#position();
-    return info[INFO.queuedMs]! + info[INFO.aheadMs]!;
+    return info[INFO.queuedMs]! + info[INFO.unheardMs]!;
   }
 
   enqueue(samples: Int16Array, sampleRate: number, nowMs: number, liveLatencyMaxMs: number): void {
@@ -81,7 +81,7 @@ export class RtpOutput implements Output {
   clear(fadeMs: number): void {
     this.#host.path.engine.at(this.#host.clock.now()).clear(this.#slot, fadeMs);
     this.#link.sendText(CLEAR_TEXT);
-    if (fadeMs > 0) this.resume();
+    this.goOn();
   }
 
   fadeLength(fadeMs: number): number {
@@ -96,6 +96,13 @@ export class RtpOutput implements Output {
   resume(): void {
     const { path, clock } = this.#host;
     const due = path.resume(this.#slot, clock.now());
+    if (due > 0) path.flush(due);
+    this.#encode?.();
+  }
+
+  goOn(): void {
+    const { path, clock } = this.#host;
+    const due = path.sendNow(this.#slot, clock.now());
     if (due > 0) path.flush(due);
     this.#encode?.();
   }
@@ -119,6 +126,10 @@ export class RtpOutput implements Output {
     this.#skipsSeen = info[INFO.skips]!;
     while (native.takeSkipped(this.#slot) === 1)
       owner.skipped(info[INFO.skippedFrom]!, info[INFO.skippedTo]!);
+  }
+
+  hasOwnAudio(): boolean {
+    return this.#host.path.engine.at(this.#host.clock.now()).hasOwnAudio(this.#slot) === 1;
   }
 
   counters(): Record<string, number> {

@@ -6,7 +6,8 @@ import { NOT_LIVE } from '../native/addon.js';
 import type { Playback, PlaybackResult, Speech, SpeechOptions } from '../plugin/stream.js';
 import { encodedRate, toBytes } from './encoded.js';
 import type { Chunk, Source, SourceOptions } from './feed.js';
-import { checkedIdle, checkedRate } from './playable.js';
+import type { PlaybackState } from './ledger.js';
+import { checkedIdle, checkedSampleRate, checkOptions } from './playable.js';
 
 /** write() says that there is enough while more than this waits to be read. */
 const ENOUGH_MS = 5000;
@@ -136,6 +137,7 @@ export class SpeechPlayback<P extends Playback> implements Speech {
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options; SIDETONE_QUEUE_FULL */
   constructor(options: SpeechOptions, stream: Speaker, player: SpeechPlayer<P>, memory: SpeechMemory) {
+    checkOptions('speak', options, '{ sampleRate, encoding, idleMs }');
     const idleMaxMs = checkedIdle('speak', options.idleMs);
     this.#form = formOf(options, stream);
     this.#player = player;
@@ -161,6 +163,11 @@ export class SpeechPlayback<P extends Playback> implements Speech {
 
   get ready(): Promise<void> {
     return this.#written.ready;
+  }
+
+  toJSON(): PlaybackState {
+    const { playedMs, finished } = this.#playback;
+    return { playedMs, finished };
   }
 
   write(audio: Int16Array | Uint8Array | string): boolean {
@@ -222,8 +229,7 @@ export class SpeechPlayback<P extends Playback> implements Speech {
 function formOf(options: SpeechOptions, stream: Speaker): Form {
   const { encoding, sampleRate } = options;
   if (encoding === undefined) {
-    const rate = checkedRate(sampleRate === undefined ? {} : { sampleRate }, stream.sampleRate);
-    return { rate, encoding: undefined };
+    return { rate: checkedSampleRate('speak', sampleRate ?? stream.sampleRate), encoding: undefined };
   }
   return { rate: encodedRate('speak', encoding, stream), encoding };
 }

@@ -6,7 +6,7 @@ import type { Output } from './output.js';
 /** What plays, as far as it must hold while something is taken out. */
 interface Pausable {
   readonly paused: boolean;
-  pause(): void;
+  pause(goesOn: boolean): void;
   resume(): void;
 }
 
@@ -20,7 +20,7 @@ export function takeOut(
   const { accepted, samplesPerMs } = output.positions();
   const end = Math.min(playback.end, accepted);
   const mustTakeBack = playback.start < output.head() && !player.paused;
-  if (mustTakeBack) player.pause();
+  if (mustTakeBack) player.pause(false);
   const from = Math.max(Math.min(playback.start, end), output.head());
   const removed = Math.max(0, end - from);
   output.remove(from, end);

@@ -8,9 +8,9 @@ import { NAME_PATTERN, NAME_REMEDY } from './entries.js';
 import { checkHearing } from './hearing.js';
 import { ISOLATION_REMEDY, isIsolation } from './isolation.js';
 import { isSchema } from './options.js';
-import type { AcceptResult, Plugin, StreamHandler } from './plugin.js';
+import type { AcceptResult, AudioOptions, Plugin, StreamHandler } from './plugin.js';
 
-// The compiler keeps both tables whole: what an interface has and its table has not is an error, and the reverse.
+// The compiler keeps these tables whole: what an interface has and its table has not is an error, and the reverse.
 const HANDLER_METHODS: Record<keyof StreamHandler, true> = {
   onAudio: true,
   onDtmf: true,
@@ -38,6 +38,17 @@ const PLUGIN_FIELDS: Record<keyof Plugin, true> = {
   onDraining: true,
   teardown: true,
 };
+const AUDIO_FIELDS: Record<keyof AudioOptions, true> = {
+  sampleRate: true,
+  tracks: true,
+  vad: true,
+  dtmf: true,
+};
+const OUTBOUND_FIELDS: Record<keyof NonNullable<Plugin['outbound']>, true> = {
+  mode: true,
+  encoding: true,
+  sampleRate: true,
+};
 /** The methods that need not be there, with their parameters. */
 const PLUGIN_METHODS = {
   setup: '(context) => state',
@@ -57,7 +68,7 @@ function* namesOf(object: object): Generator<string> {
 const isEventName = (name: string): boolean => /^on[A-Z]/.test(name);
 
 /** What to do about a name that nobody knows. */
-function remedyFor(name: string, known: object, elsewhere: object, where: string): string {
+function remedyFor(name: string, known: object, elsewhere: object = {}, where = ''): string {
   if (Object.hasOwn(elsewhere, name)) return where;
   const names = Object.keys(known);
   const meant = nearest(name, names);
@@ -101,10 +112,16 @@ export function checkFormats({ audio, outbound }: AcceptResult, where = 'plugin 
       throw new SidetoneError('SIDETONE_PLUGIN_INVALID', `${where}${field}: ${shown(value)}: ${remedy}`);
     }
   };
-  const isOptionalObject = (value: unknown): boolean =>
-    value === undefined || (isObject(value) && !ArrayBuffer.isView(value));
-  check(isOptionalObject(audio), 'audio', audio, 'give { sampleRate, tracks, vad, dtmf }');
-  check(isOptionalObject(outbound), 'outbound', outbound, 'give { mode, encoding, sampleRate }');
+  const checkFields = (field: string, given: object | undefined, known: object): void => {
+    const isGroup = given === undefined || (isObject(given) && !ArrayBuffer.isView(given));
+    check(isGroup, field, given, `give { ${Object.keys(known).join(', ')} }`);
+    for (const [name, value] of Object.entries(given ?? {})) {
+      if (Object.hasOwn(known, name)) continue;
+      check(false, `${field}.${name}`, value, `there is no such field: ${remedyFor(name, known)}`);
+    }
+  };
+  checkFields('audio', audio, AUDIO_FIELDS);
+  checkFields('outbound', outbound, OUTBOUND_FIELDS);
   const { sampleRate, tracks } = audio ?? {};
   const rates: readonly unknown[] = SAMPLE_RATES;
   check(

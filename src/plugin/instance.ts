@@ -1,9 +1,11 @@
 /** One plugin in one thread, with its name, its options and, while it runs, its context. */
 import type { Clock } from '../clock.js';
-import { SidetoneError } from '../errors.js';
+import { SidetoneError, shown } from '../errors.js';
 import type { OutboundOptions } from '../formats.js';
 import { createLog, type Logger } from '../log/log.js';
 import type { WebhookEvent } from '../telnyx/webhooks.js';
+import type { Conference, ConferenceOptions } from './conference.js';
+import { checkInstalled } from './hearing.js';
 import type { PluginHost } from './host.js';
 import { PluginRegistry } from './metrics.js';
 import type {
@@ -57,6 +59,8 @@ export interface PluginThread {
   /** Undefined in the main thread of a server with several reactors. */
   reactor: number | undefined;
   setupTimeoutMs: number;
+  /** Absent where the thread carries no streams. */
+  conference?: ((name: string, options?: ConferenceOptions) => Conference) | undefined;
   /** Gives a plugin that runs in threads of its own what has them. Without it, all plugins run in this thread. */
   isolate?: ((plugin: PluginInstance, thread: PluginThread) => PluginHost | undefined) | undefined;
 }
@@ -103,6 +107,7 @@ export class PluginInstance implements StreamPlugin {
    * @throws SidetoneError SIDETONE_SETUP_FAILED
    */
   async start(thread: PluginThread): Promise<void> {
+    checkInstalled(this.audio);
     this.open(thread);
     this.#host = thread.isolate?.(this, thread);
     if (this.#host) {
@@ -142,6 +147,7 @@ export class PluginInstance implements StreamPlugin {
       metrics: thread.metrics.of(this.name, log),
       signal: this.#stop.signal,
       reactor: thread.reactor,
+      conference: thread.conference ?? noConference,
       state: undefined,
     };
   }
@@ -261,8 +267,18 @@ async function within<T>(promise: T | PromiseLike<T>, clock: Clock, ms: number, 
   }
 }
 
+function noConference(name: string): never {
+  const problem = 'this thread carries no streams: open it in onStart';
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `conference name: ${shown(name)}: ${problem}`);
+}
+
 /** A definition as an instance of itself, without options, setup or log: for what runs connections without a server. */
-export function bareInstance(plugin: Plugin, clock: Clock, log = createLog('silent')): PluginInstance {
+export function bareInstance(
+  plugin: Plugin,
+  clock: Clock,
+  log = createLog('silent'),
+  conference?: PluginThread['conference'],
+): PluginInstance {
   const instance = new PluginInstance(plugin);
   instance.open({
     log,
@@ -270,6 +286,7 @@ export function bareInstance(plugin: Plugin, clock: Clock, log = createLog('sile
     clock,
     reactor: 0,
     setupTimeoutMs: Number.POSITIVE_INFINITY,
+    conference,
   });
   return instance;
 }

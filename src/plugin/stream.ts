@@ -3,6 +3,7 @@ import type { Encoding, Format, OutboundMode } from '../formats.js';
 import type { Logger } from '../log/log.js';
 import type { CallControl } from '../telnyx/call-control.js';
 import type { StartFrame, Track } from '../telnyx/frames.js';
+import type { Background, BackgroundOptions, ComfortNoiseOptions } from './background.js';
 
 /** One frame of PCM, mono, at the rate the plugin asked for. In order, with losses concealed. */
 export interface AudioFrame {
@@ -277,6 +278,28 @@ export interface Stream<Context = unknown> {
    * @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options; SIDETONE_QUEUE_FULL when 1,000 sources wait already
    */
   speak(options?: SpeechOptions): Speech;
+
+  /**
+   * Sound that goes out beside what is played, without end: an office, music. It is quieter while something is played, and what
+   * is played has no part in it: `clear()`, `pause()` and the ledger leave it as it is. Up to eight sound at once.
+   *
+   * @param audio mono PCM, or the path or file URL of a WAV file, of ten minutes at most. Streams that have the same array or
+   *   file share one copy of it in each thread, made when it is first used: change an array no more
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong audio or options, and in MP3 mode; SIDETONE_QUEUE_FULL for a ninth
+   */
+  background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background;
+
+  /**
+   * Noise of a quiet room that goes out beside what is played, as a background, so that the line does not sound dead.
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT for wrong options, and in MP3 mode; SIDETONE_QUEUE_FULL for a ninth background
+   */
+  comfortNoise(options?: ComfortNoiseOptions): Background;
+
+  /**
+   * How loud what is played goes out, in dB of its own level: -60 to 20. Default 0. A change holds from what has not been sent yet
+   * on. Setting it throws SIDETONE_BAD_ARGUMENT for another value, and in MP3 mode.
+   */
+  gainDb: number;
 
   /**
    * Stops what is playing, and keeps what the caller has not heard of it for `resume()`, to the sample. Playbacks and marks

@@ -16,6 +16,8 @@ import { type MediaLink, MediaPath, type Socket } from '../media/path.js';
 import { apiAccess, type ReactorOptions } from '../options/options.js';
 import type { StopReason } from '../plugin/plugin.js';
 import { CodecPool, type PoolCodec } from '../pool/pool.js';
+import { wantSilero } from '../pool/silero.js';
+import type { VoicePool, VoicePoolOptions } from '../pool/voice-pool.js';
 import type { StreamSetup } from '../stream/setup.js';
 import { CallStream } from '../stream/stream.js';
 import { CallControl, CommandSender } from '../telnyx/call-control.js';
@@ -26,6 +28,7 @@ import { LoopDelay } from './loop-delay.js';
 import { openSlot } from './slot.js';
 import { type ReactorSnapshot, StreamGroups, streamSummaries } from './snapshot.js';
 import { Sweeper } from './sweeper.js';
+import { openVoices } from './voices.js';
 
 /** What a reactor needs of a connection. */
 export interface ReactorLink extends StreamLink, MediaLink {
@@ -57,6 +60,8 @@ export interface ReactorEnvironment {
   onConnections?: (change: number) => void;
   /** A stream started (+1) or ended (-1). */
   onStreams?: (change: number) => void;
+  /** Starts the thread of the neural voice detector. Tests have their own. */
+  startVoices?: VoicePoolOptions['start'];
 }
 
 export class Reactor implements StreamHost {
@@ -83,6 +88,8 @@ export class Reactor implements StreamHost {
   readonly #refusals = new Map<string, number>();
   readonly #groups = new StreamGroups();
   #pool: CodecPool | undefined;
+  #voices: VoicePool | undefined;
+  readonly #startVoices: VoicePoolOptions['start'];
   #mp3Used = false;
   #reservedBytes = 0; // for audio queued outside the engine
   #streams = 0;
@@ -98,6 +105,7 @@ export class Reactor implements StreamHost {
     this.#onCall = environment.onCall ?? (() => {});
     this.#onConnections = environment.onConnections ?? (() => {});
     this.#onStreams = environment.onStreams ?? (() => {});
+    this.#startVoices = environment.startVoices;
     this.capture = this.#openCapture();
     const { clock, log, options, onHome } = environment;
     this.departed = new Departed(clock, options.resumeWindowMs, onHome);
@@ -146,6 +154,13 @@ export class Reactor implements StreamHost {
     } catch (error) {
       this.#log.warn({ err: error }, 'the codec pool could not be prepared');
     }
+  }
+
+  /** No thread runs before a stream needs it. */
+  get voices(): VoicePool {
+    const onError = (error: Error) => this.#log.error({ err: error }, 'voice activity');
+    this.#voices ??= openVoices(this.path, this.clock, onError, this.#startVoices);
+    return this.#voices;
   }
 
   /** `encodeMp3`, whose thread ends with this reactor. */
@@ -278,6 +293,7 @@ export class Reactor implements StreamHost {
   /** Returns why it cannot be made: a codec's library is missing or its workers cannot take more. */
   #makeStream(setup: StreamSetup): CallStream | StopReason {
     try {
+      if (setup.voice?.detector === 'neural' && !this.#startVoices) wantSilero();
       return new CallStream(setup);
     } catch (error) {
       this.#counters.streamsNotOpened++;
@@ -382,6 +398,7 @@ export class Reactor implements StreamHost {
     this.path.destroy();
     await this.capture?.close();
     await this.#pool?.close();
+    await this.#voices?.end();
     if (this.#mp3Used) await closeMp3();
   }
 }

@@ -26,6 +26,7 @@ export function openSlot(
       l16OrderAuto: options.l16ByteOrder === 'auto',
       conceals: options.concealment === 'on',
       voice: open.voice,
+      neural: open.voice?.detector === 'neural',
       keys: open.inbandKeys,
     },
     outbound: nativeOutbound(outbound, { ...options, liveLatencyMaxMs: open.liveLatencyMaxMs }),

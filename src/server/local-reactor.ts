@@ -5,6 +5,7 @@ import type { Logger } from '../log/log.js';
 import { native } from '../native/addon.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
+import { isNeural } from '../plugin/hearing.js';
 import { loadPluginsAnew } from '../plugin/loader.js';
 import { tellDraining, tellPlugins } from '../plugin/notify.js';
 import type { AcceptResult } from '../plugin/plugin.js';
@@ -84,7 +85,7 @@ export class LocalReactor implements ReactorCommands {
   readonly reactor: Reactor;
   readonly listener: Listener;
   /** The codecs' workers are ready, as far as the configuration says that they will be wanted. */
-  readonly warmed: Promise<void>;
+  readonly warmed: Promise<unknown>;
   readonly #setup: ReactorHandleSetup;
   readonly #plugins: PluginSet;
   /** The server's expectations, as far as this reactor has been told of them. */
@@ -132,7 +133,11 @@ export class LocalReactor implements ReactorCommands {
     );
     plugins.count = () => this.reactor.count('handlerFailures');
     plugins.countThreads = (counter, times) => this.reactor.count(counter, times);
-    this.warmed = this.reactor.warmPool(expectedCodecs(options, plugins.running));
+    const hears = plugins.running.some(({ audio }) => isNeural(audio));
+    this.warmed = Promise.all([
+      this.reactor.warmPool(expectedCodecs(options, plugins.running)),
+      hears && this.reactor.voices.warm(),
+    ]);
     if (options.gatherMs > 0) {
       this.#stopGathering = native.gather(this.reactor.path.gathering, options.gatherMs);
     }

@@ -15,12 +15,11 @@ import {
   type ReactorSnapshot,
 } from '../reactor/snapshot.js';
 import { watchHeartbeats } from './heartbeats.js';
-import type { ReactorHandleSetup } from './local-reactor.js';
-import { type ReactorEnd, ReactorThread } from './reactor-thread.js';
+import { type ReactorEnd, ReactorThread, type ReactorThreadSetup } from './reactor-thread.js';
 import type { ReactorState } from './shared-state.js';
 
 export interface KeeperSetup {
-  reactor: ReactorHandleSetup;
+  reactor: ReactorThreadSetup;
   clock: Clock;
   /** Connections are to be dealt to other descriptors than before. */
   onDescriptors(): void;

@@ -1,6 +1,8 @@
 /** The thread of a ReactorThread: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.js';
+import { Conferences } from '../conference/conferences.js';
+import type { RoomMemory } from '../conference/registry.js';
 import { SidetoneError } from '../errors.js';
 import { createLog } from '../log/log.js';
 import { native } from '../native/addon.js';
@@ -44,6 +46,21 @@ process.exit = (code?: number | string | null): never => {
   throw new ThreadEnds('process.exit: ends this reactor, when its calls are closed');
 };
 
+// The memory of conferences is kept in the main thread, because all threads share it.
+const opening = new Map<number, (room: RoomMemory) => void>();
+let rooms = 0;
+const conferences = new Conferences(index, {
+  open(name, shape, ready) {
+    const id = rooms++;
+    opening.set(id, ready);
+    post({ kind: 'openRoom', id, name, shape });
+    return () => {
+      opening.delete(id);
+      post({ kind: 'closeRoom', name });
+    };
+  },
+});
+
 try {
   const { setupTimeoutMs } = options;
   const plugins: PluginSet = new PluginSet(await loadPlugins(options.plugins, options.pluginOptions), {
@@ -53,6 +70,7 @@ try {
     reactor: index,
     setupTimeoutMs,
     isolate: isolateBy(options, (counter, times) => plugins.countThreads(counter, times)),
+    conference: (name, shape) => conferences.get(name, shape),
   });
   await plugins.start();
   const reactor = new LocalReactor(
@@ -81,6 +99,11 @@ try {
     if (message.command === 'webhookReply') {
       judged.get(message.id)?.(message);
       judged.delete(message.id);
+      return;
+    }
+    if (message.command === 'roomOpened') {
+      opening.get(message.id)?.(message.room);
+      opening.delete(message.id);
       return;
     }
     const { command, id } = message;

@@ -1,5 +1,6 @@
 /** A reactor in a thread of its own, as the main thread sees it. The thread's side is reactor-thread-main.ts. */
 import { Worker } from 'node:worker_threads';
+import type { RoomMemory, RoomRegistry, RoomShape } from '../conference/registry.js';
 import { SidetoneError } from '../errors.js';
 import type { UWebSockets } from '../native/uws.js';
 import type { ResolvedOptions } from '../options/options.js';
@@ -15,12 +16,18 @@ export interface ReactorThreadData {
   state: SharedArrayBuffer;
 }
 
+/** What the main thread has for it besides. */
+export interface ReactorThreadSetup extends ReactorHandleSetup {
+  rooms: RoomRegistry;
+}
+
 type Command = keyof ReactorCommands;
 type Result<V extends Command> = Awaited<ReturnType<ReactorCommands[V]>>;
 
 export type ToReactor =
   | { [V in Command]: { command: V; id: number; args: Parameters<ReactorCommands[V]> } }[Command]
-  | { command: 'webhookReply'; id: number; status: number; body: string };
+  | { command: 'webhookReply'; id: number; status: number; body: string }
+  | { command: 'roomOpened'; id: number; room: RoomMemory };
 
 export type FromReactor =
   | { kind: 'ready'; descriptor: UWebSockets.AppDescriptor }
@@ -31,6 +38,9 @@ export type FromReactor =
   | { kind: 'ending'; code: number }
   /** It has become overloaded, or is no longer: its part of the shared state says which. */
   | { kind: 'overload' }
+  /** Somebody here opens a conference, and is answered with `roomOpened`; or nobody is in it any more. */
+  | { kind: 'openRoom'; id: number; name: string; shape: RoomShape }
+  | { kind: 'closeRoom'; name: string }
   | { kind: 'call'; callControlId: string }
   | { kind: 'home'; callControlId: string; isHome: boolean }
   | { kind: 'handOver'; home: number; adoption: Adoption }
@@ -67,8 +77,9 @@ export class ReactorThread implements ReactorHandle {
   #nextId = 0;
 
   /** `onEnding`: a plugin in the thread has called process.exit(). */
-  private constructor(worker: Worker, setup: ReactorHandleSetup, onEnding: () => void) {
+  private constructor(worker: Worker, setup: ReactorThreadSetup, onEnding: () => void) {
     this.#worker = worker;
+    const { rooms } = setup;
     worker.on('message', (message: FromReactor) => {
       if (message.kind === 'overload') setup.onOverload();
       if (message.kind === 'call') setup.onCall(message.callControlId);
@@ -77,6 +88,11 @@ export class ReactorThread implements ReactorHandle {
       if (message.kind === 'result') this.#question(message.id)?.resolve(message.result);
       if (message.kind === 'refused') this.#question(message.id)?.reject(threadError(message));
       if (message.kind === 'webhook') void this.#judge(setup, message);
+      if (message.kind === 'openRoom') {
+        const room = rooms.open(message.name, message.shape, setup.index);
+        this.#post({ command: 'roomOpened', id: message.id, room });
+      }
+      if (message.kind === 'closeRoom') rooms.close(message.name, setup.index);
       if (message.kind === 'ending') {
         this.#wantedCode = message.code;
         onEnding();
@@ -88,6 +104,7 @@ export class ReactorThread implements ReactorHandle {
     this.ended = new Promise(resolve => {
       worker.once('exit', code => {
         this.#hasEnded = true;
+        rooms.ended(setup.index);
         const over = this.#over();
         for (const { reject } of this.#questions.values()) reject(over);
         this.#questions.clear();
@@ -101,7 +118,7 @@ export class ReactorThread implements ReactorHandle {
    * @throws SidetoneError as createServer, for a plugin that does not load in the thread
    */
   static async start(
-    setup: ReactorHandleSetup,
+    setup: ReactorThreadSetup,
     onEnding: () => void,
   ): Promise<{ reactor: ReactorThread; descriptor: UWebSockets.AppDescriptor }> {
     const data: ReactorThreadData = { index: setup.index, options: setup.options, state: setup.state.memory };

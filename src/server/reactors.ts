@@ -4,8 +4,9 @@ import type { Credentials, ResolvedOptions } from '../options/options.js';
 import type { PluginSet } from '../plugin/plugin-set.js';
 import type { ReactorHealth, ReactorSnapshot } from '../reactor/snapshot.js';
 import { Acceptor } from './acceptor.js';
-import { LocalReactor, type ReactorHandle, type ReactorHandleSetup } from './local-reactor.js';
+import { LocalReactor, type ReactorHandle } from './local-reactor.js';
 import { checkNotForced, ReactorKeeper } from './reactor-keeper.js';
+import type { ReactorThreadSetup } from './reactor-thread.js';
 import type { SharedState } from './shared-state.js';
 
 export interface ReactorsSetup {
@@ -13,7 +14,7 @@ export interface ReactorsSetup {
   /** Those of this thread; set up by now. */
   plugins: PluginSet;
   state: SharedState;
-  reactorSetup(index: number): ReactorHandleSetup;
+  reactorSetup(index: number): ReactorThreadSetup;
   /** A reactor has started: it must be told what the others know. */
   onReactor(reactor: ReactorHandle): void;
 }

@@ -2,6 +2,8 @@
 import { EventEmitter } from 'node:events';
 import { type Admin, createAdmin } from '../admin/admin.js';
 import { systemClock } from '../clock.js';
+import { localConference } from '../conference/conferences.js';
+import { RoomRegistry } from '../conference/registry.js';
 import { SidetoneError } from '../errors.js';
 import { createLog, type Logger } from '../log/log.js';
 import {
@@ -20,10 +22,11 @@ import { noneHasRoom, noneWell, type ReactorHealth, type ReactorSnapshot } from 
 import { StreamExpectations } from '../telnyx/expectations.js';
 import { checkChange, checkSetup, warnWithoutEncoder } from './check-setup.js';
 import { streamsByDescriptors } from './descriptors.js';
-import type { ReactorHandle, ReactorHandleSetup } from './local-reactor.js';
+import type { ReactorHandle } from './local-reactor.js';
 import { isolateBy } from './plugin-threads.js';
 import { PluginWatch } from './plugin-watch.js';
 import { watchMainThread } from './process-guard.js';
+import type { ReactorThreadSetup } from './reactor-thread.js';
 import { Reactors } from './reactors.js';
 import { SharedState } from './shared-state.js';
 import { containStrays } from './strays.js';
@@ -65,6 +68,7 @@ export class Server extends EventEmitter {
   #isHurried = false; // close() was called a second time
   #watch: PluginWatch | undefined;
   #endHandOver = (): void => {};
+  readonly #rooms = new RoomRegistry(); // of all reactors
 
   /** @internal Use createServer. */
   constructor(options: ResolvedOptions, log: Logger, plugins: PluginInstance[]) {
@@ -79,6 +83,7 @@ export class Server extends EventEmitter {
       reactor: isAlone ? 0 : undefined,
       setupTimeoutMs: options.setupTimeoutMs,
       isolate: isolateBy(options, (counter, times) => this.#plugins.countThreads(counter, times)),
+      conference: isAlone ? localConference(this.#rooms) : undefined,
       runs: plugin => isAlone || (options.webhooks !== undefined && plugin.hearsWebhooks),
     });
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());
@@ -337,11 +342,12 @@ export class Server extends EventEmitter {
     this.#admin = undefined;
   }
 
-  #reactorSetup(index: number): ReactorHandleSetup {
+  #reactorSetup(index: number): ReactorThreadSetup {
     return {
       index,
       options: this.options,
       state: this.#state,
+      rooms: this.#rooms,
       log: this.log,
       onHome: (callControlId, isHome) => {
         for (let other = 0; other < this.options.reactors; other++) {

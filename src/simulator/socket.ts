@@ -1,5 +1,6 @@
-import { type RawData, WebSocket } from 'ws';
+import type { RawData, WebSocket } from 'ws';
 import { SidetoneError } from '../errors.js';
+import { ws } from '../packages.js';
 import { AUTH_TOKEN_HEADER } from '../telnyx/frames.js';
 import { SimulatedCall, type SimulatedCallInit } from './call.js';
 
@@ -75,7 +76,7 @@ export function placeCall(
 
 function openSocket(url: string, options: SocketOptions, authToken: string | undefined): WebSocket {
   try {
-    return new WebSocket(url, {
+    return new (ws().WebSocket)(url, {
       perMessageDeflate: false,
       maxPayload: MESSAGE_BYTES_MAX,
       handshakeTimeout: options.handshakeTimeoutMs ?? 10_000,

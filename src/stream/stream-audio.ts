@@ -27,6 +27,7 @@ import { InboundFrame, type PayloadSource } from './frame.js';
 import { HANDLER_SLOW_MS, HandlerCalls, type HandlerMethod, type HandlerOwner } from './handler-calls.js';
 import { PlayedTap } from './played-tap.js';
 import { inPool, PooledCodecs } from './pooled-codecs.js';
+import type { StreamSeat } from './seat.js';
 import { StreamSenses } from './senses.js';
 import type { StreamSetup } from './setup.js';
 
@@ -44,7 +45,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
   readonly #slot: number;
   #closed = false;
   /** Live audio goes to the engine as it is. */
-  readonly #isDirect: boolean;
+  #isDirect: boolean;
   #handler: StreamHandler | undefined;
   readonly #host: StreamHost;
   /** Rate at which the handler hears and, by default, plays, in Hz. */
@@ -58,6 +59,8 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
   readonly #calls: HandlerCalls;
   readonly #livePieces: boolean;
   readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
+  readonly #goesDirect: boolean; // where it is in no conference
+  #seat: StreamSeat | undefined; // in a conference
 
   abstract readonly id: string;
   /** @internal */
@@ -103,14 +106,15 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
         deliver: frame => this.tell('onPlayed', frame),
       });
     }
-    this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
+    this.#isDirect = this.#goesDirect = setup.mode !== 'mp3' && !this.#pooled;
     const pooled = this.#pooled;
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
     const senses = setup.voice !== undefined || setup.inbandKeys;
     this.#senses = senses
-      ? new StreamSenses(setup.host.path, setup, (method, ...values) => this.tell(method, ...values))
+      ? new StreamSenses(setup, (method, ...values) => this.tell(method, ...values))
       : undefined;
     this.#livePieces = setup.livePieces;
+    this.#seat = undefined;
   }
 
   get closed(): boolean {
@@ -242,7 +246,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
       }
       this.#played.heard(nowMs);
     }
-    if (info[INFO.senses] !== 0) this.#senses?.tell(frame);
+    if (info[INFO.senses] !== 0) this.#senses?.tell(track, frame);
     if (this.#onAudio === undefined) return;
     this.#hearing = frame;
     try {
@@ -257,6 +261,11 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
     this.#host.path.stamp();
     const heldMs = info[INFO.nowMs]! - nowMs;
     if (heldMs >= HANDLER_SLOW_MS) this.#calls.held('onAudio', heldMs);
+  }
+
+  /** @internal The neural detector tells of speech. */
+  voiceChanged(track: number, flags: number, startMs: number, endMs: number, durationMs: number): void {
+    this.#senses?.voiceChanged(track, flags, startMs, endMs, durationMs);
   }
 
   /** @internal Telnyx told of a key. */
@@ -360,17 +369,41 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
     this.#onAudio = undefined;
   }
 
+  /** @internal Its place in a conference. */
+  protected get seat(): StreamSeat | undefined {
+    return this.#seat;
+  }
+
+  /** @internal */
+  protected set seat(seat: StreamSeat | undefined) {
+    this.#seat = seat;
+    // What is played live is a playback of its own then, frame by frame, because a room plays in between.
+    this.#isDirect = seat === undefined && this.#goesDirect;
+    if (seat) this.endLive();
+  }
+
+  /** @internal Whether the caller's own track is heard. */
+  protected get hearsCaller(): boolean {
+    return this.#frame !== undefined;
+  }
+
   /** @internal Settles all that is being played and lets go of the codecs. */
   protected endAudio(): void {
+    this.#seat?.ended();
     this.#player.finish();
     const played = this.#played;
     this.#played = undefined;
     this.#closed = true;
     played?.close(this.#host.clock.now());
     this.#pooled?.close();
+    this.#senses?.close();
   }
 
   #playLive(frame: InboundFrame, liveLatencyMaxMs?: number): Playback {
+    if (!this.#isDirect && this.#seat !== undefined) {
+      const bound = liveLatencyMaxMs ?? STREAMS_BOUND;
+      return this.#player.playPcm(frame.samples, frame.sampleRate, bound);
+    }
     const live = this.#openLive();
     const { path } = this.#host;
     if (!this.#isDirect || liveLatencyMaxMs !== undefined) {

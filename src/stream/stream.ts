@@ -3,14 +3,18 @@
  * plays, and the end. What every frame touches is in stream-audio.ts.
  */
 
+import { SidetoneError } from '../errors.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { type CallFigures, callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
+import type { StreamHost } from '../media/host.js';
 import { encodedAudio } from '../playback/encoded.js';
 import type { Source, SourceOptions } from '../playback/feed.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
+import { Mixing } from '../playback/mixing.js';
 import { checkedFade } from '../playback/playable.js';
 import { SpeechPlayback } from '../playback/speech.js';
+import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
 import type { StopReason, StreamHandler } from '../plugin/plugin.js';
 import type {
   CallInfo,
@@ -27,6 +31,7 @@ import type { CallControl } from '../telnyx/call-control.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame } from '../telnyx/frames.js';
 import { callInfo } from './call-info.js';
+import type { StreamSeat } from './seat.js';
 import type { StreamOwner, StreamSetup } from './setup.js';
 import { StreamAudio } from './stream-audio.js';
 
@@ -61,6 +66,7 @@ export class CallStream extends StreamAudio implements Stream {
   #unheardMs = 0; // at its end
   /** @internal A TeXML document is known to run on the call. */
   runsTexml = false;
+  #mixing: Mixing | undefined; // made when somebody asks
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -149,9 +155,28 @@ export class CallStream extends StreamAudio implements Stream {
     return this.closed ? this.player.over(source) : this.player.playSource(source, options);
   }
 
-  /** @internal Stops `playback` alone. */
-  cancel(playback: PlaybackEntry): { playedMs: number; discardedMs: number } {
-    return this.player.cancel(playback);
+  background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
+    return this.#mixes().background(audio, options);
+  }
+
+  comfortNoise(options?: ComfortNoiseOptions): Background {
+    return this.#mixes().comfortNoise(options);
+  }
+
+  get gainDb(): number {
+    return this.#mixing?.gainDb ?? 0;
+  }
+
+  set gainDb(gainDb: number) {
+    this.#mixes().gainDb = gainDb;
+  }
+
+  #mixes(): Mixing {
+    if (!this.#mixing) {
+      this.#mixing = new Mixing(this.host, this);
+      this.#mixing.closed = this.closed;
+    }
+    return this.#mixing;
   }
 
   pause(): void {
@@ -181,14 +206,64 @@ export class CallStream extends StreamAudio implements Stream {
       this.host.count('playsAfterEnd');
       return Promise.resolve({ playedMs: 0, discardedMs: 0 });
     }
+    const isSeated = this.seat !== undefined;
+    if (isSeated && !this.player.hasOwnAudio) return Promise.resolve({ playedMs: 0, discardedMs: 0 });
     this.takenBack();
     this.dropLive();
-    return Promise.resolve(this.player.clear(fadeMs));
+    return Promise.resolve(this.player.clear(fadeMs, isSeated));
   }
 
   /** Ends the stream: closes its WebSocket; the call itself goes on. */
   close(): void {
     if (!this.closed) this.link.end('closed');
+  }
+
+  // --- driven by its conference ---
+
+  /** @internal The reactor that carries it. */
+  get media(): StreamHost {
+    return this.host;
+  }
+
+  /**
+   * @internal It is in a conference from now on, whose room it may enter later.
+   * @throws SidetoneError SIDETONE_BAD_ARGUMENT where it cannot be
+   */
+  sit(seat: StreamSeat): void {
+    const problem = this.seat
+      ? 'it is in a conference already: leave() that one first'
+      : this.mode === 'mp3'
+        ? 'files cannot carry a conversation: ask for RTP mode'
+        : !this.hearsCaller &&
+          "the plugin's audio.tracks leave out the inbound track: ask for inbound or both";
+    if (problem) throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `join stream: ${this.id}: ${problem}`);
+    this.seat = seat;
+  }
+
+  /** @internal False: there is no place in the room. */
+  enterRoom(room: number): boolean {
+    const { path, clock } = this.host;
+    const hasEntered = path.engine.at(clock.now()).join(this.slot, room) === 1;
+    path.wake();
+    return hasEntered;
+  }
+
+  /** @internal Whether the others in its room hear it, and whether it hears them. */
+  setSeat(isHeard: boolean, hears: boolean): void {
+    this.host.path.engine.native.setSeat(this.slot, isHeard, hears);
+  }
+
+  /** @internal It has left the conference. */
+  stand(): void {
+    if (!this.seat) return;
+    this.seat = undefined;
+    this.host.path.engine.native.leave(this.slot);
+  }
+
+  /** @internal Stops one playback alone. */
+  cancel(playback: Playback): { playedMs: number; discardedMs: number } {
+    if (!this.closed) return this.player.cancel(playback as PlaybackEntry);
+    return { playedMs: playback.playedMs, discardedMs: 0 };
   }
 
   // --- driven by the connection and the reactor ---
@@ -228,6 +303,7 @@ export class CallStream extends StreamAudio implements Stream {
     if (this.closed) return;
     if (stays) this.#unheardMs = this.queuedMs;
     this.endAudio();
+    this.#mixing?.close();
     this.#stopReason = reason;
     if (stays) this.calls.narrow('onCall', 'onStop');
     else this.tellStop(reason);

@@ -1,5 +1,7 @@
 /** The plugin of a test's call: with its options and its setup, without a server. */
 import { systemClock } from '../clock.js';
+import { localConference } from '../conference/conferences.js';
+import { RoomRegistry } from '../conference/registry.js';
 import { SidetoneError, shown } from '../errors.js';
 import { createLog } from '../log/log.js';
 import { PluginInstance } from '../plugin/instance.js';
@@ -50,6 +52,7 @@ export class TestPlugin {
       clock: systemClock,
       reactor: 0,
       setupTimeoutMs: SETUP_MS_MAX,
+      conference: localConference(new RoomRegistry()),
     });
     return test;
   }

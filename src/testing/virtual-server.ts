@@ -1,5 +1,7 @@
 /** Calls to a plugin on a reactor without sockets, in virtual time. */
 import { VirtualClock } from '../clock.js';
+import { localConference } from '../conference/conferences.js';
+import { RoomRegistry } from '../conference/registry.js';
 import { createLog } from '../log/log.js';
 import { resolveOptions, type ServerOptions } from '../options/options.js';
 import { bareInstance, type StreamPlugin } from '../plugin/instance.js';
@@ -54,7 +56,7 @@ export class VirtualServer {
     readonly clock = new VirtualClock(),
     instance?: StreamPlugin,
   ) {
-    this.#plugin = instance ?? bareInstance(plugin, clock);
+    this.#plugin = instance ?? bareInstance(plugin, clock, undefined, localConference(new RoomRegistry()));
     this.simulator = new Simulator({ clock, seed: 1 });
     const log = createLog('silent');
     log.error = (({ err, where }: { err?: unknown; where?: string }) =>

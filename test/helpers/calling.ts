@@ -15,6 +15,8 @@ export const RATES: Partial<Record<Encoding, number>> = { L16: 16000, PCMU: 8000
 /** Silence that fills a message up decodes to less than this, and what is played to more. */
 export const LOUDER = 50;
 
+const SILENCE = new Int16Array(100);
+
 export interface Played {
   playback: Playback;
   /** As the caller hears them, if all are heard. */
@@ -34,7 +36,8 @@ export class Calling {
     readonly rate: number,
   ) {}
 
-  static async open(encoding: Encoding, server: ServerOptions = {}): Promise<Calling> {
+  /** With `isMixed` a background that is not heard goes out all the time. */
+  static async open(encoding: Encoding, server: ServerOptions = {}, isMixed = false): Promise<Calling> {
     let self: Calling | undefined;
     const plugin = definePlugin({
       name: 'quiet',
@@ -50,6 +53,7 @@ export class Calling {
       server,
     });
     self = new Calling(call, encoding, RATES[encoding] ?? 16000);
+    if (isMixed) call.stream.background(SILENCE);
     return self;
   }
 

@@ -1,11 +1,13 @@
 /** A reactor on a virtual clock, with connections whose WebSocket is the test itself or a simulated call. */
 import { VirtualClock } from '../../src/clock.js';
+import { localConference } from '../../src/conference/conferences.js';
+import { RoomRegistry } from '../../src/conference/registry.js';
 import type { Plugin, ServerOptions, Simulator } from '../../src/index.js';
 import { createLog } from '../../src/log/log.js';
 import type { Socket } from '../../src/media/path.js';
 import { resolveOptions } from '../../src/options/options.js';
 import { bareInstance } from '../../src/plugin/instance.js';
-import { Reactor } from '../../src/reactor/reactor.js';
+import { Reactor, type ReactorEnvironment } from '../../src/reactor/reactor.js';
 import { Connection } from '../../src/server/connection.js';
 import { virtualRequest } from '../../src/testing/virtual-server.js';
 
@@ -30,8 +32,11 @@ export class VirtualReactor {
     options: ServerOptions = {},
     readonly clock = new VirtualClock(1000),
     log = createLog('silent'),
+    /** Reactors that share a registry share conferences. */
+    private readonly conference = localConference(new RoomRegistry()),
+    more: Pick<ReactorEnvironment, 'startVoices'> = {},
   ) {
-    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options) });
+    this.reactor = new Reactor({ clock: this.clock, log, options: resolveOptions(options), ...more });
   }
 
   /**
@@ -40,7 +45,7 @@ export class VirtualReactor {
    */
   connect(plugin: Plugin) {
     const connection = new Connection(this.reactor, {
-      plugin: bareInstance(plugin, this.clock),
+      plugin: bareInstance(plugin, this.clock, undefined, this.conference),
       accepted: {},
       request: virtualRequest(plugin),
       boundCall: undefined,

@@ -368,6 +368,22 @@ describe('MP3 mode', () => {
     await server.close();
   });
 
+  test('nothing is mixed: a background, comfort noise and a gain are refused', async () => {
+    const { server, stream } = start();
+    const refused = (run: () => unknown, method: string) =>
+      assert.throws(run, {
+        code: 'SIDETONE_BAD_ARGUMENT',
+        message: new RegExp(`^${method}: this stream is in MP3 mode.*nothing is mixed: use mode 'rtp'`),
+      });
+    refused(() => stream.background(new Int16Array(100)), 'background');
+    refused(() => stream.comfortNoise(), 'comfortNoise');
+    refused(() => {
+      stream.gainDb = 3;
+    }, 'gainDb');
+    assert.equal(stream.gainDb, 0);
+    await server.close();
+  });
+
   test('playFile refuses bytes that are not MP3, and streams in RTP mode', async () => {
     const { server, stream } = start();
     const refused = (bytes: unknown, message: RegExp) =>

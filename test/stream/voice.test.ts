@@ -153,6 +153,49 @@ test('speech goes on over lost frames, and a pause of the wire ends it', async (
   await virtual.close();
 });
 
+for (const hangoverMs of [300, 1000]) {
+  test(`a leg that sends nothing more while somebody speaks: silence after ${hangoverMs} ms and what a network holds up`, async () => {
+    const { plugin, events } = listener({ vad: { hangoverMs } });
+    const virtual = new VirtualReactor();
+    const { clock } = virtual;
+    const { receive, drop } = virtual.connect(plugin);
+    const wire = new WireCall({ encoding: 'L16' });
+    receive(wire.start());
+    const bytes = new Uint8Array(WORDS.buffer, WORDS.byteOffset, WORDS.byteLength);
+    let sent = 0;
+    const say = async (frames: number) => {
+      for (let i = 0; i < frames; i++, sent++) {
+        receive(wire.media(bytes.subarray(sent * 640, (sent + 1) * 640)));
+        await clock.advanceAsync(20);
+      }
+    };
+    const began = Math.floor(FIRST_MS / 20);
+    await say(began + 20);
+    // The last frame came 20 ms ago.
+    await clock.advanceAsync(hangoverMs + 200 - 20 - 1);
+    assert.equal(events.length, 1);
+    await clock.advanceAsync(2);
+    const [start, end] = events;
+    assert.ok(start?.name === 'onSpeech' && end?.name === 'onSilence');
+    assert.ok(Math.abs(end.endMs - (began + 20) * 20) <= 60, `${end.endMs} ms`);
+    assert.ok(Math.abs(end.endMs - start.startMs - end.durationMs) < 1e-6);
+    await clock.advanceAsync(5000);
+    assert.equal(events.length, 2);
+    // The network had held them up: speech goes on, and is not told of before the last end.
+    await say(20);
+    assert.deepEqual(
+      events.slice(2).map(({ name }) => name),
+      ['onSpeech'],
+    );
+    const [again] = events.slice(2);
+    assert.ok(again?.name === 'onSpeech' && again.startMs >= end.endMs);
+    drop();
+    await clock.advanceAsync(5000);
+    assert.equal(events.length, 3);
+    await virtual.close();
+  });
+}
+
 const POOLED: ['OPUS' | 'AMR-WB', number][] = [
   ['OPUS', 16000],
   ['OPUS', 24000],

@@ -1,6 +1,6 @@
 /** Checks a TeXML document: only what concerns `<Stream>`; other verbs are taken as they are. */
-import { SaxesParser } from 'saxes';
 import { ENCODINGS } from '../../formats.js';
+import { saxes } from '../../packages.js';
 import { BIDIRECTIONAL_MODES, STREAM_CODECS, STREAM_TRACKS } from '../requests.js';
 import { checkChoice, checkPlayback, checkTrack } from './body.js';
 import type { Findings } from './findings.js';
@@ -51,7 +51,7 @@ export function checkTexmlText(findings: Findings, text: string): void {
   /** The last verb that stands directly in `<Response>`. */
   let lastVerb: { name: string; line: number; hasStream: boolean } | undefined;
 
-  const parser = new SaxesParser({ xmlns: false, position: true });
+  const parser = new (saxes().SaxesParser)({ xmlns: false, position: true });
   parser.on('error', error => {
     throw error;
   });

@@ -1,0 +1,204 @@
+/** What goes out of one stream beside what is played, and how loud each is. The engine mixes: native/mix/mixer.h. */
+
+import { SidetoneError, shown } from '../errors.js';
+import { CODECS, type Format, type OutboundMode } from '../formats.js';
+import type { StreamHost } from '../media/host.js';
+import { native } from '../native/addon.js';
+import type { NativeLayer, NativeSound } from '../native/mixing.js';
+import { isObject } from '../objects.js';
+import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
+import { comfortNoise, type Sound, soundOf } from './sounds.js';
+
+/** How long changes take unless it is said. */
+const FADE_MS = 200;
+const FADE_MS_MAX = 10_000;
+/** How far apart the noises of two streams begin, in samples: a prime, so that few coincide. */
+const NOISE_STEP = 7919;
+/** Of what is played: short, because a change of it is meant at once. */
+const SPEECH_RAMP_MS = 30;
+
+/** The stream that mixes. */
+interface MixedStream {
+  readonly slot: number;
+  readonly mode: OutboundMode;
+  readonly outbound: Format;
+  /** Of samples that do not say theirs, in Hz. */
+  readonly sampleRate: number;
+}
+
+interface Range {
+  min: number;
+  max: number;
+  usual: number | undefined;
+  unit: string;
+}
+
+const GAIN: Range = { min: -60, max: 20, usual: 0, unit: 'dB' };
+const DUCK: Range = { min: -60, max: 0, usual: -12, unit: 'dB' };
+const LEVEL: Range = { min: -90, max: -20, usual: -60, unit: 'dB of full scale' };
+const FADE: Range = { min: 0, max: FADE_MS_MAX, usual: FADE_MS, unit: 'ms' };
+
+function checked(what: string, value: unknown, { min, max, usual, unit }: Range): number {
+  if (value === undefined && usual !== undefined) return usual;
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  const problem = `${what}: ${shown(value)}: give ${unit} from ${min} to ${max}`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+}
+
+const factor = (db: number): number => 10 ** (db / 20);
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+export function checkedGain(what: string, gainDb: unknown): number {
+  return checked(what, gainDb, { ...GAIN, usual: undefined });
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+function mustMix(method: string, mode: OutboundMode): void {
+  if (mode !== 'mp3') return;
+  const problem = `${method}: this stream is in MP3 mode, where Telnyx plays whole files and nothing is mixed`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${problem}: use mode 'rtp'`);
+}
+
+export class Mixing {
+  readonly #host: StreamHost;
+  readonly #stream: MixedStream;
+  readonly #rate: number;
+  /** By layer: what loops is kept in memory for the streams that come to have it too. */
+  readonly #sounds = new Map<number, Sound>();
+  #number = 0;
+  #gainDb = 0;
+  closed = false;
+
+  constructor(host: StreamHost, stream: MixedStream) {
+    this.#host = host;
+    this.#stream = stream;
+    this.#rate = CODECS[stream.outbound.encoding].sampleRate(stream.outbound.sampleRate);
+  }
+
+  /** @throws SidetoneError SIDETONE_BAD_ARGUMENT; SIDETONE_QUEUE_FULL where the stream has too many already */
+  background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
+    mustMix('background', this.#stream.mode);
+    const given = optionsOf('background', options);
+    const loops = given.loop ?? true;
+    const layer: NativeLayer = {
+      number: this.#number++,
+      gain: factor(checked('background gainDb', given.gainDb, GAIN)),
+      duckedGain: factor(checked('background duckDb', given.duckDb, DUCK)),
+      fadeMs: checked('background fadeMs', given.fadeMs, FADE),
+      loops,
+      offset: 0,
+    };
+    if (typeof loops !== 'boolean') {
+      const problem = `background loop: ${shown(loops)}: pass true or false`;
+      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+    }
+    const sampleRate = given.sampleRate ?? this.#stream.sampleRate;
+    const sound = soundOf(audio, { sampleRate, toRate: this.#rate, loops });
+    this.#begin('background', sound.native, layer);
+    if (loops && !this.closed) this.#sounds.set(layer.number, sound);
+    return new MixedBackground(this, layer.number, 1);
+  }
+
+  /** @throws SidetoneError SIDETONE_BAD_ARGUMENT; SIDETONE_QUEUE_FULL where the stream has too many already */
+  comfortNoise(options?: ComfortNoiseOptions): Background {
+    mustMix('comfortNoise', this.#stream.mode);
+    const given = optionsOf('comfortNoise', options);
+    const levelDbfs = checked('comfortNoise levelDbfs', given.levelDbfs, LEVEL);
+    const gain = factor(levelDbfs - native.comfortNoiseDbfs);
+    const number = this.#number++;
+    this.#begin('comfortNoise', comfortNoise(this.#rate), {
+      number,
+      gain,
+      duckedGain: factor(checked('comfortNoise duckDb', given.duckDb, { ...DUCK, usual: 0 })),
+      fadeMs: checked('comfortNoise fadeMs', given.fadeMs, FADE),
+      loops: true,
+      // Where calls are joined, the same noise from each would be heard as one that is louder.
+      offset: this.#stream.slot * NOISE_STEP,
+    });
+    return new MixedBackground(this, number, gain);
+  }
+
+  get gainDb(): number {
+    return this.#gainDb;
+  }
+
+  /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+  set gainDb(gainDb: number) {
+    mustMix('gainDb', this.#stream.mode);
+    checkedGain('gainDb', gainDb);
+    if (gainDb === this.#gainDb) return;
+    this.#gainDb = gainDb;
+    if (!this.closed) this.#engine.setSpeechGain(this.#stream.slot, factor(gainDb), SPEECH_RAMP_MS);
+  }
+
+  setLayerGain(layer: number, gain: number, rampMs: number): void {
+    if (!this.closed) this.#engine.setLayerGain(this.#stream.slot, layer, gain, rampMs);
+  }
+
+  stopLayer(layer: number, fadeMs: number): void {
+    this.#sounds.delete(layer);
+    if (!this.closed) this.#engine.stopLayer(this.#stream.slot, layer, fadeMs);
+  }
+
+  /** The stream has ended. */
+  close(): void {
+    this.closed = true;
+    this.#sounds.clear();
+  }
+
+  get #engine() {
+    return this.#host.path.engine.at(this.#host.clock.now());
+  }
+
+  #begin(method: string, sound: NativeSound, layer: NativeLayer): void {
+    if (this.closed) {
+      this.#host.count('playsAfterEnd');
+      return;
+    }
+    if (!this.#engine.background(this.#stream.slot, sound, layer)) {
+      const problem = `${method}: this stream has eight backgrounds already: stop() one of them first`;
+      throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
+    }
+    this.#host.path.wake();
+  }
+}
+
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+function optionsOf<T extends object>(method: string, options: T | undefined): Partial<T> {
+  if (options === undefined) return {};
+  if (isObject(options)) return options as Partial<T>;
+  const problem = `${method} options: ${shown(options)}: pass an object, or nothing`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+}
+
+class MixedBackground implements Background {
+  readonly #mixing: Mixing;
+  readonly #layer: number;
+  readonly #unit: number;
+  #stopped = false;
+
+  /** `unit`: the factor that its `gain(0)` means. */
+  constructor(mixing: Mixing, layer: number, unit: number) {
+    this.#mixing = mixing;
+    this.#layer = layer;
+    this.#unit = unit;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped || this.#mixing.closed;
+  }
+
+  gain(gainDb: number, options?: { rampMs?: number }): void {
+    const gain = factor(checkedGain('background gain', gainDb)) * this.#unit;
+    const { rampMs } = optionsOf('background gain', options);
+    const ms = checked('background gain rampMs', rampMs, FADE);
+    if (!this.stopped) this.#mixing.setLayerGain(this.#layer, gain, ms);
+  }
+
+  stop(options?: { fadeMs?: number }): void {
+    const fadeMs = checked('background stop fadeMs', optionsOf('background stop', options).fadeMs, FADE);
+    if (this.stopped) return;
+    this.#stopped = true;
+    this.#mixing.stopLayer(this.#layer, fadeMs);
+  }
+}
