@@ -102,7 +102,8 @@ test('a blocked thread costs its own call only, which then hears where it was, w
       const counted = await counts(server);
       assert.ok(counted.threadBlocks! >= 1);
       // The end of its live audio was made to fade out.
-      assert.equal(counted.threadFramesConcealed, 3);
+      const concealed = counted.threadFramesConcealed!;
+      assert.ok(concealed > 0 && concealed % 3 === 0, String(concealed));
       await call.do('heard');
       await eventually(async () => {
         const { threadFramesLost } = await counts(server);
