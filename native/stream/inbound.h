@@ -87,9 +87,11 @@ class InboundTrack {
   }
   const int16_t* frameBuffer() const { return frame_; }
 
-  /** From now on no handler hears it: next() has nothing but the counting of what is lost, late or doubled. */
+  /** From now on no handler hears it: next() has nothing but the counting of what is lost, late or doubled.
+   */
   void deafen();
-  /** What is heard goes there too, at the source's rate, and also where no handler hears it; null: no more. */
+  /** What is heard goes there too, at the source's rate, and also where no handler hears it; null: no more.
+   */
   void setTap(DelayLine* tap);
   /** The memory that the next frame goes to. */
   void fetch() const;

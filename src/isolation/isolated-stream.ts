@@ -27,6 +27,7 @@ import {
   type StreamFacts,
   type Told,
 } from './records.js';
+import { RemotePlaybacks } from './remote-playbacks.js';
 import { RemoteSource } from './remote-source.js';
 import { HEAD, type Ring } from './ring.js';
 
@@ -48,9 +49,6 @@ export interface StreamThread {
   answerText(number: number, text: string): void;
 }
 
-/** Playbacks that are over whose results a thread may still ask for, because it has not read them yet. */
-const RESULTS_MAX = 64;
-
 export class IsolatedStream {
   readonly stream: CallStream;
   readonly handle: number;
@@ -67,10 +65,12 @@ export class IsolatedStream {
   #bits = 0;
   #toldClosed = false;
   #tail: LiveTail | undefined;
-  readonly #playbacks = new Map<number, Playback>();
-  readonly #watched = new Set<number>();
+  readonly #playbacks = new RemotePlaybacks({
+    settled: (id, playedMs, interrupted) =>
+      this.#thread?.out.send(EVENT.settled, this.handle, { id, flags: interrupted ? 1 : 0, a: playedMs }),
+    failed: (id, error) => this.#thread?.out.attach(EVENT.failed, this.handle, toPlain(error), { id }),
+  });
   readonly #sources = new Map<number, RemoteSource>();
-  readonly #results = new Map<number, { playedMs: number; interrupted: boolean }>();
   #onStopped: (() => void) | undefined;
 
   readonly #carryAnew: (stream: CallStream, audio: AudioOptions) => void;
@@ -189,9 +189,7 @@ export class IsolatedStream {
 
   /** Tells the thread of what is over. */
   look(): void {
-    for (const [id, playback] of this.#playbacks) {
-      if (playback.finished && !this.#watched.has(id)) this.#watch(id, playback);
-    }
+    this.#playbacks.look();
     if (!this.stream.closed || this.#toldClosed) return;
     // A handler may wait for its stream to come back, or there is none.
     this.#toldClosed = true;
@@ -216,9 +214,7 @@ export class IsolatedStream {
     this.wantsQueue = false;
     this.takenMs = 0;
     this.#playbacks.clear();
-    this.#watched.clear();
     this.#sources.clear();
-    this.#results.clear();
     this.#onStopped?.();
     this.#onStopped = undefined;
   }
@@ -282,11 +278,9 @@ export class IsolatedStream {
         this.#add(id, () => stream.playEncoded(encoding, bytes));
         break;
       }
-      case COMMAND.watch: {
-        const playback = this.#playbacks.get(id);
-        if (playback && !this.#watched.has(id)) this.#watch(id, playback);
+      case COMMAND.watch:
+        this.#playbacks.watch(id);
         break;
-      }
       case COMMAND.progress:
         this.#playbacks.get(id)?.onProgress(playedMs => this.#send(EVENT.progress, id, playedMs), a);
         break;
@@ -359,7 +353,7 @@ export class IsolatedStream {
     this.#tail ??= new LiveTail();
     this.#tail.played(samples, rate, bound, this.#thread!);
     const playback = stream.playLivePiece(samples, rate, bound);
-    if (this.#playbacks.get(id) !== playback) this.#playbacks.set(id, playback);
+    this.#playbacks.set(id, playback);
   }
 
   #play(id: number, samples: Int16Array | undefined, rate: number, bound: number): void {
@@ -381,7 +375,7 @@ export class IsolatedStream {
     try {
       this.#playbacks.set(id, play());
     } catch (error) {
-      this.#settled(id, 0, true);
+      this.#playbacks.settle(id, 0, true);
       this.stream.report(error);
     }
   }
@@ -402,29 +396,6 @@ export class IsolatedStream {
     this.#add(id, () => this.stream.playSource(source, options));
   }
 
-  #watch(id: number, playback: Playback): void {
-    this.#watched.add(id);
-    playback.then(
-      ({ playedMs, interrupted }) => this.#settled(id, playedMs, interrupted),
-      error => {
-        this.#forget(id);
-        this.#thread?.out.attach(EVENT.failed, this.handle, toPlain(error), { id });
-      },
-    );
-  }
-
-  #settled(id: number, playedMs: number, interrupted: boolean): void {
-    this.#forget(id);
-    this.#results.set(id, { playedMs, interrupted });
-    if (this.#results.size > RESULTS_MAX) this.#results.delete(this.#results.keys().next().value as number);
-    this.#thread?.out.send(EVENT.settled, this.handle, { id, flags: interrupted ? 1 : 0, a: playedMs });
-  }
-
-  #forget(id: number): void {
-    this.#playbacks.delete(id);
-    this.#watched.delete(id);
-  }
-
   #mark(id: number, name: string): void {
     const told = (played: boolean): void =>
       this.#thread?.out.send(EVENT.marked, this.handle, { id, flags: played ? 1 : 0 });
@@ -438,15 +409,19 @@ export class IsolatedStream {
 
   #answer(what: number, id: number, number: number): void {
     const { stream } = this;
-    const playback = this.#playbacks.get(id);
-    const result = this.#results.get(id);
-    if (what === ASK.queued) this.#thread?.answer(number, stream.queuedMs);
-    else if (what === ASK.stats) this.#thread?.answerText(number, JSON.stringify(stream.stats));
-    else if (what === ASK.cancel && playback) {
-      const { playedMs, discardedMs } = stream.cancel(playback as PlaybackEntry);
-      this.#thread?.answer(number, playedMs, discardedMs);
-    } else if (playback) this.#thread?.answer(number, playback.playedMs, playback.finished ? 1 : 0);
-    else this.#thread?.answer(number, result?.playedMs ?? 0, what === ASK.cancel ? 0 : 1);
+    const thread = this.#thread;
+    if (what === ASK.queued) thread?.answer(number, stream.queuedMs);
+    else if (what === ASK.stats) thread?.answerText(number, JSON.stringify(stream.stats));
+    else if (what === ASK.playback) {
+      const { playedMs, finished } = this.#playbacks.heard(id);
+      thread?.answer(number, playedMs, finished ? 1 : 0);
+    } else {
+      const playback = this.#playbacks.get(id) as PlaybackEntry | undefined;
+      const { playedMs, discardedMs } = playback
+        ? stream.cancel(playback)
+        : { ...this.#playbacks.heard(id), discardedMs: 0 };
+      thread?.answer(number, playedMs, discardedMs);
+    }
   }
 
   #send(type: number, id: number, a: number): void {

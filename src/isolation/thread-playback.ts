@@ -46,6 +46,12 @@ export class ThreadPlayback implements Playback {
     return this.#result !== undefined || this.#hasFailed;
   }
 
+  /** For a log or a message. */
+  toJSON(): { playedMs: number; finished: boolean } {
+    const { playedMs, finished } = this;
+    return { playedMs, finished };
+  }
+
   onProgress(listener: (playedMs: number) => void, everyMs = PROGRESS_MS): this {
     if (typeof listener !== 'function') {
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `onProgress: ${shown(listener)}: give a function`);

@@ -1,5 +1,4 @@
 /** A stream as a handler in a thread of its own has it: what is played goes to the reactor, which plays it. */
-
 import { SidetoneError } from '../errors.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { callFields } from '../log/call-log.js';
@@ -196,22 +195,6 @@ export class ThreadStream implements Stream {
     return this.closed ? this.#afterEnd(() => speech) : speech;
   }
 
-  background(): never {
-    throw inReactorOnly('background');
-  }
-
-  comfortNoise(): never {
-    throw inReactorOnly('comfortNoise');
-  }
-
-  get gainDb(): number {
-    return 0;
-  }
-
-  set gainDb(_: number) {
-    throw inReactorOnly('gainDb');
-  }
-
   pause(): void {
     if (this.closed || this.#paused) return;
     if (this.mode === 'mp3') throw noPause();
@@ -240,6 +223,22 @@ export class ThreadStream implements Stream {
     return this.player.clear(fadeMs);
   }
 
+  background(): never {
+    return notHere('background');
+  }
+
+  comfortNoise(): never {
+    return notHere('comfortNoise');
+  }
+
+  get gainDb(): number {
+    return 0;
+  }
+
+  set gainDb(_gainDb: number) {
+    notHere('gainDb');
+  }
+
   close(): void {
     if (!this.closed) this.#side.out.send(COMMAND.close, this.#handle);
   }
@@ -252,7 +251,8 @@ export class ThreadStream implements Stream {
   }
 }
 
-function inReactorOnly(what: string): SidetoneError {
-  const problem = `${what}: not in a plugin with threads of its own: give it isolation: 'reactor'`;
-  return new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+/** What is mixed stands in the reactor's own memory. */
+export function notHere(what: string): never {
+  const problem = `a plugin in threads of its own has none: give the plugin isolation: 'reactor'`;
+  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${what}: ${problem}`);
 }

@@ -254,7 +254,10 @@ export class Connection implements ReactorLink {
     const { gate } = this.setup;
     if (token === undefined || !gate?.wantsToken) return;
     const known = gate.knownToken(token);
-    if (known?.callControlId !== undefined) (this.#tokens ??= new CallTokens([])).add(known.callControlId);
+    if (known?.callControlId !== undefined) {
+      this.#tokens ??= new CallTokens([]);
+      this.#tokens.add(known.callControlId);
+    }
     if (!known || (this.#stream && this.#tokens?.allow(this.#stream.callControlId) === false)) {
       this.#unauthorized();
     }

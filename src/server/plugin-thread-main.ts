@@ -11,6 +11,7 @@ import type {
   ToThread,
 } from '../isolation/thread-messages.js';
 import { ThreadSide } from '../isolation/thread-side.js';
+import { notHere } from '../isolation/thread-stream.js';
 import { ThreadStreams } from '../isolation/thread-streams.js';
 import { createLog } from '../log/log.js';
 import { loadPlugins } from '../plugin/loader.js';
@@ -36,7 +37,8 @@ try {
   const [plugin] = await loadPlugins([entry]);
   const metrics = new PluginRegistry();
   const { setupTimeoutMs } = options;
-  await plugin!.start({ log, metrics, clock: systemClock, reactor, setupTimeoutMs });
+  const conference = (): never => notHere('conference');
+  await plugin!.start({ log, metrics, clock: systemClock, reactor, setupTimeoutMs, conference });
   const contexts = new Map<number, { context: unknown; untilMs: number }>();
   let nextContext = 1;
   const side = new ThreadSide({

@@ -69,8 +69,8 @@ try {
     clock: systemClock,
     reactor: index,
     setupTimeoutMs,
-    conference: (name, shape) => conferences.get(name, shape),
     isolate: isolateBy(options, (counter, times) => plugins.countThreads(counter, times)),
+    conference: (name, shape) => conferences.get(name, shape),
   });
   await plugins.start();
   const reactor = new LocalReactor(

@@ -83,8 +83,8 @@ export class Server extends EventEmitter {
       clock: systemClock,
       reactor: isAlone ? 0 : undefined,
       setupTimeoutMs: options.setupTimeoutMs,
-      conference: isAlone ? localConference(this.#rooms) : undefined,
       isolate: isolateBy(options, (counter, times) => this.#plugins.countThreads(counter, times)),
+      conference: isAlone ? localConference(this.#rooms) : undefined,
       runs: plugin => isAlone || (options.webhooks !== undefined && plugin.hearsWebhooks),
     });
     this.#streamsMax = Math.min(options.streamsMax, streamsByDescriptors());

@@ -143,6 +143,18 @@ export class CallStream extends StreamAudio implements Stream {
     return speech;
   }
 
+  /** @internal PCM whose arguments another thread has checked. */
+  playPcm(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): Playback {
+    if (!this.closed) return this.player.playPcm(samples, sampleRate, liveLatencyMaxMs);
+    this.host.count('playsAfterEnd');
+    return this.player.over();
+  }
+
+  /** @internal A source in another thread. */
+  playSource(source: Source, options: SourceOptions): PlaybackEntry {
+    return this.closed ? this.player.over(source) : this.player.playSource(source, options);
+  }
+
   background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
     return this.#mixes().background(audio, options);
   }
@@ -165,23 +177,6 @@ export class CallStream extends StreamAudio implements Stream {
       this.#mixing.closed = this.closed;
     }
     return this.#mixing;
-  }
-
-  /** @internal PCM whose arguments another thread has checked. */
-  playPcm(samples: Int16Array, sampleRate: number, liveLatencyMaxMs: number): Playback {
-    if (!this.closed) return this.player.playPcm(samples, sampleRate, liveLatencyMaxMs);
-    this.host.count('playsAfterEnd');
-    return this.player.over();
-  }
-
-  /** @internal A source in another thread. */
-  playSource(source: Source, options: SourceOptions): PlaybackEntry {
-    return this.closed ? this.player.over(source) : this.player.playSource(source, options);
-  }
-
-  /** @internal Stops `playback` alone. */
-  cancel(playback: PlaybackEntry): { playedMs: number; discardedMs: number } {
-    return this.player.cancel(playback);
   }
 
   pause(): void {
@@ -263,6 +258,12 @@ export class CallStream extends StreamAudio implements Stream {
     if (!this.seat) return;
     this.seat = undefined;
     this.host.path.engine.native.leave(this.slot);
+  }
+
+  /** @internal Stops one playback alone. */
+  cancel(playback: Playback): { playedMs: number; discardedMs: number } {
+    if (!this.closed) return this.player.cancel(playback as PlaybackEntry);
+    return { playedMs: playback.playedMs, discardedMs: 0 };
   }
 
   // --- driven by the connection and the reactor ---

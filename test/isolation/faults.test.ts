@@ -102,10 +102,16 @@ test('a blocked thread costs its own call only, which then hears where it was, w
       const counted = await counts(server);
       assert.ok(counted.threadBlocks! >= 1);
       // The end of its live audio was made to fade out.
-      assert.equal(counted.threadFramesConcealed, 3);
+      const concealed = counted.threadFramesConcealed!;
+      assert.ok(concealed > 0 && concealed % 3 === 0, String(concealed));
       await call.do('heard');
-      call.say(1);
-      await eventually(async () => (await call.do('heard')).frames === call.said, 'all of its time');
+      await eventually(async () => {
+        const { threadFramesLost } = await counts(server);
+        const { frames, concealed } = await call.do('heard');
+        // The next frame tells of those that were lost; it may be lost itself.
+        if (concealed < threadFramesLost!) call.say(1);
+        return concealed === threadFramesLost && frames === call.said;
+      }, 'all of its time');
       const heard = await call.do('heard');
       assert.equal(heard.holes, 0);
       assert.equal(heard.samples, 160 * call.said);
