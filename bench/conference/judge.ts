@@ -11,6 +11,7 @@ const HEARD = 0.5;
 const UNHEARD = 0.15;
 /** What is judged begins when everybody has joined, and ends before the first one leaves. */
 const BEGIN_MS = 2000;
+const END_PIECES = 5;
 /** Share of the pieces that must be right: a machine that is busy holds a thread now and then. */
 const RIGHT_MIN = 0.98;
 
@@ -47,7 +48,7 @@ export function judgeConference(
   let pieces = 0;
   let right = 0;
   const missed = new Map<number, number>();
-  for (let at = (sampleRate * BEGIN_MS) / 1000; at + 2 * piece <= samples.length; at += piece) {
+  for (let at = (sampleRate * BEGIN_MS) / 1000; at + END_PIECES * piece <= samples.length; at += piece) {
     const heard = samples.subarray(at, at + piece);
     pieces++;
     let isRight = true;

@@ -58,7 +58,8 @@ async function startServer(): Promise<Server> {
     child.once('exit', code => reject(new Error(`the server ended with ${code}: ${output}`)));
     child.stdout.on('data', data => {
       output = (output + data).slice(-10_000);
-      const line = output.split('\n').find(each => each.includes('"listening"') && each.endsWith('}'));
+      const isWhole = (line: string): boolean => line.startsWith('{') && line.endsWith('}');
+      const line = output.split('\n').find(each => each.includes('"listening"') && isWhole(each));
       if (line) resolve((JSON.parse(line) as { port: number }).port);
     });
   });
