@@ -241,7 +241,7 @@ describe('plugins and servers', () => {
     refused({ onAudio() {} }, /onAudio: .*it belongs to the handler that onStart returns/);
     refused(
       { prepare() {} },
-      /prepare: .*use one of name, path, options, audio, outbound, liveLatencyMaxMs, setup, accept, onStart, onWebhook/,
+      /prepare: .*use one of name, path, options, audio, outbound, liveLatencyMaxMs, isolation, setup, accept, onStart, onWebhook/,
     );
     // A class keeps what it wants, and still cannot misspell an event.
     class Counting {

@@ -1,4 +1,5 @@
 /** Who speaks when: the caller's turns, and speech into an answer, on top of voice activity. */
+import { type Clock, systemClock } from '../clock.js';
 import { SidetoneError, shown } from '../errors.js';
 import type { StreamHandler } from './plugin.js';
 import type { SpeechEnd, SpeechStart } from './speech.js';
@@ -39,6 +40,8 @@ export interface TurnOptions {
   needsWords?: boolean;
   /** How long after such speech words may still come, in ms: 0 to 10000. Default 1000. */
   wordsWaitMs?: number;
+  /** Tells when no frames come. Default: the system's; a test has its own. */
+  clock?: Pick<Clock, 'after'>;
   /** The caller's turn is over. */
   onTurn?(turn: Turn): unknown;
   /** The caller has interrupted the answer, which was cleared. The turn began at `startMs`. */
@@ -49,6 +52,8 @@ export interface TurnOptions {
 
 /** A frame is taken for speech from here on. */
 const VOICE_MIN = 0.5;
+/** Frames that have not come for this long and a pause are waited for no longer: a silent leg may send none. */
+const FRAMES_WAIT_MS = 200;
 
 type Limits = Required<Pick<TurnOptions, 'pauseMs' | 'speechMinMs' | 'coughMaxMs' | 'wordsWaitMs'>>;
 
@@ -70,7 +75,7 @@ const LIMITS: { [Name in keyof Limits]: readonly [usual: number, min: number, ma
  * ```
  *
  * Speech holds the answer at once. Once it has lasted `coughMaxMs`, the answer is cleared; where it ends before, the answer
- * goes on. Time is that of the caller's frames, so nothing happens while no frames come.
+ * goes on. Time is that of the caller's frames. Where none come after speech, the clock's takes its place.
  */
 export class TurnTaking {
   readonly #held: HeldAnswer;
@@ -85,6 +90,7 @@ export class TurnTaking {
   /** Speech that holds the answer, and may be a cough. */
   #doubt: { readonly startMs: number } | undefined;
   #acting: Promise<unknown> | undefined;
+  #cancelWait: (() => void) | undefined;
 
   /** @throws SidetoneError SIDETONE_BAD_OPTION */
   constructor(held: HeldAnswer, options: TurnOptions = {}) {
@@ -134,6 +140,10 @@ export class TurnTaking {
     for (const name of eventsOf(handler)) more[name] = (handler[name] as () => unknown).bind(handler);
     more.onAudio = frame => both(this.hear(frame), handler.onAudio?.call(handler, frame));
     more.onSpeech = start => both(this.began(start), handler.onSpeech?.call(handler, start));
+    more.onStop = reason => {
+      this.#framesCame();
+      return handler.onStop?.call(handler, reason);
+    };
     more.onSilence = end => both(this.ended(end), handler.onSilence?.call(handler, end));
     return more;
   }
@@ -141,6 +151,7 @@ export class TurnTaking {
   /** For handlers that do without `handler()`: call it with each frame … */
   hear({ track, timestampMs, samples, sampleRate, speech }: AudioFrame): unknown {
     if (track !== 'inbound' || (this.#turnStartMs === undefined && !this.#doubt)) return undefined;
+    this.#framesCame();
     const nowMs = timestampMs + (samples.length * 1000) / sampleRate;
     if (speech >= VOICE_MIN) this.#voiceMs = nowMs;
     if (this.#doubt) return this.#judge(nowMs);
@@ -166,7 +177,26 @@ export class TurnTaking {
     this.#speaking = false;
     this.#endMs = endMs;
     if (this.#turnStartMs !== undefined) this.#turnSpeechMs += endMs - this.#speechStartMs;
+    if (this.#turnStartMs !== undefined || this.#doubt) this.#awaitFrames();
     return undefined;
+  }
+
+  /** The next frame judges what was said, or the clock does. */
+  #awaitFrames(): void {
+    const { clock = systemClock, pauseMs, wordsWaitMs } = this.#options;
+    const waitMs = FRAMES_WAIT_MS + Math.max(pauseMs, this.#doubt ? wordsWaitMs : 0);
+    this.#framesCame();
+    this.#cancelWait = clock.after(waitMs, () => {
+      this.#cancelWait = undefined;
+      const nowMs = this.#endMs + waitMs;
+      const judged = this.#doubt ? this.#judge(nowMs) : undefined;
+      return both(judged, this.#turnStartMs === undefined ? undefined : this.#mayEnd(nowMs));
+    });
+  }
+
+  #framesCame(): void {
+    this.#cancelWait?.();
+    this.#cancelWait = undefined;
   }
 
   /** Whether what holds the answer is an interruption by now, or was a cough. */

@@ -1,17 +1,8 @@
 /** The streams of a test's call: the first, and those with which Telnyx comes back after a drop. */
 import type { HeardSegment } from '../simulator/playback.js';
 import type { CallResult } from '../simulator/result.js';
+import type { CallMark } from './marks.js';
 import type { TimedMessage, VirtualCall } from './virtual-server.js';
-
-/** A mark that the application has set, its own or that of an awaited playback. Times are in ms since `start`. */
-export interface CallMark {
-  /** As it was sent. */
-  name: string;
-  /** When it was sent. */
-  sentMs: number;
-  /** When it came back; undefined while it has not. */
-  returnedMs: number | undefined;
-}
 
 interface Leg {
   virtual: VirtualCall;

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { definePlugin, type HeldAnswer, readWav, type TurnOptions, TurnTaking } from '../../src/index.js';
+import {
+  definePlugin,
+  type HeldAnswer,
+  readWav,
+  type TurnOptions,
+  TurnTaking,
+  VirtualClock,
+} from '../../src/index.js';
 import type { AudioFrame } from '../../src/plugin/stream.js';
 import { testCall } from '../../src/testing/index.js';
 import { root } from '../helpers/paths.js';
@@ -109,6 +116,64 @@ test('a cough: the answer goes on where it stopped, and no turn is told', () => 
   assert.deepEqual(answer.done, ['pause', 'resume']);
   assert.deepEqual(log, ['1500 cough 1000-1200']);
   assert.equal(turns.speaking, false);
+});
+
+/** The caller says something from 1000 to `toMs`, and no frame comes after it is known to be over. */
+function fallsSilent(toMs: number, options: TurnOptions, answering: boolean) {
+  const clock = new VirtualClock(0);
+  const answer = new FakeAnswer();
+  const log: string[] = [];
+  const turns = new TurnTaking(answer, {
+    clock,
+    onTurn: ({ startMs, endMs }) => log.push(`turn ${startMs}-${endMs}`),
+    onInterruption: ({ startMs }) => log.push(`interruption ${startMs}`),
+    onFalseInterruption: ({ startMs, endMs }) => log.push(`cough ${startMs}-${endMs}`),
+    ...options,
+  });
+  if (answering) void turns.answer(answer.playing());
+  const handler = turns.handler();
+  handler.onSpeech!({ startMs: 1000, track: 'inbound' });
+  for (let at = 1000; at < toMs; at += 20) handler.onAudio!(frameAt(at, 1));
+  handler.onSilence!({ endMs: toMs, durationMs: toMs - 1000, track: 'inbound' });
+  return { clock, answer, handler, log };
+}
+
+test('a leg that sends nothing when the caller is silent: the clock ends the turn', () => {
+  const { clock, log } = fallsSilent(1800, { pauseMs: 600 }, false);
+  clock.advance(799);
+  assert.deepEqual(log, []);
+  clock.advance(1);
+  assert.deepEqual(log, ['turn 1000-1800']);
+  clock.advance(5000);
+  assert.equal(log.length, 1);
+});
+
+test('such a leg: a cough lets the answer go on, and an interruption ends as a turn', () => {
+  const cough = fallsSilent(1200, { coughMaxMs: 400, wordsWaitMs: 500 }, true);
+  cough.clock.advance(5000);
+  assert.deepEqual(cough.answer.done, ['pause', 'resume']);
+  assert.deepEqual(cough.log, ['cough 1000-1200']);
+  const noise = fallsSilent(1200, { needsWords: true, wordsWaitMs: 500 }, true);
+  noise.clock.advance(5000);
+  assert.deepEqual(noise.answer.done, ['pause', 'resume']);
+  const interruption = fallsSilent(1390, { coughMaxMs: 400 }, true);
+  interruption.clock.advance(5000);
+  assert.deepEqual(interruption.answer.done, ['pause', 'clear']);
+  assert.deepEqual(interruption.log, ['interruption 1000', 'turn 1000-1390']);
+});
+
+test('such a leg: frames that come again, and the end of the stream, stop the clock', () => {
+  const again = fallsSilent(1800, { pauseMs: 600 }, false);
+  again.clock.advance(700);
+  again.handler.onAudio!(frameAt(2000));
+  again.clock.advance(5000);
+  assert.deepEqual(again.log, []);
+  again.handler.onAudio!(frameAt(2400));
+  assert.deepEqual(again.log, ['turn 1000-1800']);
+  const ended = fallsSilent(1800, { pauseMs: 600 }, false);
+  void ended.handler.onStop!('stop');
+  ended.clock.advance(5000);
+  assert.deepEqual(ended.log, []);
 });
 
 test('where words decide, long noise is a cough and a short word is none', () => {
