@@ -1,4 +1,5 @@
 /** Networks between a caller and the server, each from its seed: when which frame of 20 ms comes. */
+import { readFileSync } from 'node:fs';
 import { Random } from '../../src/simulator/random.js';
 
 export interface Arrival {
@@ -146,6 +147,24 @@ const changing: Network = {
   },
 };
 
+interface Recording {
+  /** Of each frame, in tenths of a ms behind the fastest; null: it never came. */
+  lateTenths: (number | null)[];
+}
+
+/** How late the frames of a real call came; it begins anew where it is too short. */
+const recorded: Network = {
+  name: 'recorded: a call on a machine that is overloaded (recorded.json)',
+  arrivals: frames => {
+    const file = new URL('../../../bench/playout/recorded.json', import.meta.url);
+    const { lateTenths } = JSON.parse(readFileSync(file, 'utf8')) as Recording;
+    return inOrder(frames, frame => {
+      const late = lateTenths[frame % lateTenths.length];
+      return typeof late === 'number' ? late / 10 : undefined;
+    });
+  },
+};
+
 export const NETWORKS: readonly Network[] = [
   { name: 'no loss, no jitter', arrivals: frames => inOrder(frames, () => 0) },
   gilbertElliott(0.01, 0.9, 1),
@@ -155,6 +174,7 @@ export const NETWORKS: readonly Network[] = [
   wifi,
   lte,
   tcp,
+  recorded,
   overtaking,
   drift,
   changing,
