@@ -58,13 +58,11 @@ export class RemoteSource implements AsyncIterator<Chunk> {
 
   push(chunk: Chunk): void {
     if (this.#isOver) return;
-    const reader = this.#reader;
+    this.#chunks.push(chunk);
+    this.#elements += chunk.length;
+    // The reader comes for it at once. Until then it counts as waiting here: a cancel() may come before the reader does.
+    this.#reader?.resolve({ done: false, value: chunk.subarray(0, 0) });
     this.#reader = undefined;
-    if (reader) reader.resolve({ done: false, value: chunk });
-    else {
-      this.#chunks.push(chunk);
-      this.#elements += chunk.length;
-    }
   }
 
   end(): void {
