@@ -167,16 +167,19 @@ Delivery InboundTrack::concealSlice(int16_t* pcmScratch, double nowMs) {
   return delivery;
 }
 
+/** The payload being heard goes to the pool's decoder, whole. */
+Delivery InboundTrack::poolPayload(double nowMs) {
+  Delivery delivery;
+  delivery.kind = Delivery::Kind::PoolPayload;
+  delivery.payload = slice_;
+  delivery.bytes = sliceBytes_;
+  sliceBytes_ = 0;
+  delivery.more = ready(nowMs);
+  return delivery;
+}
+
 Delivery InboundTrack::decodeSlice(int16_t* pcmScratch, double nowMs) {
-  if (pooled_) {
-    Delivery delivery;
-    delivery.kind = Delivery::Kind::PoolPayload;
-    delivery.payload = slice_;
-    delivery.bytes = sliceBytes_;
-    sliceBytes_ = 0;
-    delivery.more = ready(nowMs);
-    return delivery;
-  }
+  if (pooled_) return poolPayload(nowMs);
   const size_t samples = std::min(bytesToSamples(sliceBytes_), sliceSamplesMax_);
   if (!hasRoomFor(samples)) {
     Delivery delivery;

@@ -159,6 +159,7 @@ class InboundTrack {
   }
   Delivery frame(int16_t* pcm, size_t samples, bool concealed, double nowMs);
   Delivery concealSlice(int16_t* pcmScratch, double nowMs);
+  Delivery poolPayload(double nowMs);
   Delivery decodeSlice(int16_t* pcmScratch, double nowMs);
   void decode(const uint8_t* payload, size_t samples, int16_t* pcm);
   size_t bytesToSamples(size_t bytes) const;

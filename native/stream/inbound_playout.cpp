@@ -13,14 +13,7 @@ double InboundTrack::deadlineMs() const {
 Delivery InboundTrack::nextPlayout(double nowMs, uint8_t* payloadScratch, int16_t* pcmScratch) {
   for (;;) {
     while (fillPlayout(nowMs, payloadScratch, pcmScratch)) {
-      if (!pooled_) continue;
-      Delivery delivery;
-      delivery.kind = Delivery::Kind::PoolPayload;
-      delivery.payload = slice_;
-      delivery.bytes = sliceBytes_;
-      sliceBytes_ = 0;
-      delivery.more = ready(nowMs);
-      return delivery;
+      if (pooled_) return poolPayload(nowMs);
     }
     if (!isPlayoutDue()) return {};
     // What waits behind a gap is needed now.

@@ -9,43 +9,12 @@
 #include "codec/g711.h"
 #include "memory/block_queue.h"
 #include "stream/outbound.h"
+#include "test/far_end.h"
 
 using namespace sidetone;
 
 namespace {
 constexpr double kTickMs = 2;
-
-/** Plays what it gets in real time, and forgets what it has not played when it is cleared. */
-struct FarEnd {
-  double samplesPerMs = 8;
-  double endMs = 0;
-  std::vector<int16_t> heard;
-  std::deque<std::pair<double, std::vector<int16_t>>> queue;
-
-  void hear(std::vector<int16_t> pcm, double nowMs) {
-    endMs = std::max(endMs, nowMs);
-    queue.emplace_back(endMs, std::move(pcm));
-    endMs += static_cast<double>(queue.back().second.size()) / samplesPerMs;
-  }
-  void play(double nowMs) {
-    while (!queue.empty() && queue.front().first < nowMs) {
-      auto& [startMs, pcm] = queue.front();
-      const auto samples = std::min(pcm.size(), static_cast<size_t>((nowMs - startMs) * samplesPerMs + 0.5));
-      heard.insert(heard.end(), pcm.begin(), pcm.begin() + static_cast<long>(samples));
-      if (samples < pcm.size()) {
-        pcm.erase(pcm.begin(), pcm.begin() + static_cast<long>(samples));
-        startMs += static_cast<double>(samples) / samplesPerMs;
-        return;
-      }
-      queue.pop_front();
-    }
-  }
-  void clear(double nowMs) {
-    play(nowMs);
-    queue.clear();
-    endMs = nowMs;
-  }
-};
 
 /** As the pool does it, packets of 20 ms come back a while later. They hold the frame itself. */
 struct Call {
