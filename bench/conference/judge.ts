@@ -1,5 +1,6 @@
 /** Whether a participant of a conference hears every other one, and not itself: each says a tone of its own. */
 import type { Pcm } from '../../src/index.js';
+import { toneLevel } from '../../test/helpers/tones.js';
 
 const FIRST_HZ = 300;
 /** So far apart that 200 ms tell them apart, and no two tones' sum or difference is another's. */
@@ -25,20 +26,6 @@ export function voiceOf(participant: number, seconds: number): Pcm {
   return { samples, sampleRate };
 }
 
-/** Amplitude of a tone in a piece. */
-function levelOf(pcm: Int16Array, sampleRate: number, hz: number): number {
-  let sine = 0;
-  let cosine = 0;
-  for (let i = 0; i < pcm.length; i++) {
-    // The ends weigh less, so that one tone does not look like another.
-    const weight = 1 - Math.cos((2 * Math.PI * (i + 0.5)) / pcm.length);
-    const angle = (2 * Math.PI * hz * i) / sampleRate;
-    sine += weight * pcm[i]! * Math.sin(angle);
-    cosine += weight * pcm[i]! * Math.cos(angle);
-  }
-  return (2 * Math.hypot(sine, cosine)) / pcm.length;
-}
-
 export function judgeConference(
   { samples, sampleRate }: Pcm,
   listener: number,
@@ -53,7 +40,7 @@ export function judgeConference(
     pieces++;
     let isRight = true;
     for (let speaker = 0; speaker < participants; speaker++) {
-      const level = levelOf(heard, sampleRate, hzOf(speaker)) / LOUDNESS;
+      const level = toneLevel(heard, sampleRate, hzOf(speaker)) / LOUDNESS;
       if (speaker === listener ? level <= UNHEARD : level >= HEARD) continue;
       isRight = false;
       missed.set(speaker, (missed.get(speaker) ?? 0) + 1);
