@@ -7,6 +7,7 @@ import {
   type CallResult,
   createServer,
   type Plugin,
+  type PluginEntry,
   type Server,
   type ServerOptions,
   Simulator,
@@ -19,7 +20,7 @@ export const url = (server: Server, path = '/echo'): string => `ws://127.0.0.1:$
 
 /** A server on a free loopback port; without plugins it echoes. */
 export async function startServer(
-  plugins: readonly (Plugin | string)[] = [],
+  plugins: readonly (Plugin | PluginEntry | string)[] = [],
   options: ServerOptions = {},
 ): Promise<Server> {
   const server = await createServer({

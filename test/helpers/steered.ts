@@ -2,16 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { BroadcastChannel } from 'node:worker_threads';
-import {
-  createServer,
-  type Isolation,
-  type PluginEntry,
-  type Server,
-  type ServerOptions,
-} from '../../src/index.js';
+import type { Isolation, PluginEntry, Server, ServerOptions } from '../../src/index.js';
 import { root } from './paths.js';
 import { RawSocket } from './raw-socket.js';
-import { eventually, stopServer } from './servers.js';
+import { eventually, startServer, stopServer } from './servers.js';
 import { payloads, WireCall } from './telnyx-messages.js';
 
 export interface Deed {
@@ -38,20 +32,8 @@ inbox.unref();
 let calls = 0;
 
 /** A server with the steered plugin beside the echo. */
-export async function startSteered(
-  options: ServerOptions,
-  entry: Partial<PluginEntry> = {},
-): Promise<Server> {
-  const server = await createServer({
-    port: 0,
-    admin: false,
-    logLevel: 'silent',
-    liveLatencyMaxMs: 0,
-    overload: { refuse: false },
-    plugins: ['echo', { module: STEERED, ...entry }],
-    ...options,
-  });
-  return server.listen();
+export function startSteered(options: ServerOptions, entry: Partial<PluginEntry> = {}): Promise<Server> {
+  return startServer([{ module: STEERED, ...entry }], options);
 }
 
 /** The same, until `run` is over. */
