@@ -1,5 +1,5 @@
 /** A playback as a handler in a thread of its own has it: the reactor, which plays it, tells how far it has been heard. */
-import { SidetoneError, shown } from '../errors.js';
+import { checkProgress, PROGRESS_MS } from '../playback/progress.js';
 import type { Playback, PlaybackResult } from '../plugin/stream.js';
 
 /** What a playback needs of its stream. */
@@ -12,8 +12,6 @@ export interface PlaybackOwner {
   /** A listener threw. */
   handlerFailed(where: string, cause: unknown): void;
 }
-
-const PROGRESS_MS = 100;
 
 export class ThreadPlayback implements Playback {
   /** Its number in its stream. */
@@ -53,13 +51,7 @@ export class ThreadPlayback implements Playback {
   }
 
   onProgress(listener: (playedMs: number) => void, everyMs = PROGRESS_MS): this {
-    if (typeof listener !== 'function') {
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `onProgress: ${shown(listener)}: give a function`);
-    }
-    if (typeof everyMs !== 'number' || !(everyMs >= 20 && everyMs <= 60_000)) {
-      const problem = `onProgress everyMs: ${shown(everyMs)}: give ms from 20 to 60000`;
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-    }
+    checkProgress(listener, everyMs);
     this.#listeners ??= [];
     this.#listeners.push(listener);
     if (!this.over) this.#owner.follow(this, everyMs);

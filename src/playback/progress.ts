@@ -14,6 +14,17 @@ interface Listener {
   toldMs: number;
 }
 
+/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
+export function checkProgress(tell: unknown, everyMs: unknown): asserts everyMs is number {
+  if (typeof tell !== 'function') {
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `onProgress: ${shown(tell)}: give a function`);
+  }
+  if (typeof everyMs !== 'number' || !(everyMs >= 20 && everyMs <= 60_000)) {
+    const problem = `onProgress everyMs: ${shown(everyMs)}: give ms from 20 to 60000`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  }
+}
+
 /** One timer for all listeners of a stream; none while nobody listens. */
 export class Progress {
   #listeners: Listener[] = [];
@@ -26,13 +37,7 @@ export class Progress {
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
   add(playback: PlaybackEntry, tell: unknown, everyMs: unknown = PROGRESS_MS): void {
-    if (typeof tell !== 'function') {
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `onProgress: ${shown(tell)}: give a function`);
-    }
-    if (typeof everyMs !== 'number' || !(everyMs >= 20 && everyMs <= 60_000)) {
-      const problem = `onProgress everyMs: ${shown(everyMs)}: give ms from 20 to 60000`;
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-    }
+    checkProgress(tell, everyMs);
     const dueMs = this.clock.now() + everyMs;
     this.#listeners.push({ playback, tell: tell as Listener['tell'], everyMs, dueMs, toldMs: 0 });
     this.#stop ??= this.clock.every(20, () => this.#tick());
