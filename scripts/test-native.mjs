@@ -33,4 +33,5 @@ run('cmake', [
   '-Wno-dev',
 ]);
 run('cmake', ['--build', build, '--parallel', String(cpus().length), '--target', 'sidetone_test']);
-run('ctest', ['--test-dir', build, '--output-on-failure']);
+// --verbose, because doctest tells how many test cases passed.
+run('ctest', ['--test-dir', build, '--verbose']);

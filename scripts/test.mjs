@@ -11,11 +11,13 @@ import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec as SpecReporter } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** A test file that takes longer than this is ended and counts as failed. */
 const FILE_MS_MAX = process.env.SIDETONE_TEST_PACKAGE === '1' ? 1_800_000 : 900_000;
+/** How much of a failure's error stands at the end of the report. */
+const FAILURE_CHARS_MAX = 2000;
 /** Tests spend most of their time waiting, so more of them run at once than there are cores. */
 const FILES_A_CORE = 2;
 const FILES_MIN = 4;
@@ -79,6 +81,7 @@ async function nativeRuns() {
 async function fileTests(files) {
   const count = { passed: 0, failed: 0, skipped: 0 };
   const durations = new Map();
+  const failures = [];
   const took = ({ file, nesting, details }) => {
     if (nesting > 0 || !file) return;
     durations.set(file, (durations.get(file) ?? 0) + details.duration_ms);
@@ -99,13 +102,17 @@ async function fileTests(files) {
     // A suite is not counted, because the tests in it are.
     const within = ['subtestsFailed', 'cancelledByParent'].includes(test.details.error?.failureType);
     if (test.details.type === 'suite' && within) return;
-    if (test.todo !== undefined) count.skipped++;
-    else count.failed++;
+    if (test.todo !== undefined) {
+      count.skipped++;
+      return;
+    }
+    count.failed++;
+    failures.push(test);
   });
   const report = events.compose(new SpecReporter());
   report.pipe(process.stdout, { end: false });
   await finished(report, { writable: false });
-  return { ...count, durations };
+  return { ...count, durations, failures };
 }
 
 const files = testFiles();
@@ -133,6 +140,11 @@ if (flags.durations) {
 for (const { name, output, passed, failed, end, skipped } of native) {
   if (failed > 0) console.log(`\n✖ ${name} (${end})\n${output}`);
   else console.log(skipped ? `${name}: ${output.trim()}` : `✔ ${name}: ${passed} passed`);
+}
+// Once more, because a log is often cut to its last lines.
+for (const { name, file, details } of tests.failures) {
+  const error = inspect(details.error?.cause ?? details.error).slice(0, FAILURE_CHARS_MAX);
+  console.log(`\n✖ ${name} (${relative(root, file ?? '')})\n${error}`);
 }
 const sum = key => native.reduce((total, one) => total + one[key], tests[key]);
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s, ${tests.skipped} skipped`);

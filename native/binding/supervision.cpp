@@ -5,6 +5,12 @@
 #include <unistd.h>
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#ifdef __linux__
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#endif
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -66,7 +72,7 @@ struct ThreadEnd {
 constexpr auto kUndealtWithin = milliseconds(1500);
 
 /** The sockets of uWebSockets.js on this loop: polled, of TCP, and on the port of the server. */
-std::vector<uv_handle_s*> openSockets(uv_loop_s* loop, int port) {
+std::vector<uv_handle_s*> socketsOn(uv_loop_s* loop, int port) {
   struct Search {
     std::vector<uv_handle_s*> found;
     int port;
@@ -92,7 +98,7 @@ std::vector<uv_handle_s*> openSockets(uv_loop_s* loop, int port) {
 }
 
 void closeSockets(uv_loop_s* loop, int port) {
-  for (auto* const handle : openSockets(loop, port)) {
+  for (auto* const handle : socketsOn(loop, port)) {
     int descriptor = -1;
     if (uv_fileno(handle, &descriptor) != 0) continue;
     // Its memory belongs to uWebSockets.js and outlives the loop.
@@ -124,6 +130,34 @@ Napi::Value CloseSocketsAtEnd(const Napi::CallbackInfo& info) {
                                   Word(words, at.Get("port"))};
   napi_add_env_cleanup_hook(info.Env(), atThreadEnd, end);
   return info.Env().Undefined();
+}
+
+/** Whether the peer of this socket has not read all that was sent, or has not answered the end of it. */
+bool isUnfinished(uv_handle_s* handle) {
+  int descriptor = -1;
+  if (uv_fileno(handle, &descriptor) != 0) return false;
+  int listens = 0;
+  socklen_t length = sizeof listens;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 || listens != 0) return false;
+#ifdef __linux__
+  tcp_info info{};
+  length = sizeof info;
+  int unread = 0;
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+      ioctl(descriptor, SIOCOUTQ, &unread) == 0) {
+    return info.tcpi_state != TCP_ESTABLISHED || unread > 0;
+  }
+#endif
+  return true;
+}
+
+/** (port) → connections of this thread at that port that are sending or being shut down. */
+Napi::Value UnfinishedConnections(const Napi::CallbackInfo& info) {
+  uv_loop_s* loop = nullptr;
+  if (napi_get_uv_event_loop(info.Env(), &loop) != napi_ok) return Napi::Number::New(info.Env(), 0);
+  const auto sockets = socketsOn(loop, info[0].ToNumber().Int32Value());
+  const auto count = std::count_if(sockets.begin(), sockets.end(), isUnfinished);
+  return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 
 // --- the watch over the process ---
@@ -261,6 +295,7 @@ Napi::Value Notify(const Napi::CallbackInfo& info) {
 
 void exportSupervision(Napi::Env env, Napi::Object exports) {
   exports.Set("closeSocketsAtEnd", Napi::Function::New(env, CloseSocketsAtEnd));
+  exports.Set("unfinishedConnections", Napi::Function::New(env, UnfinishedConnections));
   exports.Set("watchProcess", Napi::Function::New(env, WatchProcess));
   exports.Set("notify", Napi::Function::New(env, Notify));
 }

@@ -330,6 +330,11 @@ export interface NativeAddon extends NativeLoad, NativeRoomMemory, NativeSounds,
    */
   closeSocketsAtEnd(words: Int32Array, places: { ending: number; undealt: number; port: number }): void;
   /**
+   * Connections of this thread at the local port `port` whose peers have not read all that was sent, or have not
+   * answered the end of it. An idle connection is none of them (except on systems other than Linux).
+   */
+  unfinishedConnections(port: number): number;
+  /**
    * Watches the main thread from a native thread. When the word `beat` has not changed for `stuckMs`, it writes `lines.stuck`
    * to stdout, and `lines.turns` when the word changes again. SIGTERM, SIGINT or the word `draining` gives the process `drainMs`
    * to end. A second signal or `closingNow` ends this time at once.

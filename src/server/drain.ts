@@ -11,8 +11,6 @@ export interface Drain {
 }
 
 const POLL_MS = 50;
-/** A process that ends resets what its peers have not read yet: the code that tells them to come back. */
-const HANDED_OVER_MS = 1000;
 
 /**
  * Lets running calls end by themselves for up to `timeoutMs`, then closes the rest for the reason `late`. Connections without a
@@ -46,7 +44,6 @@ export function drain(
       connection.end(connection.streaming ? reason : 'server_closed');
     // The last messages (close frames, the handlers' goodbyes) leave before the event loop may end.
     await new Promise<void>(resolve => setImmediate(resolve));
-    if (reason === 'handed_over') await new Promise<void>(resolve => clock.after(HANDED_OVER_MS, resolve));
   });
   return { done, closeNow: () => closeNow() };
 }

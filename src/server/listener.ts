@@ -3,6 +3,7 @@
  */
 import type { Logger } from '../log/log.js';
 import type { Socket } from '../media/path.js';
+import { native } from '../native/addon.js';
 import { type UWebSockets, uWS } from '../native/uws.js';
 import type { Credentials, ResolvedOptions } from '../options/options.js';
 import { rangesOf } from '../options/ranges.js';
@@ -68,7 +69,7 @@ const FAULTS: ReadonlyMap<string, WireFault> = new Map<string, WireFault>([
 
 /** How long a peer may take to answer the closing handshake when the server ends. */
 const CLOSE_GRACE_MS = 3000;
-const CLOSE_POLL_MS = 5;
+const CLOSE_POLL_MS = 20;
 /** An overloaded reactor takes streams again this long after its load has gone; an address's limit is by the second. */
 const RETRY_AFTER_SECONDS = 1;
 const RETRIED: ReadonlySet<string> = new Set([OVERLOADED[0], TOO_MANY[0]]);
@@ -84,8 +85,6 @@ export class Listener implements Gate {
   /** Undefined where no proxy is believed. */
   readonly #trusts: ((address: string) => boolean) | undefined;
   readonly #limit: UpgradeLimit | undefined;
-  /** WebSockets that have not closed, those that wait for the peer's close frame among them. */
-  #open = 0;
   /** Connections with a whole request that did not become WebSockets (yet). */
   #requests = 0;
 
@@ -117,7 +116,6 @@ export class Listener implements Gate {
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: ws => {
         const data = ws.getUserData();
-        this.#open++;
         data.connection.open(ws as unknown as Socket, data);
       },
       message: reactor.capture
@@ -127,7 +125,6 @@ export class Listener implements Gate {
       ping: ws => ws.getUserData().connection.control(),
       pong: ws => ws.getUserData().connection.control(),
       close: (ws, code, message) => {
-        this.#open--;
         const fault = code === 1006 ? FAULTS.get(Buffer.from(message).toString()) : undefined;
         ws.getUserData().connection.closed(fault);
       },
@@ -169,17 +166,22 @@ export class Listener implements Gate {
     if (isNewTls) this.#apps.push(this.#makeApp(credentials));
   }
 
-  /** Resolves when all peers have answered their close frames, or have had three seconds for it: cut off, they would not see the code. */
-  peersGone(): Promise<void> {
+  /**
+   * Resolves when the peers of all WebSockets at `port` have closed too, or after three seconds. A process that ends
+   * before would reset sockets that it has not read to their end, and their peers would not see the close code.
+   */
+  peersGone(port: number): Promise<void> {
     const { clock } = this.#environment.reactor;
-    if (this.#open === 0) return Promise.resolve();
+    // uWebSockets.js calls its close handler when a close frame is sent, not when the socket is closed.
+    const areGone = (): boolean => native.unfinishedConnections(port) === 0;
+    if (areGone()) return Promise.resolve();
     return new Promise(resolve => {
       const finish = (): void => {
         stopPolling();
         cancel();
         resolve();
       };
-      const stopPolling = clock.every(CLOSE_POLL_MS, () => this.#open === 0 && finish());
+      const stopPolling = clock.every(CLOSE_POLL_MS, () => areGone() && finish());
       const cancel = clock.after(CLOSE_GRACE_MS, finish);
     });
   }

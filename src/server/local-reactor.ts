@@ -201,7 +201,7 @@ export class LocalReactor implements ReactorCommands {
     this.#stopGathering?.();
     this.#stopSampling();
     this.#meter.close();
-    await this.listener.peersGone();
+    await this.listener.peersGone(this.#setup.state.port);
     this.listener.close();
     // Whoever drains at leisure lets an onStop finish its upload.
     await this.#plugins.close(Math.max(IDLE_MS_MIN, this.#deadlineMs - systemClock.now()));

@@ -41,6 +41,10 @@ export class SharedState {
     Atomics.store(this.words, PROCESS_PLACES.port, port);
   }
 
+  get port(): number {
+    return Atomics.load(this.words, PROCESS_PLACES.port);
+  }
+
   /** From now on no reactor takes a connection. */
   drain(): void {
     Atomics.store(this.words, PROCESS_PLACES.draining, 1);
