@@ -316,6 +316,7 @@ class Engine : private RoomPlayer {
   CounterValues closedTotals_{};
   std::vector<std::unique_ptr<Room>> rooms_;
   Timer roomTimer_;
+  bool roomsStalled_ = false;  // they wait once for what came meanwhile
 };
 
 }  // namespace sidetone

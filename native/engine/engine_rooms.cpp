@@ -8,6 +8,8 @@ namespace {
 constexpr double kOwnAheadMs = 20;
 // A tick that waits for another thread is looked at again after this long.
 constexpr double kLookAgainMs = 1;
+// A tick that is later than this comes from a stall of the event loop.
+constexpr double kStallMs = 10;
 }  // namespace
 
 int Engine::openRoom(uint8_t* memory, const RoomShape& shape, uint32_t reactor) {
@@ -92,6 +94,13 @@ void Engine::scheduleRooms(double nowMs) {
 }
 
 void Engine::runRooms(double nowMs) {
+  // What came during a stall is still in the sockets: without it, the participants' lines would run dry.
+  if (!roomsStalled_ && nowMs > roomTimer_.dueMs + kStallMs) {
+    roomsStalled_ = true;
+    wheel_.schedule(roomTimer_, nowMs + kLookAgainMs);
+    return;
+  }
+  roomsStalled_ = false;
   for (const auto& room : rooms_) {
     if (room && room->isActive()) room->run(nowMs, *this);
   }

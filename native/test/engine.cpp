@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <string>
@@ -162,6 +163,34 @@ TEST_CASE("a message is a frame in one call; what is no plain media is left to t
   reactor.engine->totals(values);
   CHECK(values[static_cast<size_t>(Counter::FramesHeard)] == 1);
   CHECK(reactor.engine->blocks().blocksInUse() == 0);
+}
+
+TEST_CASE("a room that a stall of the event loop holds leaves no hole in what it mixes") {
+  std::vector<uint64_t> memory(RoomMemory::bytes({}) / 8 + 1);
+  Reactor reactor;
+  const int room = reactor.engine->openRoom(reinterpret_cast<uint8_t*>(memory.data()), {}, 0);
+  const int speaker = reactor.open(Encoding::Pcmu);
+  const int listener = reactor.open(Encoding::Pcmu);
+  REQUIRE(reactor.engine->join(speaker, room, 0));
+  REQUIRE(reactor.engine->join(listener, room, 0));
+  const std::vector<uint8_t> payload(160, 0x12);
+  uint64_t chunks = 0;
+  // One frame every 20 ms. From 1000 ms on, the event loop stands still for 100 ms. Then its timer comes first.
+  const auto say = [&](double nowMs) {
+    while (static_cast<double>(chunks) * 20 <= nowMs) {
+      chunks++;
+      const std::string text = media(chunks + 1, "inbound", chunks, payload);
+      REQUIRE(reactor.engine->receive(speaker, text.data(), text.size(), nowMs) > 0);
+    }
+  };
+  for (double nowMs = 0; nowMs < 3000; nowMs++) {
+    if (nowMs > 1000 && nowMs < 1100) continue;
+    reactor.tick(nowMs);
+    say(nowMs);
+  }
+  const auto& heard = reactor.sent[static_cast<size_t>(listener)];
+  CHECK(heard.size() > 2900 * 8);
+  CHECK(std::all_of(heard.begin(), heard.end(), [](uint8_t byte) { return byte == 0x12; }));
 }
 
 TEST_CASE("a gap wakes its stream when its wait is over") {
