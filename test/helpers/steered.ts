@@ -70,9 +70,10 @@ export class SteeredCall {
     this.#timer.unref();
   }
 
-  static async start(server: Server): Promise<SteeredCall> {
+  /** `query` tells the plugin what to accept the stream with: `&mp3`, `&both`. */
+  static async start(server: Server, query = ''): Promise<SteeredCall> {
     const call = new SteeredCall();
-    await call.#connect(server);
+    await call.#connect(server, query);
     return call;
   }
 
@@ -86,8 +87,8 @@ export class SteeredCall {
     await this.#connect(server);
   }
 
-  async #connect(server: Server): Promise<void> {
-    this.socket = await RawSocket.open(server.port, { path: `/steered?call=${this.name}` });
+  async #connect(server: Server, query = ''): Promise<void> {
+    this.socket = await RawSocket.open(server.port, { path: `/steered?call=${this.name}${query}` });
     assert.equal(this.socket.status, 101, this.socket.headers);
     this.#returned = 0;
     this.socket.send(this.wire.connected());

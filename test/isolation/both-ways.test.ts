@@ -1,10 +1,14 @@
 /** A handler is told the same and may do the same in the reactor's thread and in one of its plugin's own. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import type { Isolation, Server } from '../../src/index.js';
+import { ENCODINGS, type Encoding } from '../../src/formats.js';
+import { type Isolation, type Server, Simulator } from '../../src/index.js';
+import { haveAmrWb } from '../helpers/amr-wb.js';
 import { RawSocket } from '../helpers/raw-socket.js';
-import { counts, eventually, growth, stopServer } from '../helpers/servers.js';
+import { counts, eventually, growth, stopServer, url } from '../helpers/servers.js';
 import { MODES, SteeredCall, startSteered } from '../helpers/steered.js';
+import { payloads } from '../helpers/telnyx-messages.js';
+import { tonesOf } from '../helpers/tones.js';
 
 /** Runs the same test for each place where a handler may run. */
 function both(name: string, run: (isolation: Isolation) => Promise<void>): void {
@@ -28,9 +32,10 @@ function serverOf(isolation: Isolation): Promise<Server> {
 async function calling(
   isolation: Isolation,
   run: (call: SteeredCall, server: Server) => Promise<void>,
+  query = '',
 ): Promise<void> {
   const server = await serverOf(isolation);
-  const call = await SteeredCall.start(server);
+  const call = await SteeredCall.start(server, query);
   try {
     await run(call, server);
   } finally {
@@ -58,10 +63,64 @@ both('a stream tells what it is, and its handler hears and echoes each frame', i
     const heard = await call.do('heard');
     assert.deepEqual(
       { ...heard, played: 0 },
-      { frames: 50, samples: 8000, payloadBytes: 8000, concealed: 0, holes: 0, played: 0 },
+      { frames: 50, samples: 8000, payloadBytes: 8000, concealed: 0, holes: 0, played: 0, outbound: 0 },
     );
     await eventually(async () => (await call.do('heard')).played === 8000, 'onPlayed of all that was echoed');
   }),
+);
+
+both('a tone comes back in every encoding', async isolation => {
+  const server = await serverOf(isolation);
+  const simulator = new Simulator();
+  const samples = Int16Array.from(
+    { length: 16_000 },
+    (_, i) => 8000 * Math.sin((2 * Math.PI * 700 * i) / 16_000),
+  );
+  const comesBack = async (encoding: Encoding): Promise<void> => {
+    const call = simulator.call(url(server, `/steered?call=${encoding}`), {
+      ...simulator.speech({ samples, sampleRate: 16_000 }, { encoding }),
+      durationMs: Number.POSITIVE_INFINITY,
+    });
+    await eventually(() => call.soFar().heardMs >= 1000, `the echo of ${encoding}`);
+    call.hangup();
+    const result = await call.result;
+    assert.deepEqual(result.errors, [], encoding);
+    const heard = simulator.render(result);
+    const second = heard.samples.subarray(0, heard.sampleRate);
+    assert.deepEqual(tonesOf(second, heard.sampleRate, [350, 700, 1050, 1400]), [700], encoding);
+  };
+  await Promise.all(ENCODINGS.filter(encoding => encoding !== 'AMR-WB' || haveAmrWb).map(comesBack));
+});
+
+both('of both tracks the handler hears both, each with all that was said', isolation =>
+  calling(
+    isolation,
+    async call => {
+      await call.startedHandler();
+      for (const payload of payloads(20)) call.socket.send(call.wire.media(payload, 'outbound'));
+      call.say(10);
+      await eventually(async () => (await call.do('heard')).samples === 1600, 'the inbound track');
+      assert.equal((await call.do('heard')).outbound, 3200);
+      await call.socket.until(() => call.socket.audio().length >= 1600, 'the echo');
+      call.heardAllSaid();
+    },
+    '&both',
+  ),
+);
+
+both('a file is played in MP3 mode, and a mark behind it returns', isolation =>
+  calling(
+    isolation,
+    async call => {
+      const { result, mark } = await call.do('file', 500);
+      assert.equal(result.interrupted, false);
+      assert.ok(result.playedMs >= 500 && result.playedMs < 650, JSON.stringify(result));
+      assert.deepEqual(mark, { name: 'behind the file', played: true });
+      const [file] = call.socket.messages('media');
+      assert.equal(Buffer.from(file.media.payload, 'base64')[0], 0xff);
+    },
+    '&mp3',
+  ),
 );
 
 both('what is played is heard, and settles with its mark', isolation =>
@@ -187,13 +246,14 @@ both(
   'after its end a stream does nothing and throws nothing; onStop comes once and is waited for',
   isolation =>
     calling(isolation, async (call, server) => {
+      const before = (await counts(server)).playsAfterEnd!;
       call.hangUp();
       await call.wasTold('onStop', 'stop');
       const over = { playedMs: 0, interrupted: true };
       const late = await call.do('afterEnd');
       const cleared = { playedMs: 0, discardedMs: 0 };
       assert.deepEqual(late, [over, { name: 'late', played: false }, cleared, over, 0, {}, true]);
-      await eventually(async () => (await counts(server)).playsAfterEnd === 4, 'each is counted');
+      await eventually(async () => (await counts(server)).playsAfterEnd === before + 4, 'each is counted');
       await call.wasTold('onStop over', 'stop');
       assert.deepEqual(
         call.told.filter(([event]) => String(event).startsWith('onStop')),
