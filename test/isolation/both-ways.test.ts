@@ -85,9 +85,14 @@ both('a tone comes back in every encoding', async isolation => {
     call.hangup();
     const result = await call.result;
     assert.deepEqual(result.errors, [], encoding);
-    const heard = simulator.render(result);
-    const second = heard.samples.subarray(0, heard.sampleRate);
-    assert.deepEqual(tonesOf(second, heard.sampleRate, [350, 700, 1050, 1400]), [700], encoding);
+    // In pieces of 100 ms, because the echo may begin late on a slow machine.
+    const { samples: heard, sampleRate } = simulator.render(result);
+    const pieces = Array.from({ length: Math.floor((heard.length * 10) / sampleRate) }, (_, i) =>
+      heard.subarray((i * sampleRate) / 10, ((i + 1) * sampleRate) / 10),
+    );
+    const loudest = pieces.map(piece => tonesOf(piece, sampleRate, [350, 700, 1050, 1400])[0] ?? 0);
+    const count = (hz: number): number => loudest.filter(each => each === hz).length;
+    assert.ok(count(700) >= 5 && count(700) + count(0) === loudest.length, `${encoding}: ${loudest.join()}`);
   };
   await Promise.all(ENCODINGS.filter(encoding => encoding !== 'AMR-WB' || haveAmrWb).map(comesBack));
 });
