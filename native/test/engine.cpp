@@ -175,7 +175,8 @@ TEST_CASE("a room that a stall of the event loop holds leaves no hole in what it
   REQUIRE(reactor.engine->join(listener, room, 0));
   const std::vector<uint8_t> payload(160, 0x12);
   uint64_t chunks = 0;
-  // One frame every 20 ms. From 1000 ms on, the event loop stands still for 100 ms. Then its timer comes first.
+  // One frame every 20 ms. From 1000 ms on, the event loop stands still for 100 ms. Then its timer comes
+  // first.
   const auto say = [&](double nowMs) {
     while (static_cast<double>(chunks) * 20 <= nowMs) {
       chunks++;
