@@ -30,6 +30,8 @@ export interface StreamHost {
   nextMarkNumber(): number;
   /** Commands to the call of a stream. */
   callControl(stream: LoggedStream & { readonly runsTexml: boolean }): CallControl;
+  /** The handler of this call has onResume: it can go on with another stream. */
+  canResume(callControlId: string): void;
   handlerFailed(stream: LoggedStream, where: string, cause: unknown): void;
   handlerStalled(stream: LoggedStream, where: string, heldMs: number): void;
 }

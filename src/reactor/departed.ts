@@ -50,10 +50,9 @@ export class Departed {
     return !this.#draining && this.#windowMs > 0 && UNINTENDED.includes(reason) && stream.handles('onResume');
   }
 
-  /** A stream has started and its handler is there. */
-  started(stream: CallStream): void {
-    const { callControlId } = stream;
-    if (this.#homes.has(callControlId) || this.#windowMs === 0 || !stream.handles('onResume')) return;
+  /** The handler of a stream that runs here has onResume. */
+  canResume(callControlId: string): void {
+    if (this.#homes.has(callControlId) || this.#windowMs === 0) return;
     this.#homes.add(callControlId);
     this.#onHome(callControlId, true);
   }

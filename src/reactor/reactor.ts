@@ -342,6 +342,10 @@ export class Reactor implements StreamHost {
     this.#log.debug({ ...(stream && callFields(stream)), reason, detail }, 'message refused');
   }
 
+  canResume(callControlId: string): void {
+    this.departed.canResume(callControlId);
+  }
+
   handlerFailed(stream: LoggedStream, where: string, cause: unknown): void {
     this.#counters.handlerFailures++;
     this.#log.error({ ...callFields(stream), where, err: cause }, "a plugin's handler failed");

@@ -301,7 +301,6 @@ export class Connection implements ReactorLink {
     const continued = this.reactor.takeOver(frame.start.call_control_id, this, plugin.name);
     if (continued) opened.continueFrom(continued.stream, continued.gapMs);
     else startHandler(plugin, opened, audio);
-    this.reactor.departed.started(opened);
     // A capture has seen them when they came.
     for (const message of this.#takeEarly()) receive(this.reactor.path, this.#data, message, false);
   }

@@ -281,7 +281,9 @@ export class CallStream extends StreamAudio implements Stream {
   /** @internal */
   override attach(handler: StreamHandler | undefined): void {
     super.attach(handler);
-    if (this.#stopReason !== undefined) this.tellStop(this.#stopReason); // onStart closed its own stream
+    if (this.#stopReason !== undefined)
+      this.tellStop(this.#stopReason); // onStart closed its own stream
+    else if (handler?.onResume) this.host.canResume(this.callControlId);
   }
 
   /** @internal Takes on the handler of the stream that it continues. */
