@@ -1,7 +1,11 @@
-/** A call from its first word through keys, commands, lost connections and a transfer, on one reactor and on two. */
+/**
+ * A call from its first word through keys, commands, lost connections and a transfer: on one reactor and on two, with
+ * handlers in the reactor and in a thread of the plugin's own.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
+import { threadId } from 'node:worker_threads';
 import { type Call, createServer, type Server, type ServerOptions, Simulator } from '../../src/index.js';
 import { root } from '../helpers/paths.js';
 import { counts, eventually, freePort, startServer, stopServer } from '../helpers/servers.js';
@@ -39,8 +43,14 @@ const echoed = (call: Call): Promise<void> =>
 /** What is told of a call in order, as far as the words are `wanted`: webhooks come by ways of their own. */
 const inOrder = (call: string, wanted: RegExp): string[] => said(call).filter(what => wanted.test(what));
 
-for (const reactors of [1, 2]) {
-  describe(`with ${reactors} reactor${reactors === 1 ? '' : 's'}`, together, () => {
+const PLACES: readonly Required<Pick<ServerOptions, 'reactors' | 'isolation'>>[] = [
+  { reactors: 1, isolation: 'reactor' },
+  { reactors: 2, isolation: 'reactor' },
+  { reactors: 1, isolation: 'thread' },
+  { reactors: 2, isolation: 'thread' },
+];
+for (const place of PLACES) {
+  describe(`with reactors: ${place.reactors}, handlers in: ${String(place.isolation)}`, together, () => {
     async function scene(test: TestContext, more: ServerOptions = {}): Promise<[TelnyxDouble, Server]> {
       const port = await freePort();
       const webhookUrl = `http://127.0.0.1:${port}/telnyx/webhooks`;
@@ -51,7 +61,7 @@ for (const reactors of [1, 2]) {
         logLevel: 'silent',
         liveLatencyMaxMs: 0,
         overload: { refuse: false },
-        reactors,
+        ...place,
         plugins: [agent],
         webhooks: { publicKey: telnyx.publicKey },
         answer: { streamUrl: `ws://127.0.0.1:${port}/agent` },
@@ -101,6 +111,7 @@ for (const reactors of [1, 2]) {
         'stop stop',
       ]);
       const first = of(callControlId)[0]!;
+      if (place.reactors === 1) assert.equal(first.threadId === threadId, place.isolation === 'reactor');
       for (const { threadId, handler } of of(callControlId)) {
         assert.deepEqual([threadId, handler], [first.threadId, first.handler]);
       }
