@@ -248,7 +248,9 @@ test('a server that has ended, or that nobody watches, is not killed', () => {
 for (const reactors of [1, 2]) {
   test(`a server that a plugin's endless loop holds is killed and started again; ${reactors} reactor(s)`, async () => {
     const plugin = join(directory, `loop${reactors}.mjs`);
-    writeFileSync(plugin, "export default { name: 'loop', path: '/loop', onStart: () => { for (;;); } };\n");
+    // The loop waits, because one that computes would take a core from the other tests.
+    const loop = 'for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);';
+    writeFileSync(plugin, `export default { name: 'loop', path: '/loop', onStart: () => { ${loop} } };\n`);
     const times = ['--watchdog', '2', '--watchdog-interval', '0.2', '--reactors', String(reactors)];
     await supervised([...times, '--plugin', 'echo', '--plugin', plugin], async (child, address) => {
       const { pid } = await saying(child, 'listening');

@@ -213,7 +213,8 @@ for (const [what, args, line] of ENDINGS) {
       const child = await serveChild([...ROGUE, ...args, '--drain-timeout', timeout]);
       try {
         const rogue = await RogueCall.start(child.port);
-        rogue.press(signals === 1 ? '8' : '7'); // a loop that computes, and one that waits
+        // A loop that computes, and ones that wait.
+        rogue.press(signals === 1 && args.length > 0 ? '8' : '7');
         await logged(child, /is stuck/);
         child.process.kill('SIGTERM');
         // Two that come at once may be one to the kernel: the first is heard of, or the second one is repeated.
