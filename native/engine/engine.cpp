@@ -174,8 +174,7 @@ int Engine::deliver(Stream& stream, Track track, double nowMs) {
   if (track == Track::Inbound) inbound.setPlaying(stream.outbound.playout().isAudible(nowMs, kEchoMs));
   Delivery delivery = inbound.next(nowMs, buffers_.payload, pcm_.data());
   scheduleGap(stream, track);
-  if (track == Track::Inbound && inbound.config().l16OrderAuto)
-    stream.outbound.setL16Order(inbound.l16Order());
+  if (track == Track::Inbound && inbound.findsL16Order()) stream.outbound.setL16Order(inbound.l16Order());
   other = stream.tracks[1 - static_cast<size_t>(track)];
   if (other) delivery.more = delivery.more || other->ready(nowMs);
   return report(stream, track, delivery);
@@ -195,9 +194,9 @@ int Engine::report(Stream& stream, Track track, const Delivery& delivery) {
   switch (delivery.kind) {
     case Delivery::Kind::Frame: {
       const InboundTrack& inbound = *stream.tracks[static_cast<size_t>(track)];
-      const bool isUlaw = inbound.config().encoding == Encoding::Pcmu && !inbound.resamples();
-      heard_ = {stream.sendTimer.stream,    inbound.frameBuffer(), delivery.samples,
-                inbound.config().handlerHz, delivery.timestampMs,  isUlaw ? delivery.payload : nullptr};
+      const bool isUlaw = inbound.encoding() == Encoding::Pcmu && !inbound.resamples();
+      heard_ = {stream.sendTimer.stream, inbound.frameBuffer(), delivery.samples,
+                inbound.handlerHz(),     delivery.timestampMs,  isUlaw ? delivery.payload : nullptr};
       return static_cast<int>(delivery.samples);
     }
     case Delivery::Kind::PoolPayload:

@@ -12,9 +12,12 @@ constexpr double kPoolFrameMs = 20;
 }
 
 InboundTrack::InboundTrack(BlockPool& pool, const InboundConfig& config, const VoiceSeat& seat)
-    : config_(config),
-      sourceHz_(sampleRateHz(config.encoding, config.announcedHz)),
+    : encoding_(config.encoding),
+      l16Order_(config.l16Order),
       pooled_(runsInPool(config.encoding)),
+      sourceHz_(sampleRateHz(config.encoding, config.announcedHz)),
+      handlerHz_(config.handlerHz),
+      gapFillMaxMs_(config.gapFillMaxMs),
       sliceSamplesMax_(static_cast<size_t>(sourceHz_) *
                        (config.encoding == Encoding::Opus ? kOpusSliceMs : kSliceMs) / 1000),
       timeline_(clockRateHz(config.encoding, config.announcedHz)),
@@ -109,7 +112,7 @@ void InboundTrack::take(const ReorderFrame& frame, bool afterGap) {
   afterGap_ = false;
   slice_ = frame.payload;
   sliceBytes_ = frame.bytes;
-  if (config_.encoding == Encoding::L16 && sliceBytes_ % 2 != 0) {
+  if (encoding_ == Encoding::L16 && sliceBytes_ % 2 != 0) {
     counters_.badPayload++;
     sliceBytes_--;
   }
@@ -133,7 +136,7 @@ void InboundTrack::openGap(const Reorder::Popped& gap) {
     timeline_.played(missingMs);  // made up when its time has come
     return;
   }
-  const double fillMs = std::min(missingMs, config_.gapFillMaxMs);
+  const double fillMs = std::min(missingMs, gapFillMaxMs_);
   concealSamples_ = static_cast<size_t>(fillMs * sourceHz_ / 1000 + 0.5);
   skipMs_ = missingMs - fillMs;
   if (concealSamples_ == 0) timeline_.played(skipMs_);
@@ -249,7 +252,7 @@ Delivery InboundTrack::deliverPcm(const int16_t* pcm, size_t samples, bool conce
 }
 
 void InboundTrack::decode(const uint8_t* payload, size_t samples, int16_t* pcm) {
-  switch (config_.encoding) {
+  switch (encoding_) {
     case Encoding::Pcmu:
       ulawDecode(payload, samples, pcm);
       break;
@@ -268,7 +271,7 @@ void InboundTrack::decode(const uint8_t* payload, size_t samples, int16_t* pcm) 
 }
 
 size_t InboundTrack::bytesToSamples(size_t bytes) const {
-  switch (config_.encoding) {
+  switch (encoding_) {
     case Encoding::L16:
       return bytes / 2;
     case Encoding::G722:
@@ -279,7 +282,7 @@ size_t InboundTrack::bytesToSamples(size_t bytes) const {
 }
 
 size_t InboundTrack::samplesToBytes(size_t samples) const {
-  switch (config_.encoding) {
+  switch (encoding_) {
     case Encoding::L16:
       return samples * 2;
     case Encoding::G722:

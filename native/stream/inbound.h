@@ -125,10 +125,14 @@ class InboundTrack {
   }
   /** No frames come: see Listener. Null where nobody listens. */
   const Senses* hush() { return listener_ && !deaf_ ? &listener_->hush() : nullptr; }
-  const InboundConfig& config() const { return config_; }
+  Encoding encoding() const { return encoding_; }
+  /** Rate at which the handler hears, in Hz. */
+  int handlerHz() const { return handlerHz_; }
   int sourceHz() const { return sourceHz_; }
+  /** Whether the byte order of L16 is found by listening. */
+  bool findsL16Order() const { return l16Finder_ != nullptr; }
   /** Of L16: as configured, or as found so far. */
-  ByteOrder l16Order() const { return l16Finder_ ? l16Finder_->order() : config_.l16Order; }
+  ByteOrder l16Order() const { return l16Finder_ ? l16Finder_->order() : l16Order_; }
   bool resamples() const { return resampler_ != nullptr; }
 
  private:
@@ -166,11 +170,14 @@ class InboundTrack {
   size_t samplesToBytes(size_t samples) const;
   double durationMs(const ReorderFrame& frame) const;
 
-  InboundConfig config_;
-  int sourceHz_;
+  Encoding encoding_;
+  ByteOrder l16Order_;
   bool pooled_;
   bool deaf_ = false;
   bool afterGap_ = false;
+  int sourceHz_;
+  int handlerHz_;
+  double gapFillMaxMs_;
   size_t sliceSamplesMax_;
   int16_t* frame_ = nullptr;
   size_t frameRoom_ = 0;            // samples

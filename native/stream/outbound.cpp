@@ -210,7 +210,7 @@ size_t Outbound::takeG722(double nowMs, int16_t* pcm) {
  */
 size_t Outbound::untilCut(size_t samples) const {
   for (size_t i = 0; i < cutCount_; i++) {
-    const double distance = head_.queued(cuts_[i] - sent_);
+    const double distance = head_.queued((*cuts_)[i] - sent_);
     if (distance > static_cast<double>(samples)) break;
     const auto whole = static_cast<size_t>(std::max(distance, 0.0));
     if (whole >= minSamples_ && (!g722_ || whole % 2 == 0)) return whole;
@@ -220,13 +220,25 @@ size_t Outbound::untilCut(size_t samples) const {
 
 void Outbound::cutAt(double position) {
   if (position <= sent_ || cutCount_ == kCuts) return;
+  if (!cuts_) cuts_ = std::make_unique<std::array<double, kCuts>>();
+  auto& cuts = *cuts_;
   size_t at = cutCount_;
-  while (at > 0 && cuts_[at - 1] > position) at--;
-  if (at > 0 && cuts_[at - 1] == position) return;
-  std::copy_backward(cuts_.begin() + static_cast<long>(at), cuts_.begin() + static_cast<long>(cutCount_),
-                     cuts_.begin() + static_cast<long>(cutCount_ + 1));
-  cuts_[at] = position;
+  while (at > 0 && cuts[at - 1] > position) at--;
+  if (at > 0 && cuts[at - 1] == position) return;
+  std::copy_backward(cuts.begin() + static_cast<long>(at), cuts.begin() + static_cast<long>(cutCount_),
+                     cuts.begin() + static_cast<long>(cutCount_ + 1));
+  cuts[at] = position;
   cutCount_++;
+}
+
+/** Forgets the cuts that have been sent. */
+void Outbound::passCuts() {
+  auto& cuts = *cuts_;
+  size_t passed = 0;
+  while (passed < cutCount_ && cuts[passed] <= sent_) passed++;
+  std::copy(cuts.begin() + static_cast<long>(passed), cuts.begin() + static_cast<long>(cutCount_),
+            cuts.begin());
+  cutCount_ -= passed;
 }
 
 size_t Outbound::paddingFor(size_t samples) const {
@@ -376,11 +388,7 @@ void Outbound::sent(size_t samples, double stoodFor, size_t padding, size_t byte
   if (!pooled_ && runs_.headBoundMs() == 0) notLiveUntilMs_ = playout_.dryAtMs();
   sent_ += stoodFor;
   if (runs_.several()) runs_.passed(headPosition());
-  size_t passed = 0;
-  while (passed < cutCount_ && cuts_[passed] <= sent_) passed++;
-  std::copy(cuts_.begin() + static_cast<long>(passed), cuts_.begin() + static_cast<long>(cutCount_),
-            cuts_.begin());
-  cutCount_ -= passed;
+  if (cutCount_ > 0) passCuts();
   counters_.messages++;
   counters_.payloadBytes += bytes;
   if (padding > 0 && !pooled_) counters_.padded++;

@@ -250,6 +250,7 @@ class Outbound {
   void peekPcm(const BlockQueue& queue, size_t offset, size_t samples, int16_t* pcm) const;
   void overwritePcm(size_t offset, size_t samples, const int16_t* pcm);
   size_t untilCut(size_t samples) const;
+  void passCuts();
   size_t paddingFor(size_t samples) const;
   void sent(size_t samples, double stoodFor, size_t padding, size_t bytes, double nowMs);
   void keep(const uint8_t* queued, size_t samples, double position, double stoodFor, double nowMs);
@@ -301,7 +302,7 @@ class Outbound {
   // Cuts ahead of sent_, rising. More marks than this within what is queued are rare; the later ones then
   // come back a message late.
   static constexpr size_t kCuts = 8;
-  std::array<double, kCuts> cuts_{};
+  std::unique_ptr<std::array<double, kCuts>> cuts_;  // made at the first mark
 
   /** Pool: what the 20 ms of a packet are. */
   struct Span {

@@ -101,7 +101,7 @@ void Outbound::remove(double from, double to) {
   accepted_ -= to - from;
   runs_.remove(from, to);
   encoded_.remove(from, to);
-  while (cutCount_ > 0 && cuts_[cutCount_ - 1] > from) cutCount_--;
+  while (cutCount_ > 0 && (*cuts_)[cutCount_ - 1] > from) cutCount_--;
   if (rest.empty() && resampler_) resampler_->reset();
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace sidetone {
 
@@ -21,7 +22,7 @@ class Playout {
   double dryAtMs() const { return dryAtMs_; }
 
   /** Where the part of it that every message touches ends: there is one run nearly always. */
-  const void* oftenUsedEnd() const { return &runs_[1]; }
+  const void* oftenUsedEnd() const { return &first_ + 1; }
 
   /** Whether the far end hears something, or has within the last `ms`. */
   bool isAudible(double nowMs, double ms) const { return dryAtMs_ > 0 && nowMs < dryAtMs_ + ms; }
@@ -35,16 +36,17 @@ class Playout {
    */
   void sent(double position, double samples, double padding, double nowMs, double cut = 0) {
     const double startMs = std::max(dryAtMs_, nowMs);
-    const Run& last = runs_[count_ == 0 ? 0 : count_ - 1];
+    Run& last = run(count_ == 0 ? 0 : count_ - 1);
     const bool joins = count_ > 0 && position == last.end() && last.samples() + samples < Run::kSamplesMax &&
                        startMs - last.endMs(samplesPerMs_) < kJoinMs && cut == 0 && shortened_ == 0;
     if (joins) {
-      runs_[count_ - 1].grow(samples);
+      last.grow(samples);
     } else {
       forget(nowMs);
       if (count_ == kRuns) dropFirst();
-      cuts_[count_] = static_cast<uint32_t>(cut);
-      runs_[count_++] = {startMs, position, samples};
+      if (count_ > 0 && !rest_) rest_ = std::make_unique<Rest>();
+      setCut(count_, static_cast<uint32_t>(cut));
+      run(count_++) = {startMs, position, samples};
       if (cut > 0) shortened_++;
     }
     dryAtMs_ = startMs + (samples - cut + padding) / samplesPerMs_;
@@ -59,12 +61,12 @@ class Playout {
   double playedPosition(double nowMs) const {
     double played = before_;
     for (size_t i = 0; i < count_; i++) {
-      const Run& run = runs_[i];
-      if (nowMs <= run.startMs) break;
-      const double taken = run.samples();
-      const double heard = shortened_ == 0 ? taken : taken - cuts_[i];
-      const double samples = (nowMs - run.startMs) * samplesPerMs_;
-      played = run.position() + (samples >= heard ? taken : samples * taken / heard);
+      const Run& each = run(i);
+      if (nowMs <= each.startMs) break;
+      const double taken = each.samples();
+      const double heard = taken - cut(i);
+      const double samples = (nowMs - each.startMs) * samplesPerMs_;
+      played = each.position() + (samples >= heard ? taken : samples * taken / heard);
     }
     return played;
   }
@@ -73,8 +75,8 @@ class Playout {
   double unheardMs(double nowMs) const {
     double unheard = 0;
     for (size_t i = 0; i < count_; i++) {
-      const double lengthMs = (runs_[i].samples() - cut(i)) / samplesPerMs_;
-      unheard += std::clamp(runs_[i].startMs + lengthMs - nowMs, 0.0, lengthMs);
+      const double lengthMs = (run(i).samples() - cut(i)) / samplesPerMs_;
+      unheard += std::clamp(run(i).startMs + lengthMs - nowMs, 0.0, lengthMs);
     }
     return unheard;
   }
@@ -116,16 +118,32 @@ class Playout {
   };
   static_assert(sizeof(Run) == 16);
 
-  double cut(size_t run) const { return shortened_ == 0 ? 0 : cuts_[run]; }
+  /** The runs behind the first. */
+  struct Rest {
+    std::array<Run, kRuns - 1> runs;
+    std::array<uint32_t, kRuns - 1> cuts;
+  };
+
+  Run& run(size_t i) { return i == 0 ? first_ : rest_->runs[i - 1]; }
+  const Run& run(size_t i) const { return i == 0 ? first_ : rest_->runs[i - 1]; }
+  /** By how many samples the run was shortened. */
+  double cut(size_t i) const {
+    if (shortened_ == 0) return 0;
+    return i == 0 ? firstCut_ : rest_->cuts[i - 1];
+  }
+  void setCut(size_t i, uint32_t cut) { (i == 0 ? firstCut_ : rest_->cuts[i - 1]) = cut; }
   void forget(double nowMs) {
-    while (count_ > 0 && runs_[0].endMs(samplesPerMs_) - cut(0) / samplesPerMs_ <= nowMs) dropFirst();
+    while (count_ > 0 && first_.endMs(samplesPerMs_) - cut(0) / samplesPerMs_ <= nowMs) dropFirst();
   }
   void dropFirst() {
-    before_ = runs_[0].end();
+    before_ = first_.end();
     if (cut(0) > 0) shortened_--;
-    std::copy(runs_.begin() + 1, runs_.begin() + static_cast<long>(count_), runs_.begin());
-    std::copy(cuts_.begin() + 1, cuts_.begin() + static_cast<long>(count_), cuts_.begin());
-    count_--;
+    if (--count_ == 0) return;
+    first_ = rest_->runs[0];
+    firstCut_ = rest_->cuts[0];
+    const auto count = static_cast<long>(count_);
+    std::copy(rest_->runs.begin() + 1, rest_->runs.begin() + count, rest_->runs.begin());
+    std::copy(rest_->cuts.begin() + 1, rest_->cuts.begin() + count, rest_->cuts.begin());
   }
 
   double samplesPerMs_;
@@ -133,8 +151,9 @@ class Playout {
   double before_ = 0;  // all of this has been heard
   uint32_t count_ = 0;
   uint32_t shortened_ = 0;  // of the runs, those that were
-  std::array<Run, kRuns> runs_{};
-  std::array<uint32_t, kRuns> cuts_{};  // samples by which a run was shortened
+  Run first_{};
+  uint32_t firstCut_ = 0;
+  std::unique_ptr<Rest> rest_;  // made when there are several runs for the first time
 };
 
 }  // namespace sidetone
