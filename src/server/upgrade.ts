@@ -93,10 +93,10 @@ export function readUpgrade(
     plugin,
     boundCall,
     request: new UpgradeRequest(
-      request.getUrl(),
+      keptOnce('path', request.getUrl()),
       query ? new URLSearchParams(query) : NO_QUERY,
-      remoteAddress,
-      headerLines(request),
+      keptOnce('remoteAddress', remoteAddress),
+      keptOnce('headers', headerLines(request)),
     ),
     key: request.getHeader('sec-websocket-key'),
     protocol: request.getHeader('sec-websocket-protocol'),
@@ -106,7 +106,7 @@ export function readUpgrade(
 
 /**
  * What a plugin sees of an upgrade. Each stream keeps one for as long as it runs, so its headers are one text until
- * somebody asks for them. It costs a quarter of a KB a stream.
+ * somebody asks for them.
  */
 class UpgradeRequest implements StreamRequest {
   readonly path: string;
@@ -137,8 +137,14 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   'sec-websocket-extensions',
 ]);
 
-/** Headers of the last upgrade, kept once for all upgrades in a row that have the same. */
-let lastHeaders = '';
+/** Texts of the last upgrade. */
+const LAST = { path: '', remoteAddress: '', headers: '' };
+
+/** All upgrades in a row that have the same text keep one copy of it. */
+function keptOnce(of: keyof typeof LAST, text: string): string {
+  if (text !== LAST[of]) LAST[of] = text;
+  return LAST[of];
+}
 
 /** A name or a value holds no line break (RFC 9110, section 5.5). */
 function headerLines(request: UWebSockets.HttpRequest): string {
@@ -146,9 +152,7 @@ function headerLines(request: UWebSockets.HttpRequest): string {
   request.forEach((name, value) => {
     if (!LEFT_OUT.has(name)) lines.push(name, value);
   });
-  const text = lines.join('\n');
-  if (text !== lastHeaders) lastHeaders = text;
-  return lastHeaders;
+  return lines.join('\n');
 }
 
 function parsedHeaders(text: string): Record<string, string> {

@@ -5,6 +5,7 @@
  *   outbound   handler ─▶ play() ─▶ engine.play ─▶ queue … reactor's tick ─▶ ws.send, then sent() ─▶ marks
  */
 
+import type { OutboundMode } from '../formats.js';
 import type { StreamHost, StreamLink } from '../media/host.js';
 import type { MediaStream } from '../media/path.js';
 import {
@@ -59,12 +60,12 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
   readonly #calls: HandlerCalls;
   readonly #livePieces: boolean;
   readonly #senses: StreamSenses | undefined; // only where the plugin wants to know
-  readonly #goesDirect: boolean; // where it is in no conference
   #seat: StreamSeat | undefined; // in a conference
 
   abstract readonly id: string;
   /** @internal */
   abstract readonly callControlId: string;
+  abstract readonly mode: OutboundMode;
 
   constructor(setup: StreamSetup) {
     this.sampleRate = setup.handlerRate;
@@ -106,7 +107,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
         deliver: frame => this.tell('onPlayed', frame),
       });
     }
-    this.#isDirect = this.#goesDirect = setup.mode !== 'mp3' && !this.#pooled;
+    this.#isDirect = setup.mode !== 'mp3' && !this.#pooled;
     const pooled = this.#pooled;
     this.#player = new Player({ ...setup, encode: pooled && (() => pooled.encode()) }, this);
     const senses = setup.voice !== undefined || setup.inbandKeys;
@@ -378,7 +379,7 @@ export abstract class StreamAudio implements MediaStream, PlayerOwner, PayloadSo
   protected set seat(seat: StreamSeat | undefined) {
     this.#seat = seat;
     // What is played live is a playback of its own then, frame by frame, because a room plays in between.
-    this.#isDirect = seat === undefined && this.#goesDirect;
+    this.#isDirect = seat === undefined && this.mode !== 'mp3' && !this.#pooled;
     if (seat) this.endLive();
   }
 

@@ -35,16 +35,25 @@ import type { StreamSeat } from './seat.js';
 import type { StreamOwner, StreamSetup } from './setup.js';
 import { StreamAudio } from './stream-audio.js';
 
+/** What is made when somebody asks, or when it happens: most streams have little of it. */
+interface Extras {
+  call?: CallInfo;
+  log?: Logger;
+  callControl?: CallControl;
+  mixing?: Mixing;
+  resumed?: Resumption;
+  /** At its end. */
+  unheardMs?: number;
+}
+
 export class CallStream extends StreamAudio implements Stream {
   #stopReason: StopReason | undefined;
-  #call: CallInfo | undefined; // made when somebody asks
+  #extras: Extras | undefined;
 
   /** Telnyx's stream_id. */
   readonly id: string;
   /** The start frame as it came. */
   readonly start: StartFrame['start'];
-  /** The query of the stream_url. */
-  readonly query: URLSearchParams;
   /** The format of inbound audio. */
   readonly inbound: Format;
   /** The format of outbound audio in RTP mode. */
@@ -53,20 +62,13 @@ export class CallStream extends StreamAudio implements Stream {
   readonly mode: OutboundMode;
   /** @internal On the reactor's clock. */
   readonly startedMs: number;
-  /** @internal */
-  readonly plugin: string;
   /** The HTTP upgrade that asked for it. */
   readonly request: StreamRequest;
   /** What the plugin's accept() gave for it. */
   context: unknown;
   readonly #owner: StreamOwner;
-  #log: Logger | undefined; // made when somebody asks
-  #callControl: CallControl | undefined; // made when somebody asks
-  #resumed: Resumption | undefined;
-  #unheardMs = 0; // at its end
   /** @internal A TeXML document is known to run on the call. */
   runsTexml = false;
-  #mixing: Mixing | undefined; // made when somebody asks
 
   /** @internal Made by a connection at `start`. */
   constructor(setup: StreamSetup) {
@@ -74,37 +76,52 @@ export class CallStream extends StreamAudio implements Stream {
     const { start } = setup;
     this.id = start.stream_id;
     this.start = start.start;
-    this.query = setup.request.query;
     this.inbound = setup.inbound;
     this.outbound = setup.outbound;
     this.mode = setup.mode;
     this.startedMs = setup.host.clock.now();
-    this.plugin = setup.plugin.name;
     this.request = setup.request;
     this.context = setup.context;
     this.#owner = setup.plugin;
-    this.#log = undefined;
+  }
+
+  get #extra(): Extras {
+    this.#extras ??= {};
+    return this.#extras;
+  }
+
+  /** The query of the stream_url. */
+  get query(): URLSearchParams {
+    return this.request.query;
+  }
+
+  /** @internal */
+  get plugin(): string {
+    return this.#owner.name;
   }
 
   /** The call's identifiers and parameters. */
   get call(): CallInfo {
-    this.#call ??= callInfo(this.start);
-    return this.#call;
+    const extra = this.#extra;
+    extra.call ??= callInfo(this.start);
+    return extra.call;
   }
 
   /** The server's log, for lines about this call. */
   get log(): Logger {
-    this.#log ??= this.#owner.log.child(callFields(this));
-    return this.#log;
+    const extra = this.#extra;
+    extra.log ??= this.#owner.log.child(callFields(this));
+    return extra.log;
   }
 
   get callControl(): CallControl {
-    this.#callControl ??= this.host.callControl(this);
-    return this.#callControl;
+    const extra = this.#extra;
+    extra.callControl ??= this.host.callControl(this);
+    return extra.callControl;
   }
 
   get resumed(): Resumption | undefined {
-    return this.#resumed;
+    return this.#extras?.resumed;
   }
 
   /** @internal */
@@ -164,7 +181,7 @@ export class CallStream extends StreamAudio implements Stream {
   }
 
   get gainDb(): number {
-    return this.#mixing?.gainDb ?? 0;
+    return this.#extras?.mixing?.gainDb ?? 0;
   }
 
   set gainDb(gainDb: number) {
@@ -172,11 +189,12 @@ export class CallStream extends StreamAudio implements Stream {
   }
 
   #mixes(): Mixing {
-    if (!this.#mixing) {
-      this.#mixing = new Mixing(this.host, this);
-      this.#mixing.closed = this.closed;
+    const extra = this.#extra;
+    if (!extra.mixing) {
+      extra.mixing = new Mixing(this.host, this);
+      extra.mixing.closed = this.closed;
     }
-    return this.#mixing;
+    return extra.mixing;
   }
 
   pause(): void {
@@ -289,7 +307,8 @@ export class CallStream extends StreamAudio implements Stream {
   /** @internal Takes on the handler of the stream that it continues. */
   continueFrom(before: CallStream, gapMs: number): void {
     const reason = before.#stopReason === 'idle_timeout' ? 'idle_timeout' : 'disconnected';
-    this.#resumed = { streamId: before.id, reason, gapMs, unheardMs: before.#unheardMs };
+    const unheardMs = before.#extras?.unheardMs ?? 0;
+    this.#extra.resumed = { streamId: before.id, reason, gapMs, unheardMs };
     this.runsTexml = before.runsTexml;
     // Where another thread has the WebSocket, what accept() gave stayed there.
     this.context ??= before.context;
@@ -303,9 +322,9 @@ export class CallStream extends StreamAudio implements Stream {
    */
   finish(reason: StopReason, stays = false): void {
     if (this.closed) return;
-    if (stays) this.#unheardMs = this.queuedMs;
+    if (stays) this.#extra.unheardMs = this.queuedMs;
     this.endAudio();
-    this.#mixing?.close();
+    this.#extras?.mixing?.close();
     this.#stopReason = reason;
     if (stays) this.calls.narrow('onCall', 'onStop');
     else this.tellStop(reason);
