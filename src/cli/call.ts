@@ -329,7 +329,7 @@ function report(url: string, result: CallResult, problems: string[]): string {
   const away = latencies.echoArrivalMs;
   if (away) {
     lines.push(
-      `echo       ${echo.matched} of ${echo.sent} frames came back byte for byte: p50 ${ms(away.p50)}, p99 ${ms(away.p99)}`,
+      `echo       ${echo.matched} of ${echo.sent} frames came back unchanged: p50 ${ms(away.p50)}, p99 ${ms(away.p99)}`,
     );
   }
   for (const warning of result.warnings) lines.push(`warning    ${warning}`);

@@ -67,7 +67,7 @@ export class SimulatedCall {
   readonly #cancel: (() => void)[] = [];
   readonly #judge: FrameJudge;
   readonly #impairments: Impairments<NumberedMedia>;
-  readonly #echo = new EchoMatcher();
+  readonly #echo: EchoMatcher;
   readonly #createdAt: number;
   #playback: PlaybackQueue | undefined;
   #startedAt: number | undefined;
@@ -99,6 +99,7 @@ export class SimulatedCall {
     this.#transport = init.transport;
     this.#createdAt = init.clock.now();
     this.#impairments = new Impairments(options, random.fork('network'));
+    this.#echo = new EchoMatcher(options.encoding === 'PCMU' && options.outboundEncoding === 'PCMU');
     this.#chunks = { inbound: options.chunkOrigin, outbound: options.chunkOrigin };
     this.#judge = new FrameJudge(init.clock, {
       mode: options.mode,

@@ -95,6 +95,9 @@ export interface CallResult {
     /** From a frame's sending to its echo being heard. */
     echoHeardMs?: Latencies;
   };
-  /** The caller's frames that reached the wire, and those of them that came back byte for byte and in order. */
+  /**
+   * The caller's frames that reached the wire, and those of them that came back byte for byte and in order. The two
+   * codes of µ-law for 0 count as the same.
+   */
   echo: { sent: number; matched: number };
 }

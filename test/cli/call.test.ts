@@ -150,7 +150,7 @@ test('without --in the built-in phrase is spoken, --seconds cuts it, --both-trac
   assert.equal(code, 0, out);
   assert.match(out, /^sent {7}40 media frames, 6400 bytes; 0 lost/m);
   assert.match(out, /^heard {6}.*, first after 30 ms; 0 gaps, 0 ms/m);
-  assert.match(out, /^echo {7}15 of 15 frames came back byte for byte: p50 30 ms, p99 30 ms/m);
+  assert.match(out, /^echo {7}15 of 15 frames came back unchanged: p50 30 ms, p99 30 ms/m);
   assert.match(out, /^ended {6}by the caller, after 400 ms$/m);
 });
 

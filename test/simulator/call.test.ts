@@ -359,6 +359,22 @@ test('an echo is recognised byte for byte, also in larger messages, and its time
   assert.deepEqual(latencies.echoHeardMs, { count: 4, p50: 30, p95: 40, p99: 40, max: 40 });
 });
 
+for (const [encoding, matched] of [
+  ['PCMU', 2],
+  ['PCMA', 1],
+] as const) {
+  test(`an echo in which 0x7F has become 0xFF is the same audio in PCMU only: ${encoding}`, () => {
+    const inbound = [Buffer.alloc(160, 0x7f), Buffer.alloc(160, 0x11)];
+    const { clock, call, play } = makeCall({ encoding, inbound });
+    call.opened();
+    clock.advance(60);
+    play(Buffer.alloc(160, 0xff));
+    play(inbound[1]!);
+    clock.advance(1000);
+    assert.deepEqual(call.result().echo, { sent: 2, matched });
+  });
+}
+
 test('the impairments depend on the seed alone, whatever the application sends meanwhile', () => {
   const run = (seed: number, chatter: boolean): string[] => {
     const { clock, call, events, play, mark } = makeCall({
