@@ -22,7 +22,8 @@ if (!existsSync('/usr/include/doctest/doctest.h')) {
 }
 // The addon's own core is what ships, and it need not be compiled a second time.
 const isBuilt = !sanitize && existsSync(`${root}build/CMakeCache.txt`);
-if (isBuilt) run('cmake', ['--build', 'build', '--parallel', String(cpus().length), '--target', 'sidetone_core']);
+if (isBuilt)
+  run('cmake', ['--build', 'build', '--parallel', String(cpus().length), '--target', 'sidetone_core']);
 run('cmake', [
   '-S',
   '.',

@@ -28,6 +28,17 @@ Napi::Value ComfortNoise(const Napi::CallbackInfo& info) {
   return external(info.Env(), comfortNoise(info[0].ToNumber().Int32Value()));
 }
 
+/** numberSound(sound): a number by which another thread gets it. */
+Napi::Value NumberSound(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), soundNumbers().add(*info[0].As<Napi::External<Shared>>().Data()));
+}
+
+/** numberedSound(number): undefined where nobody has it any more. */
+Napi::Value NumberedSound(const Napi::CallbackInfo& info) {
+  auto sound = soundNumbers().at(info[0].ToNumber().Uint32Value());
+  return sound ? external(info.Env(), std::move(sound)) : info.Env().Undefined();
+}
+
 }  // namespace
 
 LayerConfig readLayer(const Napi::Value& sound, const Napi::Object& options) {
@@ -45,6 +56,8 @@ LayerConfig readLayer(const Napi::Value& sound, const Napi::Object& options) {
 void exportMixing(Napi::Env env, Napi::Object exports) {
   exports.Set("makeSound", Napi::Function::New(env, MakeSound));
   exports.Set("comfortNoise", Napi::Function::New(env, ComfortNoise));
+  exports.Set("numberSound", Napi::Function::New(env, NumberSound));
+  exports.Set("numberedSound", Napi::Function::New(env, NumberedSound));
   exports.Set("comfortNoiseDbfs", kComfortNoiseDbfs);
 }
 

@@ -105,4 +105,22 @@ std::shared_ptr<const Sound> comfortNoise(int hz) {
   return sound;
 }
 
+uint32_t SoundNumbers::add(const std::shared_ptr<const Sound>& sound) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(sounds_, [](const auto& entry) { return entry.second.expired(); });
+  sounds_[++last_] = sound;
+  return last_;
+}
+
+std::shared_ptr<const Sound> SoundNumbers::at(uint32_t number) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = sounds_.find(number);
+  return found == sounds_.end() ? nullptr : found->second.lock();
+}
+
+SoundNumbers& soundNumbers() {
+  static SoundNumbers numbers;
+  return numbers;
+}
+
 }  // namespace sidetone

@@ -445,3 +445,15 @@ TEST_CASE("G.722 that was queued encoded is heard under a background") {
   const double level = rms(&*begin + 1600, 12000);
   CHECK(level == doctest::Approx(8000 / std::sqrt(2)).epsilon(0.05));
 }
+
+TEST_CASE("a sound has a number for other threads as long as somebody has it") {
+  SoundNumbers numbers;
+  auto sound = soundOf({1, 2, 3});
+  const uint32_t number = numbers.add(sound);
+  const uint32_t other = numbers.add(soundOf({4}));
+  CHECK(numbers.at(number) == sound);
+  CHECK(numbers.at(other) == nullptr);
+  CHECK(numbers.at(99) == nullptr);
+  sound.reset();
+  CHECK(numbers.at(number) == nullptr);
+}

@@ -24,9 +24,11 @@ import {
   METHODS,
   type Method,
   type PlainError,
+  type RemoteBeginning,
   type StreamFacts,
   type Told,
 } from './records.js';
+import { RemoteMixing } from './remote-mixing.js';
 import { RemotePlaybacks } from './remote-playbacks.js';
 import { RemoteSource } from './remote-source.js';
 import { HEAD, type Ring } from './ring.js';
@@ -65,6 +67,7 @@ export class IsolatedStream {
   #bits = 0;
   #toldClosed = false;
   #tail: LiveTail | undefined;
+  #mixing: RemoteMixing | undefined;
   readonly #playbacks = new RemotePlaybacks({
     settled: (id, playedMs, interrupted) =>
       this.#thread?.out.send(EVENT.settled, this.handle, { id, flags: interrupted ? 1 : 0, a: playedMs }),
@@ -215,6 +218,7 @@ export class IsolatedStream {
     this.takenMs = 0;
     this.#playbacks.clear();
     this.#sources.clear();
+    this.stream.resetMixing();
     this.#onStopped?.();
     this.#onStopped = undefined;
   }
@@ -327,6 +331,19 @@ export class IsolatedStream {
         this.look();
         this.#gone();
         break;
+      case COMMAND.background:
+        this.#mixing ??= new RemoteMixing(stream);
+        this.#mixing.begin(this.#attached<RemoteBeginning>());
+        break;
+      case COMMAND.layerGain:
+        stream.mixing.setLayerGain(id, a, b);
+        break;
+      case COMMAND.stopLayer:
+        stream.mixing.stopLayer(id, a);
+        break;
+      case COMMAND.speechGain:
+        stream.mixing.setSpeechGain(a, b);
+        break;
       case COMMAND.ask:
         this.#answer(flags, id, a);
         break;
@@ -412,6 +429,7 @@ export class IsolatedStream {
     const thread = this.#thread;
     if (what === ASK.queued) thread?.answer(number, stream.queuedMs);
     else if (what === ASK.stats) thread?.answerText(number, JSON.stringify(stream.stats));
+    else if (what === ASK.mixed) thread?.answerText(number, JSON.stringify(this.#mixing?.outcome ?? {}));
     else if (what === ASK.playback) {
       const { playedMs, finished } = this.#playbacks.heard(id);
       thread?.answer(number, playedMs, finished ? 1 : 0);

@@ -1,5 +1,6 @@
 /** What a reactor and a plugin's thread write to each other: see HEAD for the words of a record. */
 import type { Format, OutboundMode } from '../formats.js';
+import type { NativeLayer } from '../native/mixing.js';
 import type { AudioOptions } from '../plugin/plugin.js';
 import type { Resumption } from '../plugin/stream.js';
 import type { StartFrame } from '../telnyx/frames.js';
@@ -81,13 +82,21 @@ export const COMMAND = {
   ask: 21,
   /** `queuedMs` shall come with each frame. */
   wantQueue: 22,
+  /** A background begins: what became of it is asked for. Attached: RemoteBeginning. */
+  background: 23,
+  /** Of the background `id`: the factor, and how long the change takes, in ms. */
+  layerGain: 24,
+  /** Of the background `id`: how long its end takes, in ms. */
+  stopLayer: 25,
+  /** Of what is played: as layerGain. */
+  speechGain: 26,
 } as const;
 
 export const SPEECH_SCALE = 1e9;
 export const FRAME = { outbound: 1, concealed: 2 } as const;
 
 /** What a thread asks and waits for. */
-export const ASK = { queued: 1, playback: 2, cancel: 3, stats: 4 } as const;
+export const ASK = { queued: 1, playback: 2, cancel: 3, stats: 4, mixed: 5 } as const;
 
 /** The methods of a handler that a reactor calls, by bit. */
 export const METHODS = [
@@ -108,6 +117,18 @@ export type Method = (typeof METHODS)[number];
 export interface Told {
   method: Method;
   values: unknown[];
+}
+
+/** A background begins. Its sound was made in the thread, and has a number in the process. */
+export interface RemoteBeginning {
+  method: 'background' | 'comfortNoise';
+  sound: number;
+  layer: NativeLayer;
+}
+
+/** What became of it, as JSON. */
+export interface MixOutcome {
+  error?: PlainError;
 }
 
 /** A stream that starts, for the thread that gets its handler. */

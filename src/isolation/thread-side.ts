@@ -92,9 +92,10 @@ export class ThreadSide implements SpeechMemory {
     }
   }
 
-  /** The text of the last answer. */
-  answerText(bytes: number): string {
-    return Buffer.from(this.#text.slice(0, bytes)).toString('utf8');
+  /** The same where the answer is JSON: an empty object where the stream is gone or there is none in time. */
+  askJson(what: number, handle: number): unknown {
+    const bytes = this.ask(what, handle)?.[0] ?? 0;
+    return bytes === 0 ? {} : JSON.parse(Buffer.from(this.#text.slice(0, bytes)).toString('utf8'));
   }
 
   /** @throws SidetoneError SIDETONE_QUEUE_FULL */

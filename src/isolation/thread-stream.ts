@@ -1,5 +1,4 @@
 /** A stream as a handler in a thread of its own has it: what is played goes to the reactor, which plays it. */
-import { SidetoneError } from '../errors.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
@@ -8,6 +7,7 @@ import { encodedAudio } from '../playback/encoded.js';
 import { mp3File, noFiles, noPause } from '../playback/mp3-file.js';
 import { checkedFade, checkedIdle, checkedRate, toIterator } from '../playback/playable.js';
 import { SpeechPlayback } from '../playback/speech.js';
+import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
 import type {
   CallInfo,
   ClearOptions,
@@ -27,6 +27,7 @@ import type { CallControl } from '../telnyx/call-control.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame } from '../telnyx/frames.js';
 import { ASK, COMMAND, type StreamFacts } from './records.js';
+import { ThreadMixing } from './thread-mixing.js';
 import { ThreadPlayer } from './thread-player.js';
 import type { ThreadSide } from './thread-side.js';
 
@@ -64,9 +65,10 @@ export class ThreadStream implements Stream {
   readonly #handle: number;
   readonly #livePieces: boolean;
   readonly #parentLog: Logger;
-  #log: Logger | undefined; // these three are made when somebody asks
+  #log: Logger | undefined; // these are made when somebody asks
   #call: CallInfo | undefined;
   #callControl: CallControl | undefined;
+  #mixing: ThreadMixing | undefined;
   #paused = false;
   #markNumber = 0;
 
@@ -122,8 +124,7 @@ export class ThreadStream implements Stream {
   }
 
   get stats(): Record<string, number> {
-    const answer = this.closed ? undefined : this.#side.ask(ASK.stats, this.#handle);
-    return answer ? JSON.parse(this.#side.answerText(answer[0]!)) : {};
+    return this.closed ? {} : (this.#side.askJson(ASK.stats, this.#handle) as Record<string, number>);
   }
 
   play(audio: PlayableAudio, options?: PlayOptions): Playback {
@@ -223,20 +224,25 @@ export class ThreadStream implements Stream {
     return this.player.clear(fadeMs);
   }
 
-  background(): never {
-    return notHere('background');
+  background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
+    return this.#mixes.background(audio, options);
   }
 
-  comfortNoise(): never {
-    return notHere('comfortNoise');
+  comfortNoise(options?: ComfortNoiseOptions): Background {
+    return this.#mixes.comfortNoise(options);
   }
 
   get gainDb(): number {
-    return 0;
+    return this.#mixing?.gainDb ?? 0;
   }
 
-  set gainDb(_gainDb: number) {
-    notHere('gainDb');
+  set gainDb(gainDb: number) {
+    this.#mixes.gainDb = gainDb;
+  }
+
+  get #mixes(): ThreadMixing {
+    this.#mixing ??= new ThreadMixing(this.#side, this.#handle, this);
+    return this.#mixing;
   }
 
   close(): void {
@@ -249,10 +255,4 @@ export class ThreadStream implements Stream {
     this.#side.out.send(COMMAND.playAfterEnd, this.#handle);
     return given;
   }
-}
-
-/** What is mixed stands in the reactor's own memory. */
-export function notHere(what: string): never {
-  const problem = `a plugin in threads of its own has none: give the plugin isolation: 'reactor'`;
-  throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${what}: ${problem}`);
 }

@@ -37,4 +37,8 @@ export interface NativeSounds {
   /** Eight seconds of a quiet room's noise at `comfortNoiseDbfs`. */
   comfortNoise(hz: number): NativeSound;
   comfortNoiseDbfs: number;
+  /** A number by which another thread of this process gets it. */
+  numberSound(sound: NativeSound): number;
+  /** Undefined where nobody has it any more. */
+  numberedSound(number: number): NativeSound | undefined;
 }

@@ -4,7 +4,7 @@ import { SidetoneError, shown } from '../errors.js';
 import { CODECS, type Format, type OutboundMode } from '../formats.js';
 import type { StreamHost } from '../media/host.js';
 import { native } from '../native/addon.js';
-import type { NativeLayer, NativeSound } from '../native/mixing.js';
+import type { NativeLayer } from '../native/mixing.js';
 import { isObject } from '../objects.js';
 import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
 import { comfortNoise, type Sound, soundOf } from './sounds.js';
@@ -18,8 +18,7 @@ const NOISE_STEP = 7919;
 const SPEECH_RAMP_MS = 30;
 
 /** The stream that mixes. */
-interface MixedStream {
-  readonly slot: number;
+export interface MixedStream {
   readonly mode: OutboundMode;
   readonly outbound: Format;
   /** Of samples that do not say theirs, in Hz. */
@@ -59,21 +58,34 @@ function mustMix(method: string, mode: OutboundMode): void {
   throw new SidetoneError('SIDETONE_BAD_ARGUMENT', `${problem}: use mode 'rtp'`);
 }
 
-export class Mixing {
-  readonly #host: StreamHost;
+/** A background that begins; its `offset` is 0. */
+export interface Beginning {
+  method: 'background' | 'comfortNoise';
+  sound: Sound;
+  layer: NativeLayer;
+}
+
+/** What a handler asks for, checked; the engine that carries it out may be another thread's. */
+export abstract class Mixing {
   readonly #stream: MixedStream;
   readonly #rate: number;
   /** By layer: what loops is kept in memory for the streams that come to have it too. */
   readonly #sounds = new Map<number, Sound>();
   #number = 0;
   #gainDb = 0;
-  closed = false;
 
-  constructor(host: StreamHost, stream: MixedStream) {
-    this.#host = host;
+  constructor(stream: MixedStream) {
     this.#stream = stream;
     this.#rate = CODECS[stream.outbound.encoding].sampleRate(stream.outbound.sampleRate);
   }
+
+  /** The stream has ended. */
+  abstract readonly closed: boolean;
+  /** @throws SidetoneError SIDETONE_QUEUE_FULL where the stream has too many already */
+  protected abstract begin(beginning: Beginning): void;
+  protected abstract setSpeechGain(gain: number, rampMs: number): void;
+  protected abstract setLayerGain(layer: number, gain: number, rampMs: number): void;
+  protected abstract stopLayer(layer: number, fadeMs: number): void;
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT; SIDETONE_QUEUE_FULL where the stream has too many already */
   background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
@@ -94,9 +106,9 @@ export class Mixing {
     }
     const sampleRate = given.sampleRate ?? this.#stream.sampleRate;
     const sound = soundOf(audio, { sampleRate, toRate: this.#rate, loops });
-    this.#begin('background', sound.native, layer);
+    this.begin({ method: 'background', sound, layer });
     if (loops && !this.closed) this.#sounds.set(layer.number, sound);
-    return new MixedBackground(this, layer.number, 1);
+    return this.#background(layer.number, 1);
   }
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT; SIDETONE_QUEUE_FULL where the stream has too many already */
@@ -105,17 +117,16 @@ export class Mixing {
     const given = optionsOf('comfortNoise', options);
     const levelDbfs = checked('comfortNoise levelDbfs', given.levelDbfs, LEVEL);
     const gain = factor(levelDbfs - native.comfortNoiseDbfs);
-    const number = this.#number++;
-    this.#begin('comfortNoise', comfortNoise(this.#rate), {
-      number,
+    const layer: NativeLayer = {
+      number: this.#number++,
       gain,
       duckedGain: factor(checked('comfortNoise duckDb', given.duckDb, { ...DUCK, usual: 0 })),
       fadeMs: checked('comfortNoise fadeMs', given.fadeMs, FADE),
       loops: true,
-      // Where calls are joined, the same noise from each would be heard as one that is louder.
-      offset: this.#stream.slot * NOISE_STEP,
-    });
-    return new MixedBackground(this, number, gain);
+      offset: 0,
+    };
+    this.begin({ method: 'comfortNoise', sound: { native: comfortNoise(this.#rate) }, layer });
+    return this.#background(layer.number, gain);
   }
 
   get gainDb(): number {
@@ -128,38 +139,90 @@ export class Mixing {
     checkedGain('gainDb', gainDb);
     if (gainDb === this.#gainDb) return;
     this.#gainDb = gainDb;
-    if (!this.closed) this.#engine.setSpeechGain(this.#stream.slot, factor(gainDb), SPEECH_RAMP_MS);
+    if (!this.closed) this.setSpeechGain(factor(gainDb), SPEECH_RAMP_MS);
+  }
+
+  /** Nothing is mixed any more. */
+  protected forget(): void {
+    this.#sounds.clear();
+  }
+
+  /** `unit`: the factor that its `gain(0)` means. */
+  #background(layer: number, unit: number): Background {
+    return new MixedBackground({
+      isOver: () => this.closed,
+      setGain: (gain, rampMs) => this.setLayerGain(layer, gain * unit, rampMs),
+      stop: fadeMs => {
+        this.#sounds.delete(layer);
+        this.stopLayer(layer, fadeMs);
+      },
+    });
+  }
+}
+
+/** In the thread whose engine mixes. */
+export class EngineMixing extends Mixing {
+  readonly #host: StreamHost;
+  readonly #stream: MixedStream & { readonly slot: number };
+  /** Layers count by the engine's numbers, because a thread that is lost gives way to one that counts anew. */
+  #number = 0;
+  readonly #layers = new Map<number, number>();
+  closed = false;
+
+  constructor(host: StreamHost, stream: MixedStream & { readonly slot: number }) {
+    super(stream);
+    this.#host = host;
+    this.#stream = stream;
+  }
+
+  begin({ method, sound, layer }: Beginning): void {
+    if (this.closed) {
+      this.#host.count('playsAfterEnd');
+      return;
+    }
+    const { slot } = this.#stream;
+    const number = this.#number++;
+    // Where calls are joined, the same noise from each would be heard as one that is louder.
+    const offset = method === 'comfortNoise' ? slot * NOISE_STEP : 0;
+    if (!this.#engine.background(slot, sound.native, { ...layer, number, offset })) {
+      const problem = `${method}: this stream has eight backgrounds already: stop() one of them first`;
+      throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
+    }
+    this.#layers.set(layer.number, number);
+    this.#host.path.wake();
+  }
+
+  setSpeechGain(gain: number, rampMs: number): void {
+    if (!this.closed) this.#engine.setSpeechGain(this.#stream.slot, gain, rampMs);
   }
 
   setLayerGain(layer: number, gain: number, rampMs: number): void {
-    if (!this.closed) this.#engine.setLayerGain(this.#stream.slot, layer, gain, rampMs);
+    const number = this.#layers.get(layer);
+    if (!this.closed && number !== undefined)
+      this.#engine.setLayerGain(this.#stream.slot, number, gain, rampMs);
   }
 
   stopLayer(layer: number, fadeMs: number): void {
-    this.#sounds.delete(layer);
-    if (!this.closed) this.#engine.stopLayer(this.#stream.slot, layer, fadeMs);
+    const number = this.#layers.get(layer);
+    if (!this.closed && number !== undefined) this.#engine.stopLayer(this.#stream.slot, number, fadeMs);
+    this.#layers.delete(layer);
+  }
+
+  /** All that is mixed ends: the handler that asked for it is lost. */
+  reset(): void {
+    for (const layer of [...this.#layers.keys()]) this.stopLayer(layer, FADE_MS);
+    this.setSpeechGain(1, SPEECH_RAMP_MS);
   }
 
   /** The stream has ended. */
   close(): void {
     this.closed = true;
-    this.#sounds.clear();
+    this.#layers.clear();
+    this.forget();
   }
 
   get #engine() {
     return this.#host.path.engine.at(this.#host.clock.now());
-  }
-
-  #begin(method: string, sound: NativeSound, layer: NativeLayer): void {
-    if (this.closed) {
-      this.#host.count('playsAfterEnd');
-      return;
-    }
-    if (!this.#engine.background(this.#stream.slot, sound, layer)) {
-      const problem = `${method}: this stream has eight backgrounds already: stop() one of them first`;
-      throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
-    }
-    this.#host.path.wake();
   }
 }
 
@@ -171,34 +234,35 @@ function optionsOf<T extends object>(method: string, options: T | undefined): Pa
   throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
 }
 
+interface MixedLayer {
+  isOver(): boolean;
+  setGain(gain: number, rampMs: number): void;
+  stop(fadeMs: number): void;
+}
+
 class MixedBackground implements Background {
-  readonly #mixing: Mixing;
-  readonly #layer: number;
-  readonly #unit: number;
+  readonly #layer: MixedLayer;
   #stopped = false;
 
-  /** `unit`: the factor that its `gain(0)` means. */
-  constructor(mixing: Mixing, layer: number, unit: number) {
-    this.#mixing = mixing;
+  constructor(layer: MixedLayer) {
     this.#layer = layer;
-    this.#unit = unit;
   }
 
   get stopped(): boolean {
-    return this.#stopped || this.#mixing.closed;
+    return this.#stopped || this.#layer.isOver();
   }
 
   gain(gainDb: number, options?: { rampMs?: number }): void {
-    const gain = factor(checkedGain('background gain', gainDb)) * this.#unit;
+    const gain = factor(checkedGain('background gain', gainDb));
     const { rampMs } = optionsOf('background gain', options);
     const ms = checked('background gain rampMs', rampMs, FADE);
-    if (!this.stopped) this.#mixing.setLayerGain(this.#layer, gain, ms);
+    if (!this.stopped) this.#layer.setGain(gain, ms);
   }
 
   stop(options?: { fadeMs?: number }): void {
     const fadeMs = checked('background stop fadeMs', optionsOf('background stop', options).fadeMs, FADE);
     if (this.stopped) return;
     this.#stopped = true;
-    this.#mixing.stopLayer(this.#layer, fadeMs);
+    this.#layer.stop(fadeMs);
   }
 }

@@ -14,6 +14,8 @@ const MINUTES_MAX = 10;
 /** Whoever has it keeps it in memory. */
 export interface Sound {
   readonly native: NativeSound;
+  /** By which other threads get it: see numberOf(). */
+  number?: number;
 }
 
 export interface SoundForm {
@@ -87,6 +89,18 @@ function makeSound(pcm: Int16Array, { sampleRate, toRate, loops }: SoundForm, wh
     fail(`${what}: ${Math.round(pcm.length / sampleRate)} s long: give ${MINUTES_MAX} minutes at most`);
   }
   return { native: native.makeSound(pcm, sampleRate, toRate, loops) };
+}
+
+/** A number by which another thread gets it, as long as this one has it. */
+export function numberOf(sound: Sound): number {
+  sound.number ??= native.numberSound(sound.native);
+  return sound.number;
+}
+
+/** Undefined where nobody has it any more. */
+export function soundNumbered(number: number): Sound | undefined {
+  const sound = native.numberedSound(number);
+  return sound && { native: sound, number };
 }
 
 /** Noise of a quiet room at `native.comfortNoiseDbfs`. */

@@ -11,7 +11,6 @@ import type {
   ToThread,
 } from '../isolation/thread-messages.js';
 import { ThreadSide } from '../isolation/thread-side.js';
-import { notHere } from '../isolation/thread-stream.js';
 import { ThreadStreams } from '../isolation/thread-streams.js';
 import { createLog } from '../log/log.js';
 import { loadPlugins } from '../plugin/loader.js';
@@ -37,7 +36,11 @@ try {
   const [plugin] = await loadPlugins([entry]);
   const metrics = new PluginRegistry();
   const { setupTimeoutMs } = options;
-  const conference = (): never => notHere('conference');
+  // A room stands in the reactors' own memory.
+  const conference = (): never => {
+    const problem = `conference: a plugin in threads of its own has none: give the plugin isolation: 'reactor'`;
+    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
+  };
   await plugin!.start({ log, metrics, clock: systemClock, reactor, setupTimeoutMs, conference });
   const contexts = new Map<number, { context: unknown; untilMs: number }>();
   let nextContext = 1;

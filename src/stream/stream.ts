@@ -11,7 +11,7 @@ import type { StreamHost } from '../media/host.js';
 import { encodedAudio } from '../playback/encoded.js';
 import type { Source, SourceOptions } from '../playback/feed.js';
 import type { PlaybackEntry } from '../playback/ledger.js';
-import { Mixing } from '../playback/mixing.js';
+import { EngineMixing } from '../playback/mixing.js';
 import { checkedFade } from '../playback/playable.js';
 import { SpeechPlayback } from '../playback/speech.js';
 import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
@@ -40,7 +40,7 @@ interface Extras {
   call?: CallInfo;
   log?: Logger;
   callControl?: CallControl;
-  mixing?: Mixing;
+  mixing?: EngineMixing;
   resumed?: Resumption;
   /** At its end. */
   unheardMs?: number;
@@ -173,11 +173,11 @@ export class CallStream extends StreamAudio implements Stream {
   }
 
   background(audio: Int16Array | string | URL, options?: BackgroundOptions): Background {
-    return this.#mixes().background(audio, options);
+    return this.mixing.background(audio, options);
   }
 
   comfortNoise(options?: ComfortNoiseOptions): Background {
-    return this.#mixes().comfortNoise(options);
+    return this.mixing.comfortNoise(options);
   }
 
   get gainDb(): number {
@@ -185,16 +185,22 @@ export class CallStream extends StreamAudio implements Stream {
   }
 
   set gainDb(gainDb: number) {
-    this.#mixes().gainDb = gainDb;
+    this.mixing.gainDb = gainDb;
   }
 
-  #mixes(): Mixing {
+  /** @internal */
+  get mixing(): EngineMixing {
     const extra = this.#extra;
     if (!extra.mixing) {
-      extra.mixing = new Mixing(this.host, this);
+      extra.mixing = new EngineMixing(this.host, this);
       extra.mixing.closed = this.closed;
     }
     return extra.mixing;
+  }
+
+  /** @internal The handler that mixed something is lost. */
+  resetMixing(): void {
+    this.#extras?.mixing?.reset();
   }
 
   pause(): void {

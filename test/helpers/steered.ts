@@ -115,6 +115,17 @@ export class SteeredCall {
     }
   }
 
+  /** All that it hears now is one µ-law code. */
+  hearsOnly(code: number): Promise<void> {
+    return this.socket.until(
+      () => {
+        const heard = this.socket.audio().subarray(-160);
+        return heard.length === 160 && heard.every(each => each === code);
+      },
+      `0x${code.toString(16)}`,
+    );
+  }
+
   /** Has the handler do something; resolves with what came of it. */
   // biome-ignore lint/suspicious/noExplicitAny: each deed gives something else
   async do(deed: string, value = 0): Promise<any> {

@@ -232,6 +232,46 @@ both('a full queue and wrong arguments throw where they are given', isolation =>
   }),
 );
 
+both('a background, comfort noise and gain are heard, and end', isolation =>
+  calling(isolation, async (call, server) => {
+    assert.deepEqual(await call.do('mix'), { stopped: false, gainDb: 0 });
+    await call.hearsOnly(0x8f);
+    await call.do('mixGain', -6.0206);
+    await call.hearsOnly(0x9f);
+    // The same samples in another call.
+    const other = await SteeredCall.start(server);
+    await other.do('mix');
+    await other.hearsOnly(0x8f);
+    other.close();
+    assert.equal(await call.do('unmix'), true);
+    await call.do('noise');
+    await call.socket.until(() => new Set(call.socket.audio().subarray(-160)).size > 20, 'noise');
+    assert.equal(await call.do('unmix'), true);
+    const before = call.socket.audio().length;
+    assert.equal(await call.do('gainDb', -6.0206), -6.0206);
+    assert.ok(call.socket.audio().subarray(before).includes(Buffer.alloc(800, 0x9f)), 'half as loud');
+    await call.do('backgroundFile');
+    const silence = call.socket.audio().length;
+    await call.socket.until(() => {
+      const heard = call.socket.audio().subarray(silence);
+      return heard.length > 8000 && new Set(heard).size > 50;
+    }, 'the file');
+  }),
+);
+
+both('what cannot be mixed throws where it is given', isolation =>
+  calling(isolation, async call => {
+    await call.do('mix');
+    const codes = [
+      ...Array(7).fill('SIDETONE_BAD_ARGUMENT'),
+      ...Array(7).fill('nothing thrown'),
+      ...Array(2).fill('SIDETONE_QUEUE_FULL'),
+    ];
+    assert.deepEqual(await call.do('mixWrong'), [...codes, 0]);
+    assert.ok(!call.told.some(([event]) => event === 'onError'));
+  }),
+);
+
 both('keys, speech and errors are told, and a metric counts', isolation =>
   calling(isolation, async (call, server) => {
     call.press('5');
@@ -257,8 +297,8 @@ both(
       const over = { playedMs: 0, interrupted: true };
       const late = await call.do('afterEnd');
       const cleared = { playedMs: 0, discardedMs: 0 };
-      assert.deepEqual(late, [over, { name: 'late', played: false }, cleared, over, 0, {}, true]);
-      await eventually(async () => (await counts(server)).playsAfterEnd === before + 4, 'each is counted');
+      assert.deepEqual(late, [over, { name: 'late', played: false }, cleared, over, 0, {}, true, true]);
+      await eventually(async () => (await counts(server)).playsAfterEnd === before + 5, 'each is counted');
       await call.wasTold('onStop over', 'stop');
       assert.deepEqual(
         call.told.filter(([event]) => String(event).startsWith('onStop')),

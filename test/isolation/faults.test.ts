@@ -194,6 +194,20 @@ for (const [deed, what] of [
     ));
 }
 
+test('what a handler mixed ends with its thread', () =>
+  withThreads({}, async server => {
+    const call = await SteeredCall.start(server);
+    await call.do('mix');
+    await call.do('gainDb', -6.0206);
+    await call.hearsOnly(0x8f);
+    await call.order('exit');
+    await call.wasTold('onStart', 'thread_lost');
+    // Were the first one still there, both together would be louder.
+    assert.deepEqual(await call.do('mix'), { stopped: false, gainDb: 0 });
+    await call.hearsOnly(0x8f);
+    call.close();
+  }));
+
 test('errors in timers and promises of a thread are counted and end nothing', () =>
   withThreads({}, async server => {
     const call = await SteeredCall.start(server);
