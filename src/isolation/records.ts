@@ -1,6 +1,6 @@
 /** What a reactor and a plugin's thread write to each other: see HEAD for the words of a record. */
 import type { Format, OutboundMode } from '../formats.js';
-import type { NativeLayer } from '../native/mixing.js';
+import type { Beginning } from '../playback/mixing.js';
 import type { AudioOptions } from '../plugin/plugin.js';
 import type { Resumption } from '../plugin/stream.js';
 import type { StartFrame } from '../telnyx/frames.js';
@@ -120,11 +120,7 @@ export interface Told {
 }
 
 /** A background begins. Its sound was made in the thread, and has a number in the process. */
-export interface RemoteBeginning {
-  method: 'background' | 'comfortNoise';
-  sound: number;
-  layer: NativeLayer;
-}
+export type RemoteBeginning = Omit<Beginning, 'sound'> & { sound: number };
 
 /** What became of it, as JSON. */
 export interface MixOutcome {

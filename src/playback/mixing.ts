@@ -125,7 +125,7 @@ export abstract class Mixing {
       loops: true,
       offset: 0,
     };
-    this.begin({ method: 'comfortNoise', sound: { native: comfortNoise(this.#rate) }, layer });
+    this.begin({ method: 'comfortNoise', sound: comfortNoise(this.#rate), layer });
     return this.#background(layer.number, gain);
   }
 

@@ -28,7 +28,7 @@ export interface SoundForm {
 
 const ofPcm = new WeakMap<Int16Array, Map<string, Sound>>();
 const ofFiles = new Map<string, WeakRef<Sound>>();
-const noises = new Map<number, NativeSound>();
+const noises = new Map<number, Sound>();
 
 function fail(problem: string): never {
   throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
@@ -104,8 +104,8 @@ export function soundNumbered(number: number): Sound | undefined {
 }
 
 /** Noise of a quiet room at `native.comfortNoiseDbfs`. */
-export function comfortNoise(rate: number): NativeSound {
-  const sound = noises.get(rate) ?? native.comfortNoise(rate);
+export function comfortNoise(rate: number): Sound {
+  const sound = noises.get(rate) ?? { native: native.comfortNoise(rate) };
   noises.set(rate, sound);
   return sound;
 }

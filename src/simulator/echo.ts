@@ -33,8 +33,9 @@ const MU_LAW_NEGATIVE_ZERO = 0x7f;
 
 /**
  * Recognises the caller's own payloads in what comes back, byte for byte and in order, and measures how long each was
- * away. The two codes that µ-law has for 0 count as the same, because decoding and encoding makes one of both. A message of several frames is taken apart where it divides evenly. Frames with the same bytes (digital
- * silence) cannot be told apart: the earliest that is still missing is taken.
+ * away. The two codes that µ-law has for 0 count as the same, because decoding and encoding makes one of both. A message
+ * of several frames is taken apart where it divides evenly. Frames with the same bytes (digital silence) cannot be told
+ * apart: the earliest that is still missing is taken.
  */
 export class EchoMatcher {
   /** From sending a frame to the arrival of its echo, in ms. */
