@@ -218,7 +218,8 @@ export class IsolatedStream {
     this.takenMs = 0;
     this.#playbacks.clear();
     this.#sources.clear();
-    this.stream.resetMixing();
+    this.#mixing?.end();
+    this.#mixing = undefined;
     this.#onStopped?.();
     this.#onStopped = undefined;
   }
@@ -332,22 +333,26 @@ export class IsolatedStream {
         this.#gone();
         break;
       case COMMAND.background:
-        this.#mixing ??= new RemoteMixing(stream);
-        this.#mixing.begin(this.#attached<RemoteBeginning>());
+        this.#mixes.begin(this.#attached<RemoteBeginning>());
         break;
       case COMMAND.layerGain:
-        stream.mixing.setLayerGain(id, a, b);
+        this.#mixes.setLayerGain(id, a, b);
         break;
       case COMMAND.stopLayer:
-        stream.mixing.stopLayer(id, a);
+        this.#mixes.stopLayer(id, a);
         break;
       case COMMAND.speechGain:
-        stream.mixing.setSpeechGain(a, b);
+        this.#mixes.setSpeechGain(a, b);
         break;
       case COMMAND.ask:
         this.#answer(flags, id, a);
         break;
     }
+  }
+
+  get #mixes(): RemoteMixing {
+    this.#mixing ??= new RemoteMixing(this.stream.mixing);
+    return this.#mixing;
   }
 
   #attached<T>(): T {

@@ -10,12 +10,12 @@ import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plug
 import { comfortNoise, type Sound, soundOf } from './sounds.js';
 
 /** How long changes take unless it is said. */
-const FADE_MS = 200;
+export const FADE_MS = 200;
 const FADE_MS_MAX = 10_000;
 /** How far apart the noises of two streams begin, in samples: a prime, so that few coincide. */
 const NOISE_STEP = 7919;
 /** Of what is played: short, because a change of it is meant at once. */
-const SPEECH_RAMP_MS = 30;
+export const SPEECH_RAMP_MS = 30;
 
 /** The stream that mixes. */
 export interface MixedStream {
@@ -93,7 +93,7 @@ export abstract class Mixing {
     const given = optionsOf('background', options);
     const loops = given.loop ?? true;
     const layer: NativeLayer = {
-      number: this.#number++,
+      number: this.nextLayer(),
       gain: factor(checked('background gainDb', given.gainDb, GAIN)),
       duckedGain: factor(checked('background duckDb', given.duckDb, DUCK)),
       fadeMs: checked('background fadeMs', given.fadeMs, FADE),
@@ -118,7 +118,7 @@ export abstract class Mixing {
     const levelDbfs = checked('comfortNoise levelDbfs', given.levelDbfs, LEVEL);
     const gain = factor(levelDbfs - native.comfortNoiseDbfs);
     const layer: NativeLayer = {
-      number: this.#number++,
+      number: this.nextLayer(),
       gain,
       duckedGain: factor(checked('comfortNoise duckDb', given.duckDb, { ...DUCK, usual: 0 })),
       fadeMs: checked('comfortNoise fadeMs', given.fadeMs, FADE),
@@ -140,6 +140,11 @@ export abstract class Mixing {
     if (gainDb === this.#gainDb) return;
     this.#gainDb = gainDb;
     if (!this.closed) this.setSpeechGain(factor(gainDb), SPEECH_RAMP_MS);
+  }
+
+  /** A number for a background of this stream. */
+  nextLayer(): number {
+    return this.#number++;
   }
 
   /** Nothing is mixed any more. */
@@ -164,9 +169,6 @@ export abstract class Mixing {
 export class EngineMixing extends Mixing {
   readonly #host: StreamHost;
   readonly #stream: MixedStream & { readonly slot: number };
-  /** Layers count by the engine's numbers, because a thread that is lost gives way to one that counts anew. */
-  #number = 0;
-  readonly #layers = new Map<number, number>();
   closed = false;
 
   constructor(host: StreamHost, stream: MixedStream & { readonly slot: number }) {
@@ -181,14 +183,12 @@ export class EngineMixing extends Mixing {
       return;
     }
     const { slot } = this.#stream;
-    const number = this.#number++;
     // Where calls are joined, the same noise from each would be heard as one that is louder.
     const offset = method === 'comfortNoise' ? slot * NOISE_STEP : 0;
-    if (!this.#engine.background(slot, sound.native, { ...layer, number, offset })) {
+    if (!this.#engine.background(slot, sound.native, { ...layer, offset })) {
       const problem = `${method}: this stream has eight backgrounds already: stop() one of them first`;
       throw new SidetoneError('SIDETONE_QUEUE_FULL', problem);
     }
-    this.#layers.set(layer.number, number);
     this.#host.path.wake();
   }
 
@@ -197,27 +197,16 @@ export class EngineMixing extends Mixing {
   }
 
   setLayerGain(layer: number, gain: number, rampMs: number): void {
-    const number = this.#layers.get(layer);
-    if (!this.closed && number !== undefined)
-      this.#engine.setLayerGain(this.#stream.slot, number, gain, rampMs);
+    if (!this.closed) this.#engine.setLayerGain(this.#stream.slot, layer, gain, rampMs);
   }
 
   stopLayer(layer: number, fadeMs: number): void {
-    const number = this.#layers.get(layer);
-    if (!this.closed && number !== undefined) this.#engine.stopLayer(this.#stream.slot, number, fadeMs);
-    this.#layers.delete(layer);
-  }
-
-  /** All that is mixed ends: the handler that asked for it is lost. */
-  reset(): void {
-    for (const layer of [...this.#layers.keys()]) this.stopLayer(layer, FADE_MS);
-    this.setSpeechGain(1, SPEECH_RAMP_MS);
+    if (!this.closed) this.#engine.stopLayer(this.#stream.slot, layer, fadeMs);
   }
 
   /** The stream has ended. */
   close(): void {
     this.closed = true;
-    this.#layers.clear();
     this.forget();
   }
 

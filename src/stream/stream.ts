@@ -198,11 +198,6 @@ export class CallStream extends StreamAudio implements Stream {
     return extra.mixing;
   }
 
-  /** @internal The handler that mixed something is lost. */
-  resetMixing(): void {
-    this.#extras?.mixing?.reset();
-  }
-
   pause(): void {
     if (!this.closed) this.player.pause();
   }
