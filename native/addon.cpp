@@ -7,6 +7,7 @@
 #include "binding/engine.h"
 #include "binding/gather.h"
 #include "binding/hearing.h"
+#include "binding/imports.h"
 #include "binding/kernels.h"
 #include "binding/layout.h"
 #include "binding/load.h"
@@ -23,6 +24,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sidetone::binding::exportKernels(env, exports);
   sidetone::binding::exportDsp(env, exports);
   sidetone::binding::exportHearing(env, exports);
+  sidetone::binding::exportImports(env, exports);
   sidetone::binding::exportMixing(env, exports);
   sidetone::binding::exportAmrWb(env, exports);
   sidetone::binding::exportLoad(env, exports);

@@ -335,6 +335,11 @@ export interface NativeAddon extends NativeLoad, NativeRoomMemory, NativeSounds,
    */
   unfinishedConnections(port: number): number;
   /**
+   * From now on realloc() never returns the memory that it was given to the loaded library that exports the symbol
+   * `exported`, in all threads. False where that cannot be done: on systems other than Linux with glibc.
+   */
+  moveReallocated(exported: string): boolean;
+  /**
    * Watches the main thread from a native thread. When the word `beat` has not changed for `stuckMs`, it writes `lines.stuck`
    * to stdout, and `lines.turns` when the word changes again. SIGTERM, SIGINT or the word `draining` gives the process `drainMs`
    * to end. A second signal or `closingNow` ends this time at once.

@@ -17,6 +17,7 @@ import { answerLast } from './closing-response.js';
 import { Connection, receive, type SocketData } from './connection.js';
 import type { WireFault } from './ends.js';
 import { clientAddress } from './forwarded.js';
+import { upgradeLate } from './late-upgrade.js';
 import { RefusedTokens } from './refused-tokens.js';
 import type { Relay } from './relay.js';
 import type { ConnectionSetup, Gate } from './stream-start.js';
@@ -291,16 +292,15 @@ export class Listener implements Gate {
       return;
     }
     isPending = false;
-    response.cork(() => {
-      if (judgement.failed) this.#refuse(response, pluginFailed(plugin));
-      else if (!judgement.accepted) this.#refuse(response, pluginRefused(plugin));
-      // Others may have come while accept() was thinking.
-      else {
-        const full = this.#fullness();
-        if (full) this.#refuse(response, full);
-        else this.#connect(response, context, upgrade, judgement.accepted);
-      }
-    });
+    if (judgement.failed) this.#refuse(response, pluginFailed(plugin));
+    else if (!judgement.accepted) this.#refuse(response, pluginRefused(plugin));
+    // Others may have come while accept() was thinking.
+    else {
+      const { accepted } = judgement;
+      const full = this.#fullness();
+      if (full) this.#refuse(response, full);
+      else upgradeLate(response, () => this.#connect(response, context, upgrade, accepted));
+    }
     plugin.closed();
   }
 

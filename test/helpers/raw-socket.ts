@@ -89,7 +89,7 @@ export class RawSocket {
   closed = false;
   readonly #ended: Promise<void>;
   #rest: Buffer = Buffer.alloc(0);
-  #waiting: { want: () => boolean; done: () => void }[] = [];
+  #waiting: { want: () => boolean; done: () => void; fail: () => void }[] = [];
 
   constructor(readonly port: number) {
     this.tcp = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -158,19 +158,21 @@ export class RawSocket {
     await this.#ended;
   }
 
-  /** Resolves as soon as `want` holds for what has come. */
+  /** Resolves as soon as `want` holds for what has come; rejects when nothing more can come, or after `withinMs`. */
   until(want: () => boolean, what = 'something', withinMs = PATIENCE_MS): Promise<void> {
     if (want()) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`${what} did not come within ${withinMs} ms`)),
-        withinMs,
-      );
+      const fail = (why: string): void => {
+        clearTimeout(timer);
+        reject(new Error(`${what} did not come${why}`));
+      };
+      const timer = setTimeout(() => fail(` within ${withinMs} ms`), withinMs);
       const done = (): void => {
         clearTimeout(timer);
         resolve();
       };
-      this.#waiting.push({ want, done });
+      this.#waiting.push({ want, done, fail: () => fail(' before the connection closed') });
+      this.#check();
     });
   }
 
@@ -189,6 +191,8 @@ export class RawSocket {
     const met = this.#waiting.filter(({ want }) => want());
     this.#waiting = this.#waiting.filter(waiting => !met.includes(waiting));
     for (const { done } of met) done();
+    if (!this.closed) return;
+    for (const { fail } of this.#waiting.splice(0)) fail();
   }
 
   #head(): void {
