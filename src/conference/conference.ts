@@ -1,20 +1,14 @@
-/** A conference as one thread has it: its streams here, the engine's room, the recording. */
+/** A conference whose handlers run in a reactor: its streams there, and the room of the reactor's engine. */
+import type { Clock } from '../clock.js';
 import { SidetoneError, shown } from '../errors.js';
 import type { StreamHost } from '../media/host.js';
-import { isObject } from '../objects.js';
-import type {
-  Conference,
-  ConferenceRecording,
-  ConferenceRecordingOptions,
-  JoinOptions,
-  Participant,
-  RecordingWriter,
-} from '../plugin/conference.js';
-import type { Stream } from '../plugin/stream.js';
+import type { JoinOptions } from '../plugin/conference.js';
+import type { Playback, Stream } from '../plugin/stream.js';
 import { CallStream } from '../stream/stream.js';
 import { Seat } from './participant.js';
-import { Recording } from './recording.js';
+import { PolledTape, type Recording } from './recording.js';
 import type { RoomMemory } from './registry.js';
+import { noStream, SeatedConference } from './seated-conference.js';
 
 /** Where a conference has its memory from. */
 export interface RoomSource {
@@ -24,101 +18,96 @@ export interface RoomSource {
   open(ready: (room: RoomMemory) => void): () => void;
 }
 
-const LOOK_MS = 100;
-
-type Listener = (participant: Participant) => void;
-
 /** Its room in the engine of the thread's reactor. */
 interface OpenRoom {
   number: number;
   host: StreamHost;
 }
 
-export class ThreadConference implements Conference {
-  readonly name: string;
+class CallSeat extends Seat {
+  readonly stream: CallStream;
+  #sits = false;
+  /** The conference's memory is there. */
+  #seated = false;
+
+  constructor(stream: CallStream, options: JoinOptions, onLeave: (seat: Seat) => void) {
+    super(options, onLeave);
+    this.stream = stream;
+  }
+
+  /** @throws SidetoneError SIDETONE_BAD_ARGUMENT where the stream cannot be in a conference */
+  sit(): void {
+    this.stream.sit(this);
+    this.#sits = true;
+  }
+
+  /** The engine has taken the stream in. */
+  seated(): void {
+    this.#seated = true;
+    this.tell();
+  }
+
+  handlerFailed(where: string, error: unknown): void {
+    this.stream.handlerFailed(where, error);
+  }
+
+  protected tell(): void {
+    if (this.#seated) this.stream.setSeat(!this.muted && !this.onHold, !this.onHold);
+  }
+
+  protected cancel(music: Playback): void {
+    this.stream.cancel(music);
+  }
+
+  protected stand(): void {
+    if (this.#sits) this.stream.stand();
+  }
+}
+
+export class EngineConference extends SeatedConference<CallSeat> {
   readonly #source: RoomSource;
   /** It has streams or a recording, or has neither any more. */
   readonly #onUse: (isUsed: boolean) => void;
-  readonly #seats: Seat[] = [];
-  readonly #joinListeners = new Set<Listener>();
-  readonly #leaveListeners = new Set<Listener>();
-  readonly #sizeListeners = new Set<(size: number) => void>();
-  #toldSize = 0;
-  #stopLooking: (() => void) | undefined;
   #closeSource: (() => void) | undefined;
   #room: OpenRoom | undefined;
-  #recording: Recording | undefined;
 
   constructor(name: string, source: RoomSource, onUse: (isUsed: boolean) => void = () => {}) {
-    this.name = name;
+    super(name);
     this.#source = source;
     this.#onUse = onUse;
   }
 
-  get participants(): readonly Participant[] {
-    return [...this.#seats];
-  }
-
   get size(): number {
-    if (!this.#room) return this.#seats.length;
+    if (!this.#room) return this.seats.length;
     return this.#room.host.path.engine.native.roomTaken(this.#room.number);
   }
 
-  join(stream: Stream, options: JoinOptions = {}): Participant {
-    const joining = checkedStream(stream, options);
-    const seat = new Seat(joining, options, left => this.#leave(left));
-    if (joining.closed) {
-      joining.media.count('playsAfterEnd');
-      seat.leave();
-      return seat;
-    }
-    joining.sit(seat);
-    this.#seats.push(seat);
-    this.#use(joining.media);
-    try {
-      if (this.#room) this.#seat(seat, this.#room);
-    } catch (error) {
-      this.#seats.splice(this.#seats.indexOf(seat), 1);
-      seat.leave();
-      this.#release();
-      throw error;
-    }
-    for (const listener of this.#joinListeners) listener(seat);
-    return seat;
+  protected get openClock(): Clock | undefined {
+    return this.#room?.host.clock;
   }
 
-  onJoin(listener: Listener): () => void {
-    this.#joinListeners.add(listener);
-    return () => this.#joinListeners.delete(listener);
+  protected seatFor(stream: Stream, options: JoinOptions, onLeave: (seat: Seat) => void): CallSeat {
+    if (!(stream instanceof CallStream)) throw noStream(stream);
+    return new CallSeat(stream, options, onLeave);
   }
 
-  onLeave(listener: Listener): () => void {
-    this.#leaveListeners.add(listener);
-    return () => this.#leaveListeners.delete(listener);
+  protected afterEnd({ stream }: CallSeat): void {
+    stream.media.count('playsAfterEnd');
   }
 
-  onSize(listener: (size: number) => void): () => void {
-    this.#sizeListeners.add(listener);
-    this.#look();
-    return () => this.#sizeListeners.delete(listener);
+  protected enter(seat: CallSeat): boolean {
+    seat.sit();
+    this.#use(seat.stream.media);
+    if (this.#room) this.#seat(seat, this.#room);
+    return true;
   }
 
-  record(target: string | RecordingWriter, options: ConferenceRecordingOptions = {}): ConferenceRecording {
-    if (this.#recording) {
-      const problem = `record: conference ${shown(this.name)} is being recorded already: close() that recording first`;
-      throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-    }
-    this.#recording = new Recording(target, options, () => {
-      if (this.#room) this.#room.host.path.engine.native.stopRecording(this.#room.number);
-      this.#recording = undefined;
-      this.#release();
-    });
-    if (this.#room) this.#beginRecording(this.#room);
-    return this.#recording;
+  protected beginRecording(recording: Recording): void {
+    if (this.#room) this.#begin(recording, this.#room);
   }
 
-  close(): void {
-    for (const seat of [...this.#seats]) seat.leave();
+  protected stopRecording(): void {
+    if (this.#room) this.#room.host.path.engine.native.stopRecording(this.#room.number);
   }
 
   /** Its room is opened with the first stream. */
@@ -141,11 +130,11 @@ export class ThreadConference implements Conference {
     const { native } = host.path.engine;
     const number = native.openRoom(new Uint8Array(memory), participantsMax, sampleRateMax, reactor);
     this.#room = { number, host };
-    this.#look();
-    if (this.#recording) this.#beginRecording(this.#room);
+    this.look();
+    if (this.recording) this.#begin(this.recording, this.#room);
     // Where the memory was there at once, the one that joins is seated by join().
     if (!this.#closeSource) return;
-    for (const seat of [...this.#seats]) {
+    for (const seat of [...this.seats]) {
       try {
         this.#seat(seat, this.#room);
       } catch (error) {
@@ -155,7 +144,7 @@ export class ThreadConference implements Conference {
     }
   }
 
-  #seat(seat: Seat, { number, host }: OpenRoom): void {
+  #seat(seat: CallSeat, { number, host }: OpenRoom): void {
     if (!seat.stream.enterRoom(number)) {
       host.count('conferencesFull');
       const problem = `conference ${shown(this.name)}: it is full: give it more participantsMax where it is first opened`;
@@ -165,29 +154,12 @@ export class ThreadConference implements Conference {
     seat.seated();
   }
 
-  #leave(seat: Seat): void {
-    const at = this.#seats.indexOf(seat);
-    if (at < 0) return;
-    this.#seats.splice(at, 1);
-    for (const listener of this.#leaveListeners) {
-      try {
-        listener(seat);
-      } catch (error) {
-        // A stream that ends must end whatever a listener does.
-        seat.stream.handlerFailed('onLeave', error);
-      }
-    }
-    this.#release();
-  }
-
   /** Nobody is in it here, and nobody records it. */
-  #release(): void {
-    if (this.#seats.length > 0 || (this.#recording && this.#room)) return;
+  protected release(): void {
+    if (this.seats.length > 0 || (this.recording && this.#room)) return;
     if (this.#room) this.#room.host.path.engine.native.closeRoom(this.#room.number);
     this.#room = undefined;
-    this.#stopLooking?.();
-    this.#stopLooking = undefined;
-    this.#toldSize = 0;
+    this.stopLooking();
     const close = this.#closeSource;
     this.#closeSource = undefined;
     if (!close) return;
@@ -195,48 +167,18 @@ export class ThreadConference implements Conference {
     this.#onUse(false);
   }
 
-  /** Other threads say nothing when somebody joins or leaves there. */
-  #look(): void {
-    if (this.#stopLooking || !this.#room || this.#sizeListeners.size === 0) return;
-    this.#stopLooking = this.#room.host.clock.every(LOOK_MS, () => {
-      const { size } = this;
-      if (size === this.#toldSize) return;
-      this.#toldSize = size;
-      for (const listener of this.#sizeListeners) listener(size);
-    });
-  }
-
-  #beginRecording({ number, host }: OpenRoom): void {
+  #begin(recording: Recording, { number, host }: OpenRoom): void {
     const { path, clock } = host;
-    const recording = this.#recording!;
+    const { native } = path.engine;
     path.engine.at(clock.now()).recordRoom(number, recording.sampleRate);
     path.wake();
-    recording.begin({
-      clock,
-      take: pcm => path.engine.native.takeRecording(number, pcm),
-      get isEmpty() {
-        return path.engine.native.roomTaken(number) === 0;
-      },
-    });
-  }
-}
-
-/** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
-function checkedStream(stream: Stream, options: JoinOptions): CallStream {
-  if (!(stream instanceof CallStream)) {
-    const problem = `join stream: ${shown(stream)}: pass the stream that onStart got`;
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-  }
-  if (!isObject(options)) {
-    const problem = `join options: ${shown(options)}: pass { muted, onHold }, or nothing`;
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-  }
-  for (const name of ['muted', 'onHold'] as const) {
-    if (options[name] === undefined || typeof options[name] === 'boolean') continue;
-    throw new SidetoneError(
-      'SIDETONE_BAD_ARGUMENT',
-      `join ${name}: ${shown(options[name])}: give true or false`,
+    recording.begin(
+      new PolledTape({
+        clock,
+        recording,
+        take: pcm => native.takeRecording(number, pcm),
+        isEmpty: () => native.roomTaken(number) === 0,
+      }),
     );
   }
-  return stream;
 }

@@ -1,8 +1,9 @@
-/** The conferences of one thread by name, and bridges, which have none. */
+/** The conferences of one thread by name, and bridges, which have no name. */
 import { SidetoneError, shown } from '../errors.js';
+import { isObject } from '../objects.js';
 import type { Conference, ConferenceOptions } from '../plugin/conference.js';
 import type { Stream } from '../plugin/stream.js';
-import { ThreadConference } from './conference.js';
+import { EngineConference, type RoomSource } from './conference.js';
 import { newMemory, type RoomMemory, type RoomRegistry, type RoomShape } from './registry.js';
 
 /** Where a thread has the memory of conferences from. */
@@ -14,20 +15,21 @@ export interface RoomDirectory {
 const NAME_MAX = 200;
 const RATES: readonly number[] = [8000, 16000, 24000, 48000];
 
+/** Makes a conference. `onUse` is told when somebody is in it, and when nobody is any more. */
+type Maker = (name: string, shape: RoomShape, onUse: (isUsed: boolean) => void) => Conference;
+
 export class Conferences {
-  readonly #reactor: number;
-  readonly #directory: RoomDirectory;
+  readonly #make: Maker;
   /** Those that a plugin still holds. */
-  readonly #known = new Map<string, WeakRef<ThreadConference>>();
+  readonly #known = new Map<string, WeakRef<Conference>>();
   /** Those that somebody is in. */
-  readonly #used = new Set<ThreadConference>();
+  readonly #used = new Set<Conference>();
   readonly #forgotten = new FinalizationRegistry<string>(name => {
     if (this.#known.get(name)?.deref() === undefined) this.#known.delete(name);
   });
 
-  constructor(reactor: number, directory: RoomDirectory) {
-    this.#reactor = reactor;
-    this.#directory = directory;
+  constructor(make: Maker) {
+    this.#make = make;
   }
 
   /**
@@ -38,18 +40,22 @@ export class Conferences {
     const shape = checkedShape(name, options);
     const known = this.#known.get(name)?.deref();
     if (known) return known;
-    const conference: ThreadConference = new ThreadConference(
-      name,
-      { reactor: this.#reactor, open: ready => this.#directory.open(name, shape, ready) },
-      isUsed => {
-        if (isUsed) this.#used.add(conference);
-        else this.#used.delete(conference);
-      },
-    );
+    const conference: Conference = this.#make(name, shape, isUsed => {
+      if (isUsed) this.#used.add(conference);
+      else this.#used.delete(conference);
+    });
     this.#known.set(name, new WeakRef(conference));
     this.#forgotten.register(conference, name);
     return conference;
   }
+}
+
+/** The conferences of a reactor. */
+export function engineConferences(reactor: number, directory: RoomDirectory): Conferences {
+  return new Conferences((name, shape, onUse) => {
+    const source: RoomSource = { reactor, open: ready => directory.open(name, shape, ready) };
+    return new EngineConference(name, source, onUse);
+  });
 }
 
 /** `context.conference` of a thread that has the registry itself. */
@@ -57,7 +63,7 @@ export function localConference(
   registry: RoomRegistry,
   reactor = 0,
 ): (name: string, options?: ConferenceOptions) => Conference {
-  const conferences = new Conferences(reactor, {
+  const conferences = engineConferences(reactor, {
     open(name, shape, ready) {
       ready(registry.open(name, shape, reactor));
       return () => registry.close(name, reactor);
@@ -78,13 +84,7 @@ export function localConference(
  * @throws SidetoneError as `Conference.join()`
  */
 export function bridge(streamA: Stream, streamB: Stream): Conference {
-  const pair = new ThreadConference('', {
-    reactor: 0,
-    open(ready) {
-      ready(newMemory({ participantsMax: 2, sampleRateMax: 48000 }));
-      return () => {};
-    },
-  });
+  const pair = isElsewhere(streamA) ? streamA.newBridge() : newBridge();
   try {
     pair.join(streamA);
     pair.join(streamB);
@@ -93,6 +93,27 @@ export function bridge(streamA: Stream, streamB: Stream): Conference {
     throw error;
   }
   return pair;
+}
+
+/** A stream whose handler runs in a thread of its plugin. */
+export interface ThreadsStream {
+  /** A conference without a name, for two. */
+  newBridge(): Conference;
+}
+
+function isElsewhere(stream: unknown): stream is ThreadsStream {
+  return isObject(stream) && 'newBridge' in stream;
+}
+
+/** A conference without a name, for two streams of this reactor. */
+export function newBridge(): Conference {
+  return new EngineConference('', {
+    reactor: 0,
+    open(ready) {
+      ready(newMemory({ participantsMax: 2, sampleRateMax: 48000 }));
+      return () => {};
+    },
+  });
 }
 
 /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */

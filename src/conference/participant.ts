@@ -1,27 +1,18 @@
 /** One stream's place in a conference. */
 import { SidetoneError, shown } from '../errors.js';
-import type { PlaybackEntry } from '../playback/ledger.js';
 import type { HoldOptions, JoinOptions, Participant } from '../plugin/conference.js';
-import type { Playback } from '../plugin/stream.js';
+import type { Playback, Stream } from '../plugin/stream.js';
 import type { StreamSeat } from '../stream/seat.js';
-import type { CallStream } from '../stream/stream.js';
 
-export class Seat implements Participant, StreamSeat {
-  readonly stream: CallStream;
+export abstract class Seat implements Participant, StreamSeat {
+  abstract readonly stream: Stream;
   readonly #onLeave: (seat: Seat) => void;
   #muted: boolean;
   #onHold: boolean;
   #left = false;
-  /** The conference's memory is there. */
-  #seated = false;
   #music: Playback | undefined;
 
-  constructor(
-    stream: CallStream,
-    { muted = false, onHold = false }: JoinOptions,
-    onLeave: (seat: Seat) => void,
-  ) {
-    this.stream = stream;
+  constructor({ muted = false, onHold = false }: JoinOptions, onLeave: (seat: Seat) => void) {
     this.#muted = muted;
     this.#onHold = onHold;
     this.#onLeave = onLeave;
@@ -39,20 +30,26 @@ export class Seat implements Participant, StreamSeat {
     return this.#left;
   }
 
-  /** The engine has taken the stream in. */
-  seated(): void {
-    this.#seated = true;
-    this.#tell();
-  }
+  /** @internal A listener of the conference threw. */
+  abstract handlerFailed(where: string, error: unknown): void;
+
+  /** Brings `muted` and `onHold` to where the conference is mixed; not called once it has left. */
+  protected abstract tell(): void;
+
+  /** Stops one playback of the stream's. */
+  protected abstract cancel(music: Playback): void;
+
+  /** Takes the stream out of where the conference is mixed. */
+  protected abstract stand(): void;
 
   mute(): void {
     this.#muted = true;
-    this.#tell();
+    this.#changed();
   }
 
   unmute(): void {
     this.#muted = false;
-    this.#tell();
+    this.#changed();
   }
 
   hold(options: HoldOptions = {}): void {
@@ -63,7 +60,7 @@ export class Seat implements Participant, StreamSeat {
     }
     if (this.#left) return;
     this.#onHold = true;
-    this.#tell();
+    this.#changed();
     this.#stopMusic();
     if (music) this.#music = this.stream.play(forEver(music), { sampleRate });
   }
@@ -71,14 +68,14 @@ export class Seat implements Participant, StreamSeat {
   unhold(): void {
     this.#onHold = false;
     this.#stopMusic();
-    this.#tell();
+    this.#changed();
   }
 
   leave(): void {
     if (this.#left) return;
     this.#left = true;
     this.#stopMusic();
-    this.stream.stand();
+    this.stand();
     this.#onLeave(this);
   }
 
@@ -86,15 +83,14 @@ export class Seat implements Participant, StreamSeat {
     this.leave();
   }
 
-  #tell(): void {
-    if (!this.#seated || this.#left) return;
-    this.stream.setSeat(!this.#muted && !this.#onHold, !this.#onHold);
+  #changed(): void {
+    if (!this.#left) this.tell();
   }
 
   #stopMusic(): void {
     const music = this.#music;
     this.#music = undefined;
-    if (music) this.stream.cancel(music as PlaybackEntry);
+    if (music) this.cancel(music);
   }
 }
 

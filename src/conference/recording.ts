@@ -12,13 +12,10 @@ import type {
 const DRAIN_MS = 200;
 const RATES: readonly number[] = [8000, 16000, 24000, 48000];
 
-/** Where the samples come from. */
+/** What fills a recording: it calls `write` and `goOn`. */
 export interface Tape {
-  clock: Clock;
-  /** As NativeRooms.takeRecording(). */
-  take(pcm: Int16Array): number;
-  /** Whether anybody is in the conference. */
-  readonly isEmpty: boolean;
+  /** Writes what is left, at once or by when the promise resolves, and nothing after it. */
+  end(): Promise<void> | undefined;
 }
 
 export class Recording implements ConferenceRecording {
@@ -26,10 +23,8 @@ export class Recording implements ConferenceRecording {
   readonly #write: RecordingWriter;
   readonly #file: WavWriter | undefined;
   readonly #onEnd: () => void;
-  readonly #pcm: Int16Array;
   #tape: Tape | undefined;
-  #atSample = 0;
-  #stop: (() => void) | undefined;
+  #length = 0;
   #closed: Promise<void> | undefined;
 
   /** @throws SidetoneError SIDETONE_BAD_ARGUMENT */
@@ -44,7 +39,6 @@ export class Recording implements ConferenceRecording {
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
     }
     this.sampleRate = sampleRate;
-    this.#pcm = new Int16Array(sampleRate);
     this.#onEnd = onEnd;
     if (typeof target === 'string') {
       const file = new WavWriter(target, { sampleRate, channels: 1 });
@@ -59,37 +53,79 @@ export class Recording implements ConferenceRecording {
     return this.#closed !== undefined;
   }
 
-  /** The engine has begun to record. */
+  /** How long it is so far, in samples. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** It is being recorded from now on. */
   begin(tape: Tape): void {
     this.#tape = tape;
-    this.#stop = tape.clock.every(DRAIN_MS, () => {
-      this.#drain(tape);
-      // Whoever wants to know of a failure closes it.
-      if (tape.isEmpty) this.close().catch(() => {});
-    });
+  }
+
+  write(samples: Int16Array, atSample: number): void {
+    this.#write(samples, atSample);
+    this.goOn(atSample + samples.length);
+  }
+
+  /** Up to `atSample` there is nothing more. */
+  goOn(atSample: number): void {
+    this.#length = atSample;
   }
 
   close(): Promise<void> {
     if (this.#closed) return this.#closed;
-    this.#stop?.();
-    if (this.#tape) this.#drain(this.#tape);
-    this.#closed = this.#finish();
+    this.#closed = this.#finish(this.#tape?.end());
     this.#onEnd();
     return this.#closed;
   }
 
-  async #finish(): Promise<void> {
+  async #finish(ended: Promise<void> | undefined): Promise<void> {
+    if (ended) await ended;
     // What was silent at the end belongs to it too.
-    this.#file?.advance(0, this.#atSample);
+    this.#file?.advance(0, this.#length);
     await this.#file?.close();
   }
+}
 
-  #drain(tape: Tape): void {
+export interface PolledTapeSetup {
+  clock: Clock;
+  recording: Recording;
+  /** As NativeRooms.takeRecording(). */
+  take(pcm: Int16Array): number;
+  /** Whether nobody is in the conference. */
+  isEmpty(): boolean;
+}
+
+/** A tape of the engine's, which is read again and again. */
+export class PolledTape implements Tape {
+  readonly #setup: PolledTapeSetup;
+  readonly #pcm: Int16Array;
+  readonly #stop: () => void;
+
+  constructor(setup: PolledTapeSetup) {
+    const { clock, recording, isEmpty } = setup;
+    this.#setup = setup;
+    this.#pcm = new Int16Array(recording.sampleRate);
+    this.#stop = clock.every(DRAIN_MS, () => {
+      this.#drain();
+      // Whoever wants to know of a failure closes it.
+      if (isEmpty()) recording.close().catch(() => {});
+    });
+  }
+
+  end(): undefined {
+    this.#stop();
+    this.#drain();
+  }
+
+  #drain(): void {
+    const { recording, take } = this.#setup;
     for (;;) {
-      const samples = tape.take(this.#pcm);
+      const samples = take(this.#pcm);
       if (samples === 0) return;
-      if (samples > 0) this.#write(this.#pcm.subarray(0, samples), this.#atSample);
-      this.#atSample += Math.abs(samples);
+      if (samples > 0) recording.write(this.#pcm.subarray(0, samples), recording.length);
+      else recording.goOn(recording.length - samples);
     }
   }
 }

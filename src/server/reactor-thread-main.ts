@@ -1,7 +1,7 @@
 /** The thread of a ReactorThread: a reactor with its own sockets, dealt to it by the listening app of the main thread. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.js';
-import { Conferences } from '../conference/conferences.js';
+import { engineConferences } from '../conference/conferences.js';
 import type { RoomMemory } from '../conference/registry.js';
 import { SidetoneError } from '../errors.js';
 import { createLog } from '../log/log.js';
@@ -49,7 +49,7 @@ process.exit = (code?: number | string | null): never => {
 // The memory of conferences is kept in the main thread, because all threads share it.
 const opening = new Map<number, (room: RoomMemory) => void>();
 let rooms = 0;
-const conferences = new Conferences(index, {
+const conferences = engineConferences(index, {
   open(name, shape, ready) {
     const id = rooms++;
     opening.set(id, ready);

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Conferences } from '../../src/conference/conferences.js';
+import { engineConferences } from '../../src/conference/conferences.js';
 import { type RoomMemory, RoomRegistry } from '../../src/conference/registry.js';
 import { type Call, readWav } from '../../src/index.js';
 import { indexOf, VirtualHouse } from '../helpers/conference.js';
@@ -130,7 +130,7 @@ test('memory that comes later: who has joined is heard then, who has left is not
   const house = new VirtualHouse();
   const registry = new RoomRegistry();
   const waiting: (() => void)[] = [];
-  const conferences = new Conferences(1, {
+  const conferences = engineConferences(1, {
     open(name, shape, ready: (room: RoomMemory) => void) {
       let isWanted = true;
       waiting.push(() => isWanted && ready(registry.open(name, shape, 1)));
