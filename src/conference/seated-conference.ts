@@ -106,13 +106,19 @@ export abstract class SeatedConference<S extends Seat> implements Conference {
       const problem = `record: conference ${shown(this.name)} is being recorded already: close() that recording first`;
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
     }
-    this.recording = new Recording(target, options, () => {
+    const recording = new Recording(target, options, () => {
       this.stopRecording();
       this.recording = undefined;
       this.release();
     });
-    this.beginRecording(this.recording);
-    return this.recording;
+    this.recording = recording;
+    try {
+      this.beginRecording(recording);
+    } catch (error) {
+      recording.close().catch(() => {});
+      throw error;
+    }
+    return recording;
   }
 
   close(): void {

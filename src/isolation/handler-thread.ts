@@ -3,10 +3,12 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../clock.js';
 import type { ReactorCounter } from '../counters.js';
 import { SidetoneError } from '../errors.js';
+import type { PluginThread } from '../plugin/instance.js';
 import type { AudioFrame } from '../plugin/stream.js';
 import type { IsolatedStream, StreamThread } from './isolated-stream.js';
 import { attached, Outlet } from './outlet.js';
 import { COMMAND, EVENT, FRAME, SHARED, SHARED_BYTES, SPEECH_SCALE, TEXT_BYTES } from './records.js';
+import { RemoteRooms } from './remote-rooms.js';
 import { HEAD, Ring } from './ring.js';
 import type { FromThread, PluginThreadData, Questions, ToThread } from './thread-messages.js';
 
@@ -36,6 +38,8 @@ export interface HandlerThreadSetup {
   /** Something was written to it, or is wanted of it: take() and look() are to be called soon, again and again. */
   onWork(): void;
   nextHandle(): number;
+  /** The reactor's own `context.conference`. */
+  conference: PluginThread['conference'];
 }
 
 /** How a thread ended. */
@@ -68,6 +72,7 @@ export class HandlerThread implements StreamThread {
   readonly #streams = new Map<number, IsolatedStream>();
   readonly #departed = new Map<number, IsolatedStream>();
   readonly #questions = new Map<number, Waiting>();
+  readonly #rooms: RemoteRooms;
   #nextQuestion = 0;
   #unwritten: (() => boolean)[] = [];
   #readPlace = -1;
@@ -87,6 +92,14 @@ export class HandlerThread implements StreamThread {
     const { port1, port2 } = new MessageChannel();
     this.attachments = port1;
     this.out = new Outlet(this.#events, port1, write => this.#writeLater(write));
+    this.#rooms = new RemoteRooms(setup.conference, {
+      out: this.out,
+      attachments: port1,
+      streamOf: handle => this.#streams.get(handle)?.stream,
+      answer: (number, a) => this.answer(number, a),
+      answerText: (number, text) => this.answerText(number, text),
+      wrote: setup.onWork,
+    });
     const data: PluginThreadData = {
       ...setup.data,
       events: this.#events.memory,
@@ -103,6 +116,7 @@ export class HandlerThread implements StreamThread {
     this.ended = new Promise(resolve => {
       this.#worker.once('exit', code => {
         this.#hasEnded = true;
+        this.#rooms.end();
         port1.close();
         const over = this.#over();
         for (const { reject } of this.#questions.values()) reject(over);
@@ -216,6 +230,7 @@ export class HandlerThread implements StreamThread {
       const handle = commands.words[commands.head(cell) + HEAD.handle]!;
       const stream = this.#streams.get(handle) ?? this.#departed.get(handle);
       if (stream) stream.take(commands, cell);
+      else if (handle === 0) this.#rooms.take(commands, cell);
       else this.#takeOrphan(commands, cell);
       commands.release();
     }
@@ -227,12 +242,17 @@ export class HandlerThread implements StreamThread {
   /** Looks after its streams: called many times a second. */
   look(): void {
     for (const stream of this.#streams.values()) stream.look();
+    this.#rooms.look();
   }
 
   /** Whether there may be something to be taken. */
   get isWorking(): boolean {
     return (
-      this.#streams.size > 0 || this.#unwritten.length > 0 || !this.#events.empty || !this.#commands.empty
+      this.#streams.size > 0 ||
+      this.#rooms.isWorking ||
+      this.#unwritten.length > 0 ||
+      !this.#events.empty ||
+      !this.#commands.empty
     );
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import type { ReactorCounter } from '../counters.js';
 import type { Logger } from '../log/log.js';
 import type { PluginHost } from '../plugin/host.js';
+import type { PluginThread } from '../plugin/instance.js';
 import type { ThreadSettings } from '../plugin/isolation.js';
 import { type MetricFamily, sumFamilies } from '../plugin/metrics.js';
 import type { AcceptResult, AudioOptions } from '../plugin/plugin.js';
@@ -22,6 +23,8 @@ export interface IsolatedPluginSetup {
   data: Omit<HandlerThreadSetup['data'], 'thread'>;
   /** It has accept(), which gave each stream what it has as its context. */
   judges: boolean;
+  /** The reactor's own `context.conference`. */
+  conference: PluginThread['conference'];
   count(counter: ReactorCounter, times?: number): void;
   /** Tells when a thread is stuck and when it turns again, and looks a few times a second. */
   watch(
@@ -94,6 +97,7 @@ export class IsolatedPlugin implements PluginHost {
       count,
       onWork: () => this.#work(),
       nextHandle: () => this.#nextHandle++,
+      conference: this.#setup.conference,
     });
     this.#threads.add(thread);
     void thread.ended.then(end => this.#ended(thread, end, clock.now() - startedMs));

@@ -1,6 +1,7 @@
 /** What a reactor and a plugin's thread write to each other: see HEAD for the words of a record. */
 import type { Format, OutboundMode } from '../formats.js';
 import type { Beginning } from '../playback/mixing.js';
+import type { ConferenceOptions } from '../plugin/conference.js';
 import type { AudioOptions } from '../plugin/plugin.js';
 import type { Resumption } from '../plugin/stream.js';
 import type { StartFrame } from '../telnyx/frames.js';
@@ -38,6 +39,13 @@ export const EVENT = {
   pull: 13,
   /** … or nothing of it any more. */
   stopSource: 14,
+  // Of the thread's conferences: `handle` is 0.
+  /** The seat `id` is empty: there was no room for it, or its stream has ended. */
+  left: 15,
+  /** Of the recording `id`, from the sample of the first double on. Attached: samples. */
+  tape: 16,
+  /** The recording `id` is over, and has as many samples as the first double says. */
+  tapeEnd: 17,
 } as const;
 
 /** From the thread to the reactor. */
@@ -90,13 +98,34 @@ export const COMMAND = {
   stopLayer: 25,
   /** Of what is played: as layerGain. */
   speechGain: 26,
+  // Of conferences: `handle` is 0, and the thread has given `id`.
+  /** A conference is wanted. Attached: RemoteRoom. */
+  openRoom: 27,
+  closeRoom: 28,
+  /** A seat for a stream. Flags: SEAT; the room; the stream's handle. What became of it is asked for. */
+  join: 29,
+  /** Flags: SEAT. */
+  seat: 30,
+  leave: 31,
+  /** A recording. The room; its rate. What became of it is asked for. */
+  record: 32,
+  endRecord: 33,
 } as const;
 
 export const SPEECH_SCALE = 1e9;
 export const FRAME = { outbound: 1, concealed: 2 } as const;
+export const SEAT = { muted: 1, onHold: 2 } as const;
 
 /** What a thread asks and waits for. */
-export const ASK = { queued: 1, playback: 2, cancel: 3, stats: 4, mixed: 5 } as const;
+export const ASK = {
+  queued: 1,
+  playback: 2,
+  cancel: 3,
+  stats: 4,
+  mixed: 5,
+  roomSize: 6,
+  roomOutcome: 7,
+} as const;
 
 /** The methods of a handler that a reactor calls, by bit. */
 export const METHODS = [
@@ -125,6 +154,19 @@ export type RemoteBeginning = Omit<Beginning, 'sound'> & { sound: number };
 /** What became of it, as JSON. */
 export interface MixOutcome {
   error?: PlainError;
+}
+
+/** A conference, by its name; an empty one is a bridge's. */
+export interface RemoteRoom {
+  name: string;
+  options: ConferenceOptions;
+}
+
+/** What became of a seat or a recording, as JSON. */
+export interface RoomOutcome {
+  error?: PlainError;
+  /** Its stream is over. */
+  left?: boolean;
 }
 
 /** A stream that starts, for the thread that gets its handler. */

@@ -1,4 +1,6 @@
 /** A stream as a handler in a thread of its own has it: what is played goes to the reactor, which plays it. */
+
+import type { ThreadsStream } from '../conference/conferences.js';
 import type { Encoding, Format, OutboundMode } from '../formats.js';
 import { callFields } from '../log/call-log.js';
 import type { Logger } from '../log/log.js';
@@ -8,6 +10,7 @@ import { mp3File, noFiles, noPause } from '../playback/mp3-file.js';
 import { checkedFade, checkedIdle, checkedRate, toIterator } from '../playback/playable.js';
 import { SpeechPlayback } from '../playback/speech.js';
 import type { Background, BackgroundOptions, ComfortNoiseOptions } from '../plugin/background.js';
+import type { Conference } from '../plugin/conference.js';
 import type {
   CallInfo,
   ClearOptions,
@@ -23,6 +26,7 @@ import type {
 } from '../plugin/stream.js';
 import { callInfo } from '../stream/call-info.js';
 import { InboundFrame } from '../stream/frame.js';
+import type { StreamSeat } from '../stream/seat.js';
 import type { CallControl } from '../telnyx/call-control.js';
 import { checkMarkName } from '../telnyx/commands.js';
 import type { StartFrame } from '../telnyx/frames.js';
@@ -41,11 +45,13 @@ export interface ThreadStreamSetup {
   log: Logger;
   /** PCM that is played in answer to a frame is live audio too. */
   livePieces: boolean;
+  /** A conference without a name, for two streams of this thread. */
+  newBridge(): Conference;
   /** Something of the handler has failed. */
   failed(where: string, cause: unknown): void;
 }
 
-export class ThreadStream implements Stream {
+export class ThreadStream implements Stream, ThreadsStream {
   readonly id: string;
   readonly start: StartFrame['start'];
   readonly query: URLSearchParams;
@@ -61,8 +67,12 @@ export class ThreadStream implements Stream {
   /** The frame whose callback is running. */
   hearing: InboundFrame | undefined;
   readonly player: ThreadPlayer;
+  /** Its place in a conference. */
+  seat: StreamSeat | undefined;
+  /** @internal As bridge() wants it. */
+  readonly newBridge: () => Conference;
+  readonly handle: number;
   readonly #side: ThreadSide;
-  readonly #handle: number;
   readonly #livePieces: boolean;
   readonly #parentLog: Logger;
   #log: Logger | undefined; // these are made when somebody asks
@@ -72,7 +82,7 @@ export class ThreadStream implements Stream {
   #paused = false;
   #markNumber = 0;
 
-  constructor({ side, handle, facts, context, log, livePieces, failed }: ThreadStreamSetup) {
+  constructor({ side, handle, facts, context, log, livePieces, newBridge, failed }: ThreadStreamSetup) {
     const { id, start, request } = facts;
     this.id = id;
     this.start = start;
@@ -87,7 +97,8 @@ export class ThreadStream implements Stream {
     this.runsTexml = facts.runsTexml;
     this.player = new ThreadPlayer(side, handle, failed);
     this.#side = side;
-    this.#handle = handle;
+    this.handle = handle;
+    this.newBridge = newBridge;
     this.#livePieces = livePieces;
     this.#parentLog = log;
   }
@@ -124,7 +135,7 @@ export class ThreadStream implements Stream {
   }
 
   get stats(): Record<string, number> {
-    return this.closed ? {} : (this.#side.askJson(ASK.stats, this.#handle) as Record<string, number>);
+    return this.closed ? {} : (this.#side.askJson(ASK.stats, this.handle) as Record<string, number>);
   }
 
   play(audio: PlayableAudio, options?: PlayOptions): Playback {
@@ -146,7 +157,7 @@ export class ThreadStream implements Stream {
   #playLive(frame: InboundFrame, liveLatencyMaxMs: number): Playback {
     const playback = this.player.openLive();
     const { samples, sampleRate } = frame;
-    this.#side.samples(COMMAND.playLive, this.#handle, samples, playback.id, liveLatencyMaxMs, sampleRate);
+    this.#side.samples(COMMAND.playLive, this.handle, samples, playback.id, liveLatencyMaxMs, sampleRate);
     return playback;
   }
 
@@ -155,9 +166,9 @@ export class ThreadStream implements Stream {
     const playback = this.player.open(ms);
     if (samples.byteLength > this.#side.out.ring.bodyBytesMax) {
       const head = { id: playback.id, flags: liveLatencyMaxMs, bytes: sampleRate };
-      this.#side.out.attach(COMMAND.play, this.#handle, samples, head);
+      this.#side.out.attach(COMMAND.play, this.handle, samples, head);
     } else {
-      this.#side.samples(COMMAND.play, this.#handle, samples, playback.id, liveLatencyMaxMs, sampleRate);
+      this.#side.samples(COMMAND.play, this.handle, samples, playback.id, liveLatencyMaxMs, sampleRate);
     }
     this.player.wrote(ms);
     return playback;
@@ -177,7 +188,7 @@ export class ThreadStream implements Stream {
     const { durationMs } = mp3File(bytes);
     if (this.closed) return this.#afterEnd(() => this.player.over());
     const playback = this.player.open(durationMs);
-    this.#side.out.attach(COMMAND.playFile, this.#handle, bytes, { id: playback.id });
+    this.#side.out.attach(COMMAND.playFile, this.handle, bytes, { id: playback.id });
     this.player.wrote(durationMs);
     return playback;
   }
@@ -186,7 +197,7 @@ export class ThreadStream implements Stream {
     const { bytes, ms } = encodedAudio(encoding, audio, this);
     if (this.closed) return this.#afterEnd(() => this.player.over());
     const playback = this.player.open(ms);
-    this.#side.out.attach(COMMAND.playEncoded, this.#handle, { encoding, bytes }, { id: playback.id });
+    this.#side.out.attach(COMMAND.playEncoded, this.handle, { encoding, bytes }, { id: playback.id });
     this.player.wrote(ms);
     return playback;
   }
@@ -201,17 +212,17 @@ export class ThreadStream implements Stream {
     if (this.mode === 'mp3') throw noPause();
     this.#paused = true;
     this.player.changed();
-    this.#side.out.send(COMMAND.pause, this.#handle);
+    this.#side.out.send(COMMAND.pause, this.handle);
   }
 
   resume(): void {
     if (this.closed || !this.#paused) return;
     this.#paused = false;
     this.player.changed();
-    this.#side.out.send(COMMAND.resume, this.#handle);
+    this.#side.out.send(COMMAND.resume, this.handle);
   }
 
-  mark(name = `mark-${this.#handle}-${++this.#markNumber}`): Promise<MarkResult> {
+  mark(name = `mark-${this.handle}-${++this.#markNumber}`): Promise<MarkResult> {
     checkMarkName(name);
     if (this.closed) return this.#afterEnd(() => Promise.resolve({ name, played: false }));
     return this.player.mark(name);
@@ -241,18 +252,24 @@ export class ThreadStream implements Stream {
   }
 
   get #mixes(): ThreadMixing {
-    this.#mixing ??= new ThreadMixing(this.#side, this.#handle, this);
+    this.#mixing ??= new ThreadMixing(this.#side, this.handle, this);
     return this.#mixing;
   }
 
   close(): void {
-    if (!this.closed) this.#side.out.send(COMMAND.close, this.#handle);
+    if (!this.closed) this.#side.out.send(COMMAND.close, this.handle);
+  }
+
+  /** It is over. */
+  ended(): void {
+    this.player.close();
+    this.seat?.ended();
   }
 
   /** What a call after the stream's end gives: it is counted. */
   #afterEnd<T>(result: () => T): T {
     const given = result();
-    this.#side.out.send(COMMAND.playAfterEnd, this.#handle);
+    this.#side.out.send(COMMAND.playAfterEnd, this.handle);
     return given;
   }
 }

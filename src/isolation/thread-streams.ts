@@ -20,6 +20,7 @@ import {
   type Told,
 } from './records.js';
 import { HEAD, type Ring } from './ring.js';
+import type { ThreadConferences } from './thread-conferences.js';
 import { ThreadHandler } from './thread-handler.js';
 import type { ThreadSide } from './thread-side.js';
 import { ThreadStream } from './thread-stream.js';
@@ -71,6 +72,7 @@ export interface ThreadStreamsSetup {
   plugin: PluginInstance;
   events: Ring;
   attachments: MessagePort;
+  conferences: ThreadConferences;
   /** What accept() gave, by number; each is taken once. */
   takeContext(context: number | undefined): unknown;
 }
@@ -148,7 +150,8 @@ export class ThreadStreams {
     events.release();
     const player = carried?.stream.player;
     const value = hasAttachment ? attached(attachments) : undefined;
-    if (type === EVENT.start) this.#start(handle, value as StreamFacts);
+    if (handle === 0) this.#setup.conferences.told(type, id, a, value);
+    else if (type === EVENT.start) this.#start(handle, value as StreamFacts);
     else if (type === EVENT.tell) this.#tell(carried, value as Told);
     else if (type === EVENT.resume) this.#resume(carried, handle, id, value as StreamFacts);
     else if (type === EVENT.stop) this.#stop(carried, handle, value as StopReason);
@@ -239,7 +242,7 @@ export class ThreadStreams {
   }
 
   #make(handle: number, facts: StreamFacts, handler: ThreadHandler, context: unknown): ThreadStream {
-    const { side, plugin, takeContext } = this.#setup;
+    const { side, plugin, takeContext, conferences } = this.#setup;
     return new ThreadStream({
       side,
       handle,
@@ -247,6 +250,7 @@ export class ThreadStreams {
       context: takeContext(facts.context) ?? context,
       log: plugin.log,
       livePieces: plugin.liveLatencyMaxMs !== undefined,
+      newBridge: () => conferences.newBridge(),
       failed: (where, cause) => handler.failed(where, cause),
     });
   }
@@ -264,7 +268,7 @@ export class ThreadStreams {
   #resume(carried: Carried | undefined, handle: number, next: number, facts: StreamFacts): void {
     if (!carried) return;
     const { handler } = carried;
-    carried.stream.player.close();
+    carried.stream.ended();
     this.#streams.delete(handle);
     handler.moveTo(next);
     const stream = this.#make(next, facts, handler, carried.stream.context);
@@ -279,7 +283,7 @@ export class ThreadStreams {
       stopped();
       return;
     }
-    carried.stream.player.close();
+    carried.stream.ended();
     const result = carried.handler.call('onStop', reason);
     if (result instanceof Promise) result.then(stopped, stopped);
     else stopped();
@@ -289,7 +293,7 @@ export class ThreadStreams {
 
   /** `isAll`: nothing is told of it any more. */
   #close(carried: Carried | undefined, handle: number, isAll: boolean): void {
-    carried?.stream.player.close();
+    carried?.stream.ended();
     if (isAll) setTimeout(() => this.#streams.delete(handle), SETTLING_MS).unref();
   }
 }

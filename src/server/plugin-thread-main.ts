@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.js';
 import { SidetoneError } from '../errors.js';
 import { Ring } from '../isolation/ring.js';
+import { ThreadConferences } from '../isolation/thread-conferences.js';
 import type {
   FromThread,
   Judgement,
@@ -36,14 +37,6 @@ try {
   const [plugin] = await loadPlugins([entry]);
   const metrics = new PluginRegistry();
   const { setupTimeoutMs } = options;
-  // A room stands in the reactors' own memory.
-  const conference = (): never => {
-    const problem = `conference: a plugin in threads of its own has none: give the plugin isolation: 'reactor'`;
-    throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
-  };
-  await plugin!.start({ log, metrics, clock: systemClock, reactor, setupTimeoutMs, conference });
-  const contexts = new Map<number, { context: unknown; untilMs: number }>();
-  let nextContext = 1;
   const side = new ThreadSide({
     clock: systemClock,
     log,
@@ -53,11 +46,24 @@ try {
     shared: memory.shared,
     wake: () => post(0),
   });
+  const conferences = new ThreadConferences(side);
+  await plugin!.start({
+    log,
+    metrics,
+    clock: systemClock,
+    reactor,
+    setupTimeoutMs,
+    // The main thread of a server with several reactors carries no streams.
+    conference: reactor === undefined ? undefined : (name, shape) => conferences.get(name, shape),
+  });
+  const contexts = new Map<number, { context: unknown; untilMs: number }>();
+  let nextContext = 1;
   const streams = new ThreadStreams({
     side,
     plugin: plugin!,
     events: new Ring(memory.events),
     attachments: memory.attachments,
+    conferences,
     takeContext: number => {
       if (number === undefined) return undefined;
       const kept = contexts.get(number);

@@ -17,7 +17,7 @@ export function isolateBy(
   options: ResolvedOptions,
   count: (counter: ReactorCounter, times?: number) => void,
 ): Isolate {
-  return (plugin, { clock, log, reactor }) => {
+  return (plugin, { clock, log, reactor, conference }) => {
     const isolation = threadIsolation(plugin.plugin.isolation ?? options.isolation);
     if (!isolation) return undefined;
     const { module, given, name, path } = plugin;
@@ -30,6 +30,7 @@ export function isolateBy(
       main: new URL('./plugin-thread-main.js', import.meta.url),
       data: { entry, options: forThread(options), reactor },
       judges: plugin.judges,
+      conference,
       count,
       watch: watchHeartbeats,
       lookMs: LOOK_MS,
