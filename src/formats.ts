@@ -56,6 +56,21 @@ export interface Format {
   sampleRate: number;
 }
 
+const shared = new Map<Encoding, Map<number, Format>>();
+
+/** A format, frozen; the same object again where Telnyx knows it, because thousands of streams have it. */
+export function formatOf(encoding: Encoding, sampleRate: number): Format {
+  const known = shared.get(encoding)?.get(sampleRate);
+  if (known) return known;
+  const format = Object.freeze({ encoding, sampleRate });
+  // Any other rate is a peer's mistake, of which there may be many.
+  if (!CODECS[encoding].announcedRates.includes(sampleRate)) return format;
+  const rates = shared.get(encoding) ?? new Map<number, Format>();
+  rates.set(sampleRate, format);
+  shared.set(encoding, rates);
+  return format;
+}
+
 /** How audio is played into the call: what Telnyx was told as stream_bidirectional_mode. */
 export type OutboundMode = 'rtp' | 'mp3';
 

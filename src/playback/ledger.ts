@@ -41,6 +41,10 @@ const MARK_GRACE_MS = 2000;
 /** Marks of one stream that are under way: one a frame of 20 ms for 20 s. */
 const MARKS_MAX = 1000;
 
+/** In place of an array of each stream's own: most streams have no marks. */
+const NO_MARKS: Mark[] = Object.freeze([]) as never;
+const NO_NAMES: string[] = Object.freeze([]) as never;
+
 /** What a log shows of a playback. */
 export interface PlaybackState {
   playedMs: number;
@@ -126,11 +130,11 @@ export class Ledger {
   /** Unfinished playbacks, oldest first. */
   #playbacks: PlaybackEntry[] = [];
   /** Marks that wait for their audio to be sent, by rising position. */
-  #waiting: Mark[] = [];
+  #waiting = NO_MARKS;
   /** Marks with Telnyx, in the order sent, which is the order in which they come back. */
-  #outstanding: Mark[] = [];
+  #outstanding = NO_MARKS;
   /** Names of marks that a clear will send back. */
-  #cleared: string[] = [];
+  #cleared = NO_NAMES;
   #toldWaiting = false;
   #overdueSince = NEVER;
   #generation = 0;
@@ -232,6 +236,7 @@ export class Ledger {
   sent(position: number): void {
     while (this.#waiting.length > 0 && this.#waiting[0]!.position <= position) {
       const mark = this.#waiting.shift()!;
+      if (this.#outstanding === NO_MARKS) this.#outstanding = [];
       this.#outstanding.push(mark);
       this.link.sendText(markText(mark.name));
     }
@@ -294,8 +299,8 @@ export class Ledger {
       mark.resolve?.({ name: mark.name, played: false });
     }
     for (const mark of this.#waiting) mark.resolve?.({ name: mark.name, played: false });
-    this.#outstanding = [];
-    this.#waiting = [];
+    this.#outstanding = NO_MARKS;
+    this.#waiting = NO_MARKS;
     this.#tellWaiting();
     this.#generation++;
     return playedMs;
@@ -311,7 +316,7 @@ export class Ledger {
       this.#comesBack(mark);
       this.output.cutAt(mark.position);
     }
-    this.#waiting.unshift(...again);
+    if (again.length > 0) this.#waiting = [...again, ...this.#waiting];
     this.#tellWaiting();
   }
 
@@ -350,6 +355,7 @@ export class Ledger {
 
   /** A clear sends `mark` back. Where marks do not come back, the oldest are forgotten. */
   #comesBack(mark: Mark): void {
+    if (this.#cleared === NO_NAMES) this.#cleared = [];
     if (this.#cleared.push(mark.name) > MARKS_MAX) this.#cleared.shift();
   }
 
@@ -359,6 +365,7 @@ export class Ledger {
   }
 
   #add(mark: Mark): void {
+    if (this.#waiting === NO_MARKS) this.#waiting = [];
     let at = this.#waiting.length;
     while (at > 0 && this.#waiting[at - 1]!.position > mark.position) at--;
     this.#waiting.splice(at, 0, mark);

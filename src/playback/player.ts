@@ -37,6 +37,22 @@ export interface PlayerOwner {
   handlerFailed(where: string, cause: unknown): void;
 }
 
+/** What clears and audio that was left out have made of the positions: most streams have none of it. */
+class Corrections {
+  /** Heard before the last clear. */
+  heardMs = 0;
+  /** The position that the last clear left behind. */
+  heardFrom = 0;
+  /** Samples left out since then, because they were late. */
+  skippedSamples = 0;
+  /** Where the last of them ends. */
+  skippedEnd = 0;
+  /** Clears that cut off audio. */
+  interruptions = 0;
+}
+
+const NO_CORRECTIONS: Readonly<Corrections> = Object.freeze(new Corrections());
+
 export class Player implements LedgerOwner, OutputOwner {
   readonly #host: StreamHost;
   readonly #owner: PlayerOwner;
@@ -45,11 +61,7 @@ export class Player implements LedgerOwner, OutputOwner {
   #feed: Feed | undefined;
   #followsAll = true;
   #closed = false;
-  #heardMs = 0; // before the last clear
-  #heardFrom = 0; // the position that the last clear left behind
-  #skippedSamples = 0; // left out since then, because they were late
-  #skippedEnd = 0; // where the last of them ends
-  #interruptions = 0;
+  #corrections = NO_CORRECTIONS;
   #paused = false;
   readonly #link: StreamLink;
   #progress: Progress | undefined;
@@ -77,12 +89,13 @@ export class Player implements LedgerOwner, OutputOwner {
 
   /** Audio heard in the call since the stream's start, in ms. */
   get heardMs(): number {
-    return this.#closed ? this.#heardMs : this.#heardMs + this.#heardSince(this.#output.positions());
+    const { heardMs } = this.#corrections;
+    return this.#closed ? heardMs : heardMs + this.#heardSince(this.#output.positions());
   }
 
   /** Clears that cut off audio. */
   get interruptions(): number {
-    return this.#interruptions;
+    return this.#corrections.interruptions;
   }
 
   counters(): Record<string, number> {
@@ -138,7 +151,7 @@ export class Player implements LedgerOwner, OutputOwner {
     const waitingMs = this.#feed?.remove(playback) ?? 0;
     const { playedMs, removedMs } = takeOut(playback, this.#output, this.#ledger, this);
     const discardedMs = waitingMs + removedMs;
-    if (discardedMs > 0) this.#interruptions++;
+    if (discardedMs > 0) this.#correct().interruptions++;
     this.#feed?.pump();
     return { playedMs, discardedMs };
   }
@@ -231,15 +244,16 @@ export class Player implements LedgerOwner, OutputOwner {
     positions.played += this.#output.fadeLength(fadeMs);
     const unheard = ownOnly ? this.#ledger.unheard(positions) : positions.accepted - positions.played;
     const playedMs = this.#ledger.clear(positions, true);
-    this.#heardMs += this.#heardSince(positions);
-    this.#skippedSamples = 0;
+    const corrections = this.#correct();
+    corrections.heardMs += this.#heardSince(positions);
+    corrections.skippedSamples = 0;
     this.#paused = false;
     this.#output.clear(fadeMs);
     // What fades has positions of its own, and was counted above.
-    this.#heardFrom = this.#output.positions().accepted;
+    corrections.heardFrom = this.#output.positions().accepted;
     this.#follow();
     const discardedMs = unheard / positions.samplesPerMs + waitingMs;
-    if (discardedMs > 0) this.#interruptions++;
+    if (discardedMs > 0) this.#correct().interruptions++;
     return { playedMs, discardedMs };
   }
 
@@ -286,7 +300,7 @@ export class Player implements LedgerOwner, OutputOwner {
     this.#dropFeed();
     this.#tellSkipped();
     const positions = this.#output.positions();
-    this.#heardMs += this.#heardSince(positions);
+    this.#correct().heardMs += this.#heardSince(positions);
     this.#ledger.clear(positions, false);
     this.#progress?.close();
     this.#output.close();
@@ -297,8 +311,9 @@ export class Player implements LedgerOwner, OutputOwner {
 
   skipped(from: number, to: number): void {
     this.#ledger.skip(from, to);
-    this.#skippedEnd = to;
-    this.#skippedSamples += to - from;
+    const corrections = this.#correct();
+    corrections.skippedEnd = to;
+    corrections.skippedSamples += to - from;
   }
 
   // --- driven by the ledger ---
@@ -387,9 +402,15 @@ export class Player implements LedgerOwner, OutputOwner {
 
   /** Audio heard since the last clear, in ms: positions go on counting over what was dropped or left out. */
   #heardSince({ played, samplesPerMs }: Positions): number {
+    const { heardFrom, skippedSamples, skippedEnd } = this.#corrections;
     // The range that was left out last may still lie ahead of what is being heard.
-    const ahead = Math.min(this.#skippedSamples, Math.max(0, this.#skippedEnd - played));
-    return Math.max(0, played - this.#heardFrom - this.#skippedSamples + ahead) / samplesPerMs;
+    const ahead = Math.min(skippedSamples, Math.max(0, skippedEnd - played));
+    return Math.max(0, played - heardFrom - skippedSamples + ahead) / samplesPerMs;
+  }
+
+  #correct(): Corrections {
+    if (this.#corrections === NO_CORRECTIONS) this.#corrections = new Corrections();
+    return this.#corrections as Corrections;
   }
 
   /** Returns what waited there, in ms. */

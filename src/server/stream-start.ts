@@ -1,5 +1,5 @@
 /** What a connection opens its stream with at `start`: formats, rate, tracks and what else was asked for. */
-import { CODECS, type Format } from '../formats.js';
+import { CODECS, type Format, formatOf } from '../formats.js';
 import { checkHandler } from '../plugin/define.js';
 import { checkListens, voiceSettings } from '../plugin/hearing.js';
 import type { StreamPlugin } from '../plugin/instance.js';
@@ -49,14 +49,14 @@ export function streamAsked(
 ): Omit<OpenStream, 'link' | 'socket'> {
   const { plugin, accepted, request } = setup;
   const { encoding, sample_rate: sampleRate } = start.start.media_format;
-  const inbound: Format = { encoding, sampleRate };
+  const inbound = formatOf(encoding, sampleRate);
   const { mode, outbound } = outboundAsked(reactor, setup, inbound, start);
   const tracks: readonly Track[] =
     audio.tracks === 'both' ? ['inbound', 'outbound'] : [audio.tracks ?? 'inbound'];
   return {
     start,
     inbound,
-    outbound,
+    outbound: formatOf(outbound.encoding, outbound.sampleRate),
     mode,
     handlerRate: audio.sampleRate ?? CODECS[encoding].sampleRate(sampleRate),
     tracks,
