@@ -273,6 +273,7 @@ class Engine : private RoomPlayer {
   void collectDue(double nowMs);
   bool queueG722(Stream& stream, double nowMs);
   void runRooms(double nowMs);
+  static double ownAheadMs(const Stream& playing, double nowMs);
   void scheduleRooms(double nowMs);
   void playMixed(int stream, const int16_t* pcm, size_t samples, int sampleHz, double timestampMs) final;
   void addCounters(const Stream& stream, CounterValues& values) const;

@@ -75,9 +75,16 @@ void Engine::record(int number, int sampleHz, double nowMs) {
   }
 }
 
-bool Engine::hasOwnAudio(int stream, double nowMs) const {
-  const Stream& playing = at(stream);
-  return playing.ownEnd > playing.outbound.playout().playedPosition(nowMs);
+bool Engine::hasOwnAudio(int stream, double nowMs) const { return ownAheadMs(at(stream), nowMs) > 0; }
+
+/** How much of what no room has played is still to be heard. */
+double Engine::ownAheadMs(const Stream& playing, double nowMs) {
+  const Outbound& outbound = playing.outbound;
+  const double samplesPerMs = outbound.sampleHz() / 1000.0;
+  const double ahead = (playing.ownEnd - outbound.playout().playedPosition(nowMs)) / samplesPerMs;
+  const double queuedMs = (outbound.acceptedPosition() - outbound.sentPosition()) / samplesPerMs;
+  // What was taken back and left out keeps its positions, and is never heard.
+  return std::min(ahead, outbound.playout().unheardMs(nowMs) + queuedMs);
 }
 
 void Engine::scheduleRooms(double nowMs) {
@@ -112,9 +119,7 @@ void Engine::playMixed(int stream, const int16_t* pcm, size_t samples, int sampl
   Stream& playing = at(stream);
   Outbound& outbound = playing.outbound;
   const double nowMs = tickedMs_;
-  const double ownAhead = playing.ownEnd - outbound.playout().playedPosition(nowMs);
-  if (nowMs < playing.ownUntilMs || outbound.paused() || ownAhead * 1000 > kOwnAheadMs * outbound.sampleHz())
-    return;
+  if (nowMs < playing.ownUntilMs || outbound.paused() || ownAheadMs(playing, nowMs) > kOwnAheadMs) return;
   const Live live{outbound.config().liveLatencyMaxMs, timestampMs, true};
   if (sendCount_ < kSendSlots) {
     char* const slot = reinterpret_cast<char*>(buffers_.slab + sendCount_ * slotBytes_);

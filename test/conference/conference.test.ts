@@ -253,6 +253,28 @@ test('clear() drops what play() has played, and not the conference', async () =>
   await house.close();
 });
 
+test('a prompt that is cancelled while live audio before it is being heard does not end the conference', async () => {
+  const house = new VirtualHouse();
+  const a = house.call(says(house, phrase(0, 32000)));
+  const b = house.call(says(house, phrase(1, 32000)));
+  bridge(a.stream, b.stream);
+  house.advance(1000);
+  // Live audio is not kept: where it is taken back, it is left out.
+  a.stream.play(new Int16Array(480).fill(500), { liveLatencyMaxMs: 400 });
+  const speech = a.stream.speak({ sampleRate: 8000 });
+  speech.write(new Int16Array(4000).fill(988));
+  // The feed reads it in a turn of its own.
+  await new Promise(setImmediate);
+  house.advance(20);
+  speech.cancel();
+  const { heardMs } = a.call.soFar();
+  house.advance(1500);
+  assert.ok(a.call.soFar().heardMs - heardMs > 1400, 'it goes on');
+  const heard = house.heard(a.call);
+  assert.ok(indexOf(coded(phrase(1, 32000)), heard.subarray(heard.length - 3000)) >= 0, 'as it is now');
+  await house.close();
+});
+
 test('live audio of the handler is a playback frame by frame, and goes before the conference too', async () => {
   const house = new VirtualHouse();
   const a = house.call(says(house, phrase(0)), 0, {
