@@ -214,7 +214,7 @@ export class HandlerThread implements StreamThread {
     if (of.wantsQueue) {
       doubles[figures + 1] = this.#setup.clock.now();
       doubles[figures + 2] = of.stream.queuedMs;
-      doubles[figures + 3] = of.takenMs;
+      doubles[figures + 3] = of.player?.takenMs ?? 0;
     }
     events.putSamples(cell, samples);
     if (payload.length > 0) events.putBytes(cell, payload, samples.byteLength);
@@ -273,7 +273,7 @@ export class HandlerThread implements StreamThread {
     this.count('threadBlocks');
     let madeUpMs = 0;
     for (const stream of this.#streams.values()) {
-      madeUpMs += stream.conceal(nowMs - blockedMs - CONCEAL_MS);
+      madeUpMs += stream.player?.conceal(nowMs - blockedMs - CONCEAL_MS) ?? 0;
     }
     if (madeUpMs > 0) this.count('threadFramesConcealed', Math.round(madeUpMs / 20));
   }
