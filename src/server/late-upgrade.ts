@@ -10,7 +10,7 @@ let moves: boolean | undefined;
  * and not 24.
  *
  * The end of cork() takes a WebSocket in the memory of its HTTP response for that response. It then reads flags that
- * anything may have overwritten, and may close the socket (uNetworking/uWebSockets#1928, fixed after 20.69). So the
+ * anything may have overwritten, and may close the socket (uNetworking/uWebSockets#1928, mended by #1929). So the
  * WebSocket is moved to memory of its own. Where that cannot be done, nothing is corked.
  */
 export function upgradeLate(response: UWebSockets.HttpResponse, upgrade: () => void): void {
