@@ -18,6 +18,7 @@
 #include <mutex>
 #include <set>
 #include <span>
+#include <vector>
 #define SIDETONE_IMPORTS 1
 #endif
 
@@ -134,21 +135,21 @@ bool moveReallocatedOf(const std::string& exported) {
   const std::scoped_lock lock(mutex);
   // The import table is the process's; every thread asks.
   if (moved.contains(exported)) return true;
-  struct Search {
-    const std::string& exported;
-    bool isRedirected;
-  } search{exported, false};
+  // dlopen() must not be called inside dl_iterate_phdr(): each holds a lock that the other one waits for.
+  std::vector<dl_phdr_info> libraries;
   dl_iterate_phdr(
-      [](dl_phdr_info* library, size_t, void* argument) {
-        auto* const wanted = static_cast<Search*>(argument);
-        if (library->dlpi_name == nullptr || library->dlpi_name[0] == '\0') return 0;
-        if (!exportsSymbol(*library, wanted->exported)) return 0;
-        wanted->isRedirected |= moveReallocated(*library);
+      [](dl_phdr_info* library, size_t, void* into) {
+        static_cast<std::vector<dl_phdr_info>*>(into)->push_back(*library);
         return 0;
       },
-      &search);
-  if (search.isRedirected) moved.insert(exported);
-  return search.isRedirected;
+      &libraries);
+  bool isRedirected = false;
+  for (const auto& library : libraries) {
+    if (library.dlpi_name == nullptr || library.dlpi_name[0] == '\0') continue;
+    if (exportsSymbol(library, exported)) isRedirected |= moveReallocated(library);
+  }
+  if (isRedirected) moved.insert(exported);
+  return isRedirected;
 }
 
 #else

@@ -82,6 +82,7 @@ double Engine::ownAheadMs(const Stream& playing, double nowMs) {
   const Outbound& outbound = playing.outbound;
   const double samplesPerMs = outbound.sampleHz() / 1000.0;
   const double ahead = (playing.ownEnd - outbound.playout().playedPosition(nowMs)) / samplesPerMs;
+  if (ahead <= 0) return 0;
   const double queuedMs = (outbound.acceptedPosition() - outbound.sentPosition()) / samplesPerMs;
   // What was taken back and left out keeps its positions, and is never heard.
   return std::min(ahead, outbound.playout().unheardMs(nowMs) + queuedMs);
