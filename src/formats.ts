@@ -56,19 +56,14 @@ export interface Format {
   sampleRate: number;
 }
 
-const shared = new Map<Encoding, Map<number, Format>>();
+const KNOWN_FORMATS: readonly Format[] = ENCODINGS.flatMap(encoding =>
+  CODECS[encoding].announcedRates.map(sampleRate => Object.freeze({ encoding, sampleRate })),
+);
 
 /** A format, frozen; the same object again where Telnyx knows it, because thousands of streams have it. */
 export function formatOf(encoding: Encoding, sampleRate: number): Format {
-  const known = shared.get(encoding)?.get(sampleRate);
-  if (known) return known;
-  const format = Object.freeze({ encoding, sampleRate });
-  // Any other rate is a peer's mistake, of which there may be many.
-  if (!CODECS[encoding].announcedRates.includes(sampleRate)) return format;
-  const rates = shared.get(encoding) ?? new Map<number, Format>();
-  rates.set(sampleRate, format);
-  shared.set(encoding, rates);
-  return format;
+  const isIt = (known: Format): boolean => known.encoding === encoding && known.sampleRate === sampleRate;
+  return KNOWN_FORMATS.find(isIt) ?? Object.freeze({ encoding, sampleRate });
 }
 
 /** How audio is played into the call: what Telnyx was told as stream_bidirectional_mode. */

@@ -106,10 +106,6 @@ export class EngineConference extends SeatedConference<CallSeat> {
     if (this.#room) this.#begin(recording, this.#room);
   }
 
-  protected stopRecording(): void {
-    if (this.#room) this.#room.host.path.engine.native.stopRecording(this.#room.number);
-  }
-
   /** Its room is opened with the first stream. */
   #use(host: StreamHost): void {
     if (this.#closeSource) return;
@@ -178,6 +174,7 @@ export class EngineConference extends SeatedConference<CallSeat> {
         recording,
         take: pcm => native.takeRecording(number, pcm),
         isEmpty: () => native.roomTaken(number) === 0,
+        stop: () => native.stopRecording(number),
       }),
     );
   }

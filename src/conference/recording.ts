@@ -95,6 +95,8 @@ export interface PolledTapeSetup {
   take(pcm: Int16Array): number;
   /** Whether nobody is in the conference. */
   isEmpty(): boolean;
+  /** Nothing is recorded any more. */
+  stop(): void;
 }
 
 /** A tape of the engine's, which is read again and again. */
@@ -117,6 +119,7 @@ export class PolledTape implements Tape {
   end(): undefined {
     this.#stop();
     this.#drain();
+    this.#setup.stop();
   }
 
   #drain(): void {

@@ -58,8 +58,6 @@ export abstract class SeatedConference<S extends Seat> implements Conference {
   /** Begins `recording` if anybody is here, or else with the first one. */
   protected abstract beginRecording(recording: Recording): void;
 
-  protected abstract stopRecording(): void;
-
   // --- Conference ---
 
   join(stream: Stream, options: JoinOptions = {}): Participant {
@@ -107,7 +105,6 @@ export abstract class SeatedConference<S extends Seat> implements Conference {
       throw new SidetoneError('SIDETONE_BAD_ARGUMENT', problem);
     }
     const recording = new Recording(target, options, () => {
-      this.stopRecording();
       this.recording = undefined;
       this.release();
     });

@@ -5,13 +5,12 @@
  *   inbound    engine ─▶ stream ─▶ the handler made here ─▶ ring ─▶ thread
  *   outbound   thread ─▶ ring ─▶ take() ─▶ stream.play() … paced as ever
  */
-import type { MessagePort } from 'node:worker_threads';
 import type { ReactorCounter } from '../counters.js';
 import type { AudioOptions, StopReason, StreamHandler } from '../plugin/plugin.js';
 import type { AudioFrame, PlayedFrame, Resumption } from '../plugin/stream.js';
 import type { CallStream } from '../stream/stream.js';
 import { ContextTicket } from './context-ticket.js';
-import { attached, type Outlet } from './outlet.js';
+import { attached, headOf, type RecordHead } from './outlet.js';
 import { fromPlain, toPlain } from './plain-error.js';
 import {
   ASK,
@@ -25,15 +24,11 @@ import {
   type Told,
 } from './records.js';
 import { RemoteMixing } from './remote-mixing.js';
-import { RemotePlayer } from './remote-player.js';
-import { HEAD, type Ring } from './ring.js';
+import { type PlayerThread, RemotePlayer } from './remote-player.js';
+import type { Ring } from './ring.js';
 
 /** What a stream needs of the thread that has its handler. */
-export interface StreamThread {
-  readonly out: Outlet;
-  readonly attachments: MessagePort;
-  /** When what it wrote was taken last. */
-  readonly nowMs: number;
+export interface StreamThread extends PlayerThread {
   add(stream: IsolatedStream): void;
   /** Its stream is over. */
   delete(stream: IsolatedStream): void;
@@ -41,8 +36,6 @@ export interface StreamThread {
   frame(stream: IsolatedStream, frame: AudioFrame): void;
   count(counter: ReactorCounter): void;
   nextHandle(): number;
-  /** Answers the question that it waits with. */
-  answer(number: number, a: number, b?: number): void;
   answerText(number: number, text: string): void;
 }
 
@@ -217,18 +210,14 @@ export class IsolatedStream {
 
   /** Carries out a command, whose record stays on the ring until this returns. */
   take(ring: Ring, cell: number): void {
-    if (!this.#player?.take(ring, cell)) this.#takeOther(ring, cell);
+    if (this.#player?.takeAudio(ring, cell)) return;
+    const head = headOf(ring, cell);
+    if (!this.#player?.take(head)) this.#takeOther(head);
   }
 
-  #takeOther(ring: Ring, cell: number): void {
-    const { words, doubles } = ring;
-    const at = ring.head(cell);
-    const id = words[at + HEAD.id]!;
-    const flags = words[at + HEAD.flags]!;
-    const a = doubles[ring.figures(cell)]!;
-    const b = doubles[ring.figures(cell) + 1]!;
+  #takeOther({ type, id, flags, a, b }: RecordHead): void {
     const { stream } = this;
-    switch (words[at + HEAD.type]) {
+    switch (type) {
       case COMMAND.pause:
         stream.pause();
         break;

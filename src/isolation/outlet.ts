@@ -13,6 +13,27 @@ export interface Head {
   c?: number;
 }
 
+/** A record's head as it was written. */
+export interface RecordHead extends Required<Head> {
+  type: number;
+}
+
+/** The head of a record, for commands that are not those of every frame. */
+export function headOf(ring: Ring, cell: number): RecordHead {
+  const { words, doubles } = ring;
+  const at = ring.head(cell);
+  const figures = ring.figures(cell);
+  return {
+    type: words[at + HEAD.type]!,
+    id: words[at + HEAD.id]!,
+    flags: words[at + HEAD.flags]!,
+    bytes: words[at + HEAD.bytes]!,
+    a: doubles[figures]!,
+    b: doubles[figures + 1]!,
+    c: doubles[figures + 2]!,
+  };
+}
+
 /** What is to be done with a record for which there is no room: `write` tries again and says whether there was. */
 export type WhenFull = (write: () => boolean) => void;
 

@@ -6,7 +6,7 @@ import type { PlaybackEntry } from '../playback/ledger.js';
 import type { Playback } from '../plugin/stream.js';
 import type { CallStream } from '../stream/stream.js';
 import { LiveTail } from './live-tail.js';
-import { attached, type Outlet } from './outlet.js';
+import { attached, type Outlet, type RecordHead } from './outlet.js';
 import { fromPlain, toPlain } from './plain-error.js';
 import { ASK, COMMAND, EVENT, type PlainError } from './records.js';
 import { RemotePlaybacks } from './remote-playbacks.js';
@@ -58,8 +58,8 @@ export class RemotePlayer {
 
   // --- from the thread ---
 
-  /** Carries out a command that has to do with playing, and says whether it was one. */
-  take(ring: Ring, cell: number): boolean {
+  /** Carries out a command that brings audio, and says whether it was one. */
+  takeAudio(ring: Ring, cell: number): boolean {
     const { words } = ring;
     const at = ring.head(cell);
     const type = words[at + HEAD.type]!;
@@ -77,20 +77,16 @@ export class RemotePlayer {
         ? ring.samples(cell, samples).slice()
         : ring.copyBytes(cell, words[at + HEAD.bytes]!);
       this.#sources.get(id)?.push(chunk);
-    } else return this.#takeRare(ring, cell, at);
+    } else return false;
     return true;
   }
 
-  #takeRare(ring: Ring, cell: number, at: number): boolean {
-    const { words, doubles } = ring;
-    const id = words[at + HEAD.id]!;
-    const flags = words[at + HEAD.flags]!;
-    const a = doubles[ring.figures(cell)]!;
-    const b = doubles[ring.figures(cell) + 1]!;
+  /** Carries out any other command that has to do with playing, and says whether it was one. */
+  take({ type, id, flags, a, b, c }: RecordHead): boolean {
     const { stream } = this;
-    switch (words[at + HEAD.type]) {
+    switch (type) {
       case COMMAND.source:
-        this.#source(id, flags === 1, a, b, doubles[ring.figures(cell) + 2]!);
+        this.#source(id, flags === 1, a, b, c);
         break;
       case COMMAND.sourceEnd:
         this.#sources.get(id)?.end();

@@ -5,10 +5,10 @@ import type { Recording } from '../conference/recording.js';
 import type { Conference, Participant } from '../plugin/conference.js';
 import type { PluginThread } from '../plugin/instance.js';
 import type { CallStream } from '../stream/stream.js';
-import { attached, type Outlet } from './outlet.js';
+import { attached, headOf, type Outlet } from './outlet.js';
 import { toPlain } from './plain-error.js';
 import { ASK, COMMAND, EVENT, type RemoteRoom, type RoomOutcome, SEAT } from './records.js';
-import { HEAD, type Ring } from './ring.js';
+import type { Ring } from './ring.js';
 
 /** What the conferences of a thread need of it. */
 export interface RoomsThread {
@@ -51,13 +51,8 @@ export class RemoteRooms {
 
   /** Carries out a command. */
   take(ring: Ring, cell: number): void {
-    const { words, doubles } = ring;
-    const at = ring.head(cell);
-    const id = words[at + HEAD.id]!;
-    const flags = words[at + HEAD.flags]!;
-    const a = doubles[ring.figures(cell)]!;
-    const b = doubles[ring.figures(cell) + 1]!;
-    switch (words[at + HEAD.type]) {
+    const { type, id, flags, a, b } = headOf(ring, cell);
+    switch (type) {
       case COMMAND.openRoom:
         this.#openRoom(id, attached<RemoteRoom>(this.#thread.attachments));
         break;

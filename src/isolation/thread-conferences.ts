@@ -230,9 +230,6 @@ class ThreadConference extends SeatedConference<ThreadSeat> {
     this.#conferences.record(recording, this.#open());
   }
 
-  /** The tape has ended it. */
-  protected stopRecording(): void {}
-
   protected release(): void {
     if (this.seats.length > 0) return;
     this.stopLooking();
