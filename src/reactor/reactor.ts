@@ -214,11 +214,12 @@ export class Reactor implements StreamHost {
    * that it continues, where its handler is to go on.
    */
   takeOver(callControlId: string, connection: ReactorLink, plugin: string): ReturnType<Departed['take']> {
-    const same = this.#calls.get(callControlId);
-    // The same stream_id: Telnyx has come back before the loss of the first WebSocket was noticed here.
-    if (same?.stream?.id === connection.stream?.id && same?.stream?.handles('onResume')) {
-      same.end('disconnected');
-    }
+    const running = this.#calls.get(callControlId);
+    const stream = running?.stream;
+    // Telnyx may come back before the loss of the first WebSocket is noticed here. A handler that can go on must not
+    // depend on that.
+    if (stream?.plugin === plugin && this.departed.awaits(stream, 'disconnected'))
+      running!.end('disconnected');
     const before = this.#calls.get(callControlId);
     this.#calls.set(callControlId, connection);
     if (before && before !== connection) {

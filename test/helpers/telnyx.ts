@@ -135,6 +135,12 @@ export class TelnyxDouble {
     }
   }
 
+  /** Every caller who is still there hangs up: after a test that failed, somebody is. Then as `settled()`. */
+  hangUp(): Promise<void> {
+    for (const { call } of this.#streams.values()) call.hangup();
+    return this.settled();
+  }
+
   async close(): Promise<void> {
     await this.settled();
     await this.rest.close();

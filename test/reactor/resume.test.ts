@@ -146,16 +146,34 @@ describe('a stream that comes back', () => {
     assert.deepEqual(said.slice(6), ['stop 1 replaced', 'start 3', 'stop 3 replaced']);
   });
 
-  test('before its loss was noticed, it has the same stream_id; another id takes over', () => {
+  test('before its loss was noticed is a return too, whatever its stream_id', () => {
     const kept = plugin();
     const first = connect(kept, 'a');
-    connect(kept, 'a');
-    assert.equal(first.socket.ended, 1000);
-    assert.deepEqual(said, ['start 1', 'resume 1 a']);
+    const second = connect(kept, 'a');
     connect(kept, 'b');
-    assert.deepEqual(said.slice(2), ['stop 1 replaced', 'start 2']);
+    assert.deepEqual([first.socket.ended, second.socket.ended], [1000, 1000]);
+    assert.deepEqual(said, ['start 1', 'resume 1 a', 'resume 1 b']);
     const { resumptions, takeOvers } = virtual.reactor.counters();
-    assert.deepEqual([resumptions, takeOvers], [1, 1]);
+    assert.deepEqual([resumptions, takeOvers], [2, 0]);
+  });
+
+  test('takes over from a stream that runs, for another plugin and where nobody is waited for', async () => {
+    const kept = plugin();
+    connect(kept, 'a');
+    connect(plugin({}, 'another'), 'b');
+    assert.deepEqual(said, ['start 1', 'stop 1 replaced', 'start 1']);
+    connect(plugin({ onResume: undefined }, 'another'), 'c').drop();
+    connect(kept, 'd');
+    virtual.reactor.departed.drain();
+    connect(kept, 'e');
+    assert.deepEqual(said.slice(-2), ['stop 2 replaced', 'start 3']);
+    await virtual.close();
+    make({ resumeWindowMs: 0 });
+    connect(kept, 'f');
+    connect(kept, 'g');
+    assert.deepEqual(said.slice(-2), ['stop 4 replaced', 'start 5']);
+    const { resumptions, takeOvers } = virtual.reactor.counters();
+    assert.deepEqual([resumptions, takeOvers], [0, 1]);
   });
 
   test('hears audio again, and fails as any other', () => {

@@ -66,7 +66,7 @@ async function scene(test: TestContext, options: ServerOptions = {}, path = '/')
   await server.listen();
   test.after(async () => {
     // A test that failed leaves webhooks that do not arrive.
-    await telnyx.settled().catch(() => undefined);
+    await telnyx.hangUp().catch(() => undefined);
     await stopServer(server);
     await telnyx.close();
   });
