@@ -25,8 +25,10 @@ export interface CostClass {
 
 /** Classes that are told apart. A server has about ten; any more share the last place. */
 export const COST_CLASSES_MAX = 64;
-/** A worker's table of measurements: microseconds and frames of every class, both ever growing. */
-export const COST_TABLE_BYTES = COST_CLASSES_MAX * 2 * Float64Array.BYTES_PER_ELEMENT;
+/** How many writes have begun and ended: odd while one is under way. */
+const WRITES_BYTES = Float64Array.BYTES_PER_ELEMENT;
+/** A worker's table of measurements: the writes, then microseconds and frames of every class, both ever growing. */
+export const COST_TABLE_BYTES = WRITES_BYTES + COST_CLASSES_MAX * 2 * Float64Array.BYTES_PER_ELEMENT;
 
 /** The mean forgets what is older than about this: 10 s of one stream, 0.1 s of a hundred. */
 const MEMORY_FRAMES = 500;
@@ -111,8 +113,28 @@ export class Costs {
   }
 }
 
+/** Adds to what a worker has measured; the only writer of its table. */
+export class CostWriter {
+  readonly #writes: Int32Array;
+  readonly #table: Float64Array;
+
+  constructor(table: SharedArrayBuffer) {
+    this.#writes = new Int32Array(table, 0, 1);
+    this.#table = new Float64Array(table, WRITES_BYTES);
+  }
+
+  /** `frames` of 20 ms of the class at `index` have taken `us` microseconds in all. */
+  add(index: number, us: number, frames: number): void {
+    Atomics.add(this.#writes, 0, 1);
+    this.#table[2 * index]! += us;
+    this.#table[2 * index + 1]! += frames;
+    Atomics.add(this.#writes, 0, 1);
+  }
+}
+
 /** Reads what one worker has measured since it was read last. */
 export class CostReader {
+  readonly #writes: Int32Array;
   readonly #table: Float64Array;
   readonly #read = new Float64Array(COST_CLASSES_MAX * 2);
 
@@ -120,14 +142,18 @@ export class CostReader {
     readonly costs: Costs,
     table: SharedArrayBuffer,
   ) {
-    this.#table = new Float64Array(table);
+    this.#writes = new Int32Array(table, 0, 1);
+    this.#table = new Float64Array(table, WRITES_BYTES);
   }
 
   read(): void {
     for (let i = 0; i < this.costs.count; i++) {
+      const writes = Atomics.load(this.#writes, 0);
+      const us = this.#table[2 * i]! - this.#read[2 * i]!;
       const frames = this.#table[2 * i + 1]! - this.#read[2 * i + 1]!;
       if (frames < LEARN_FRAMES) continue;
-      const us = this.#table[2 * i]! - this.#read[2 * i]!;
+      // While the worker writes, the time of a frame may be there without the frame. The next read has both.
+      if ((writes & 1) !== 0 || Atomics.load(this.#writes, 0) !== writes) continue;
       this.#read[2 * i]! += us;
       this.#read[2 * i + 1]! += frames;
       this.costs.learn(i, us, frames);

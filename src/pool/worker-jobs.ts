@@ -8,6 +8,7 @@ import {
 } from '../codecs/open.js';
 import type { PayloadDecoder, PayloadEncoder } from '../codecs/types.js';
 import { type ErrorCode, SidetoneError } from '../errors.js';
+import { CostWriter } from './costs.js';
 import {
   ERROR_MESSAGE_MAX,
   JOB,
@@ -65,7 +66,7 @@ export function serve(codecs: Codecs = realCodecs, now = () => performance.now()
   const rings = workerData as WorkerRings;
   const jobs = new RingReader(rings.jobs);
   const results = new RingWriter(rings.results);
-  const costs = new Float64Array(rings.costs);
+  const costs = new CostWriter(rings.costs);
   const streams = new Map<number, Stream>();
   // The job that was done last: its class, -1 where it is not counted, and how much audio it was.
   let cost = -1;
@@ -143,10 +144,7 @@ export function serve(codecs: Codecs = realCodecs, now = () => performance.now()
     while (results.freeSlots >= RESULT_SLOTS_MAX && jobs.next()) {
       work();
       const endMs = now();
-      if (cost >= 0) {
-        costs[2 * cost]! += (endMs - atMs) * 1000;
-        costs[2 * cost + 1]! += frames;
-      }
+      if (cost >= 0) costs.add(cost, (endMs - atMs) * 1000, frames);
       atMs = endMs;
       if (atMs >= until) return;
     }

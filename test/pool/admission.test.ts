@@ -1,12 +1,15 @@
 /** How many streams a pool lets in, by what their frames are measured to take. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { OpusPayloadDecoder, OpusPayloadEncoder } from '../../src/codecs/opus.js';
 import { SidetoneError } from '../../src/errors.js';
-import { Costs, guessUs } from '../../src/pool/costs.js';
+import { COST_TABLE_BYTES, CostReader, Costs, guessUs } from '../../src/pool/costs.js';
 import { CodecPool, type CodecPoolOptions, type PoolCodec } from '../../src/pool/pool.js';
 import { eventually } from '../helpers/servers.js';
 import { speechLike } from '../helpers/speech.js';
+import { FRAME_COST_US } from './cost-worker.js';
 import { DECODE_MS, ENCODE_MS } from './times.js';
 
 const timed = new URL('./timed-worker.js', import.meta.url);
@@ -140,6 +143,26 @@ describe('admission to the codec pool', () => {
         assert.equal(encoders, 26);
       }
     });
+  });
+
+  test('never sees the time of a frame without the frame', async () => {
+    const costs = new Costs();
+    const cost = costs.classOf('encode', 'OPUS', { sampleRate: 16000 });
+    const table = new SharedArrayBuffer(COST_TABLE_BYTES);
+    const reader = new CostReader(costs, table);
+    const done = new Int32Array(new SharedArrayBuffer(4));
+    const writes = 2_000_000;
+    const worker = new Worker(new URL('./cost-worker.js', import.meta.url), {
+      workerData: { table, done, writes },
+    });
+    const exit = once(worker, 'exit');
+    while (Atomics.load(done, 0) === 0) {
+      reader.read();
+      if (cost.weight > 0) assert.equal(cost.us, FRAME_COST_US);
+    }
+    await exit;
+    reader.read();
+    assert.equal(cost.us, FRAME_COST_US);
   });
 
   test('a stall of the machine does not count for ever', () => {

@@ -1,0 +1,16 @@
+/** Measures the same for every frame, as fast as it can: for a reader that must not see half a measurement. */
+import { workerData } from 'node:worker_threads';
+import { CostWriter } from '../../src/pool/costs.js';
+
+export const FRAME_COST_US = 100;
+
+if (workerData instanceof Object && 'table' in workerData) {
+  const { table, done, writes } = workerData as {
+    table: SharedArrayBuffer;
+    done: Int32Array;
+    writes: number;
+  };
+  const costs = new CostWriter(table);
+  for (let i = 0; i < writes; i++) costs.add(0, FRAME_COST_US, 1);
+  Atomics.store(done, 0, 1);
+}
