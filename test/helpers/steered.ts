@@ -77,11 +77,12 @@ export class SteeredCall {
     return call;
   }
 
-  /** The call's stream is dropped, and Telnyx opens another. */
-  async come(server: Server): Promise<void> {
-    this.socket.destroy();
-    // Until the server has noticed, the new stream would take over.
-    await eventually(() => server.connections === 0, 'the drop');
+  /** The call's stream is lost, which the server notices or does not, and Telnyx opens another. */
+  async come(server: Server, isNoticed: boolean): Promise<void> {
+    if (isNoticed) {
+      this.socket.destroy();
+      await eventually(() => server.connections === 0, 'the drop');
+    }
     this.wire = new WireCall({ callControlId: this.wire.callControlId });
     this.said = 0;
     await this.#connect(server);

@@ -337,16 +337,22 @@ both('a handler closes its stream, and a plugin refuses one', isolation =>
   }),
 );
 
-both('a handler goes on with the stream that comes back', isolation =>
-  calling(isolation, async (call, server) => {
-    call.say(5);
-    await call.socket.until(() => call.socket.audio().length >= 800, 'the echo');
-    await call.come(server);
-    await call.wasTold('onResume', 'disconnected');
-    assert.equal((await call.do('facts')).id, call.wire.streamId);
-    call.say(5);
-    await call.socket.until(() => call.socket.audio().length >= 800, 'the echo on the new stream');
-    call.heardAllSaid();
-    assert.equal(call.told.filter(([event]) => event === 'onStart').length, 1);
-  }),
-);
+for (const isNoticed of [true, false]) {
+  const when = isNoticed ? 'after the loss of the first' : 'before the loss of the first is noticed';
+  both(`a handler goes on with the stream that comes back ${when}`, isolation =>
+    calling(isolation, async (call, server) => {
+      call.say(5);
+      await call.socket.until(() => call.socket.audio().length >= 800, 'the echo');
+      const first = call.socket;
+      await call.come(server, isNoticed);
+      await call.wasTold('onResume', 'disconnected');
+      await first.end();
+      assert.equal((await call.do('facts')).id, call.wire.streamId);
+      call.say(5);
+      await call.socket.until(() => call.socket.audio().length >= 800, 'the echo on the new stream');
+      call.heardAllSaid();
+      assert.equal(call.told.filter(([event]) => event === 'onStart').length, 1);
+      assert.equal(call.told.filter(([event]) => event === 'onStop').length, 0);
+    }),
+  );
+}
