@@ -53,6 +53,8 @@ export class FrameJudge {
   #allowance: number;
   #allowanceAt: number;
   #lastMp3At = Number.NEGATIVE_INFINITY;
+  /** An application that leaves RTP headers on does so from its first message on: what comes later is audio. */
+  #mayHaveHeaders = true;
 
   constructor(
     private readonly clock: Clock,
@@ -112,7 +114,10 @@ export class FrameJudge {
     if (refused) return refused;
     const payload = decodeBase64(text);
     if (!payload) return invalid('Media provided was not base64 encoded');
-    return this.options.mode === 'mp3' ? judgeMp3(payload) : judgeRtp(payload, this.options.format);
+    if (this.options.mode === 'mp3') return judgeMp3(payload);
+    const verdict = judgeRtp(payload, this.options.format, this.#mayHaveHeaders);
+    if (verdict.kind === 'media') this.#mayHaveHeaders = false;
+    return verdict;
   }
 
   #checkRate(): Verdict | undefined {
@@ -141,11 +146,11 @@ export class FrameJudge {
   }
 }
 
-function judgeRtp(payload: Uint8Array, format: PayloadFormat): Verdict {
+function judgeRtp(payload: Uint8Array, format: PayloadFormat, mayHaveHeader: boolean): Verdict {
   if (payload.length === 0) return invalid('media.payload is empty');
   const duration: Duration = payloadDuration(payload, format);
   const whole = 'ms' in duration && duration.ms % 20 === 0 && duration.ms >= MEDIA_MS_MIN;
-  if (!whole && hasRtpHeader(payload, format)) {
+  if (mayHaveHeader && !whole && hasRtpHeader(payload, format)) {
     return invalid('The payload begins with a 12-byte RTP header: send the RTP payload alone');
   }
   if ('problem' in duration) return invalid(duration.problem);

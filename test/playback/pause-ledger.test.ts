@@ -205,7 +205,8 @@ test('G722: encoded audio goes out byte for byte, whatever is paused, and PCM go
         await call.hangup();
       },
     ),
-    { numRuns: propertyRuns(15) },
+    // The second message begins with a byte that an RTP header could begin with.
+    { numRuns: propertyRuns(15), examples: [[[492, 1], [], false]] },
   );
 });
 

@@ -107,6 +107,16 @@ test('an RTP header that was left on is recognised', () => {
   assert.equal(answer({}, bytes(new Uint8Array(172).fill(0x7f))), undefined);
 });
 
+test('audio that begins as an RTP header is audio, once audio has come without one', () => {
+  const alike = bytes(new Uint8Array(172).fill(0x80));
+  const { clock, call, events } = makeCall({});
+  call.opened();
+  clock.advance(1000);
+  for (const message of [bytes(pcmu(20)), alike, alike]) call.receive(message);
+  assert.deepEqual(events('error'), []);
+  refused({}, alike, 100004, 'invalid_media', /12-byte RTP header/);
+});
+
 test('OPUS: one packet a message, whose length its first bytes tell (RFC 6716, section 3)', () => {
   const options = { outboundEncoding: 'OPUS' };
   const packet = (...start: number[]): string =>
