@@ -215,11 +215,11 @@ export class Reactor implements StreamHost {
    */
   takeOver(callControlId: string, connection: ReactorLink, plugin: string): ReturnType<Departed['take']> {
     const running = this.#calls.get(callControlId);
-    const stream = running?.stream;
     // Telnyx may come back before the loss of the first WebSocket is noticed here. A handler that can go on must not
     // depend on that.
-    if (stream?.plugin === plugin && this.departed.awaits(stream, 'disconnected'))
-      running!.end('disconnected');
+    if (running?.stream?.plugin === plugin && this.departed.awaits(running.stream, 'disconnected')) {
+      running.end('disconnected');
+    }
     const before = this.#calls.get(callControlId);
     this.#calls.set(callControlId, connection);
     if (before && before !== connection) {

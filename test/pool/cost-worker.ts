@@ -2,15 +2,12 @@
 import { workerData } from 'node:worker_threads';
 import { CostWriter } from '../../src/pool/costs.js';
 
-export const FRAME_COST_US = 100;
-
-if (workerData instanceof Object && 'table' in workerData) {
-  const { table, done, writes } = workerData as {
-    table: SharedArrayBuffer;
-    done: Int32Array;
-    writes: number;
-  };
-  const costs = new CostWriter(table);
-  for (let i = 0; i < writes; i++) costs.add(0, FRAME_COST_US, 1);
-  Atomics.store(done, 0, 1);
-}
+const { table, done, writes, frameUs } = workerData as {
+  table: SharedArrayBuffer;
+  done: Int32Array;
+  writes: number;
+  frameUs: number;
+};
+const costs = new CostWriter(table);
+for (let i = 0; i < writes; i++) costs.add(0, frameUs, 1);
+Atomics.store(done, 0, 1);
