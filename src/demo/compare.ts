@@ -16,7 +16,7 @@ export interface Likeness {
 const WINDOW_MS = 200;
 /** Pieces quieter than this (rms, -40 dBFS) are left out: their likeness depends on the codec more than on the call. */
 const QUIET_RMS = 300;
-/** The coarse search looks at one sample in four, the sum of the four. */
+/** The coarse search tries every lag with a quarter of the samples: each is the sum of four. */
 const COARSE = 4;
 /** The search looks at this much of the sound, which is enough to tell. */
 const SEARCH_MS = 4000;
@@ -59,12 +59,15 @@ export function likeness(
 function bestLag(reference: Int16Array, heard: Int16Array, sampleRate: number, lagMax: number): number {
   const samples = Math.round((SEARCH_MS * sampleRate) / 1000);
   const few = thin(reference.subarray(0, samples));
-  const many = thin(heard.subarray(0, samples + lagMax));
+  // A grid of every fourth lag is too coarse: two samples beside the best, a hiss is like nothing.
+  const many = Array.from({ length: COARSE }, (_, phase) => thin(heard.subarray(phase, samples + lagMax)));
   let coarse = 0;
   let best = Number.NEGATIVE_INFINITY;
-  for (let lag = 0; lag * COARSE <= lagMax; lag++) {
-    const { correlation } = correlate(few, many, 0, lag, Math.min(few.length, many.length - lag));
-    if (correlation > best) [best, coarse] = [correlation, lag * COARSE];
+  for (let lag = 0; lag <= lagMax; lag++) {
+    const at = Math.floor(lag / COARSE);
+    const there = many[lag % COARSE]!;
+    const { correlation } = correlate(few, there, 0, at, Math.min(few.length, there.length - at));
+    if (correlation > best) [best, coarse] = [correlation, lag];
   }
   best = Number.NEGATIVE_INFINITY;
   let lag = coarse;

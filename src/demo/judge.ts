@@ -52,8 +52,11 @@ const TIMER_EARLY_MS = 2;
 /** From a key, or a voice, to silence: the way there and back, and the time to tell a voice from a click. */
 const KEY_TO_SILENCE_MS = 60;
 const VOICE_TO_SILENCE_MS = 500;
-/** From the end of the caller's words to the answer: a pause of 600 ms, less the silence that ends the phrase. */
-const ANSWER_MS = { min: 200, max: 1200 };
+/**
+ * From the end of the caller's phrase to the answer: a pause of 600 ms, less the 440 ms at the phrase's end in which
+ * its last word fades and there is silence. Measured: 197 to 260 ms.
+ */
+const ANSWER_MS = { min: 160, max: 1200 };
 /** How far the server's count of what was heard may be from what the caller heard: the network's jitter. */
 const LEDGER_MS = 20;
 const PAUSE_MS = 500;

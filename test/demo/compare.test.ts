@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { readWav } from '../../src/audio/wav.js';
+import { resample } from '../../src/codecs/create.js';
 import { firstDifference, likeness, purity } from '../../src/demo/compare.js';
+import { root } from '../helpers/paths.js';
 import { speechLike } from '../helpers/speech.js';
 
 const RATE = 16000;
@@ -25,6 +29,18 @@ test('the same sound, later and quieter, is found where it is', () => {
     assert.ok(found.correlation > 0.9999 && found.worst > 0.999);
     assert.equal(found.windows.unlike, 0);
     assert.ok(Math.abs(found.gain - 0.5) < 0.01);
+  }
+});
+
+test('every piece of speech is found at every lag, hisses too', async () => {
+  const { channels, sampleRate } = await readWav(join(root, 'assets/answer.wav'));
+  const speech = resample(channels[0]!, sampleRate, 8000);
+  for (let at = 0; at + 4000 <= speech.length; at += 2000) {
+    for (const lag of [516, 517, 518, 519]) {
+      const among = late(speech.subarray(Math.max(0, at - lag), at + 8000), Math.max(0, lag - at));
+      const found = likeness(speech.subarray(at, at + 4000), among, 8000, OPTIONS);
+      assert.deepEqual([found.lag, found.correlation > 0.9999], [lag, true], `the piece at ${at / 8} ms`);
+    }
   }
 });
 
