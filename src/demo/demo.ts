@@ -59,7 +59,7 @@ export interface DemoMeans {
 /** What the demo needs of the server. */
 export type DemoTarget = Pick<
   DemoServer,
-  'url' | 'dashboard' | 'told' | 'errors' | 'cpuMs' | 'stop' | 'kill'
+  'url' | 'dashboard' | 'told' | 'errors' | 'cpuMs' | 'stallMs' | 'stop' | 'kill'
 >;
 
 /** A call that is over, and what was found. */
@@ -83,7 +83,7 @@ export interface DemoOutcome {
   /** Of the server, in ms; undefined where it cannot be told. */
   cpuMs: number | undefined;
   callSeconds: number;
-  /** Longest time for which this process, that is the callers, stood still. */
+  /** Longest time for which the machine held this process, that is the callers, or the server's. */
   stallMs: number;
 }
 
@@ -196,7 +196,7 @@ export class Demo {
       problems.push(`the server ended with ${exitCode ?? 'a signal'} instead of exit code 0`);
     // The process has no stalls in virtual time.
     const real = this.#means.clock === systemClock;
-    const stallMs = real ? Math.max(0, this.#stall.max / 1e6 - STALL_RESOLUTION_MS) : 0;
+    const stallMs = real ? Math.max(this.#stall.max / 1e6 - STALL_RESOLUTION_MS, server.stallMs) : 0;
     const calls: JudgedCall[] = [];
     for (const [i, { planned }] of this.#placed.entries()) {
       calls.push(await this.#judgeOne(planned, results, i, stallMs));

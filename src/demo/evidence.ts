@@ -9,7 +9,7 @@ export interface Evidence {
   told: readonly Told[];
   /** Left and right, where the call was recorded. */
   recording: readonly Int16Array[] | undefined;
-  /** Longest time for which the callers' own process stood still, in ms: no fault of the server. */
+  /** Longest time for which the machine held the callers' process or the server's, in ms: no fault of the server. */
   stallMs: number;
   /** The other party of a bridge: what it said, and how its call went. */
   partner?: { planned: PlannedCall; result: CallResult } | undefined;

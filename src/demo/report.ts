@@ -41,7 +41,7 @@ export async function reportPage(outcome: DemoOutcome): Promise<string> {
     ...(stallMs > STALL_MS_MAX
       ? [
           paragraph(
-            `This machine was short of processor time: the callers' own process stood still for ${stallMs.toFixed(0)} ms. ` +
+            `This machine was short of processor time: the callers or the server stood still for ${stallMs.toFixed(0)} ms. ` +
               'That widens the bounds, so the outcome says little. Run the demo again when the machine has less to do.',
           ),
         ]
@@ -61,9 +61,8 @@ export async function reportPage(outcome: DemoOutcome): Promise<string> {
         'carried is not byte for byte what was said: their bounds on correlation are a little below what the codec ' +
         'alone does to the same speech. Gaps are silence that the speaker did not make. An echo has nothing queued ' +
         `ahead, so ${LIVE_GAPS_MS} ms of them in a whole call would do; frames that were lost or overtaken on the ` +
-        `line allow ${TROUBLE_GAPS_MS} ms more, worker pools ${POOL_GAPS_MS} ms. The callers' own process stood still ` +
-        `for up to ${stallMs.toFixed(0)} ms, which holds server and callers up alike and is allowed for once for each ` +
-        'process on the way.',
+        `line allow ${TROUBLE_GAPS_MS} ms more, worker pools ${POOL_GAPS_MS} ms. This machine held the callers or the ` +
+        `server for up to ${stallMs.toFixed(0)} ms, which is allowed for once for each process on the way.`,
     ),
     callTable(calls),
     paragraph(`Seed: ${seed}.`),

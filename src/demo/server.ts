@@ -11,6 +11,8 @@ const READY_MS = 60_000;
 const CLOSE_MS = 20_000;
 /** The unit of /proc/PID/stat on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
+/** How often the server is asked for its waiting. A longer wait than this is counted whole. */
+const WAIT_SAMPLE_MS = 50;
 const LEVEL_ERROR = 50;
 const ERRORS_KEPT = 20;
 
@@ -36,6 +38,9 @@ export class DemoServer {
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
   readonly #logged: Promise<unknown>;
+  readonly #sampling: NodeJS.Timeout;
+  #waitedMs = 0;
+  #waitMsMax = 0;
 
   private constructor(options: DemoServerOptions) {
     const plugins = options.plugins.flatMap(plugin => ['--plugin', plugin]);
@@ -56,10 +61,12 @@ export class DemoServer {
       this.#child.once('error', error => this.#error(error.message));
       this.#child.once('close', code => {
         process.off('exit', kill);
+        clearInterval(this.#sampling);
         log.end();
         resolve(code);
       });
     });
+    this.#sampling = setInterval(() => this.#sample(), WAIT_SAMPLE_MS).unref();
     this.#logged = finished(log);
     this.#logged.catch(() => undefined);
   }
@@ -106,6 +113,14 @@ export class DemoServer {
     }
   }
 
+  /**
+   * Longest time for which other work kept the server's main thread from a processor, in ms: at most what it waited
+   * between two samples, 50 ms or more apart. 0 where there is no /proc.
+   */
+  get stallMs(): number {
+    return this.#waitMsMax;
+  }
+
   /** Drains it as SIGTERM does; its exit code, null where it had to be killed or died of a signal. */
   async stop(): Promise<number | null> {
     this.#child.kill('SIGTERM');
@@ -119,6 +134,18 @@ export class DemoServer {
   /** Used when the demo itself is ended. */
   kill(): void {
     this.#child.kill('SIGKILL');
+  }
+
+  #sample(): void {
+    let waitedMs: number;
+    try {
+      // Fields: time on a processor, time waiting for one, both in ns; number of time slices.
+      waitedMs = Number(readFileSync(`/proc/${this.pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
+    } catch {
+      return;
+    }
+    if (this.#port !== 0) this.#waitMsMax = Math.max(this.#waitMsMax, waitedMs - this.#waitedMs);
+    this.#waitedMs = waitedMs;
   }
 
   #line(line: string, ready: () => void): void {

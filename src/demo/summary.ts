@@ -32,7 +32,7 @@ export function summary(outcome: DemoOutcome): string {
   }
   if (outcome.stallMs > BUSY_MS) {
     lines.push(
-      `busy     this machine held the callers for up to ${outcome.stallMs.toFixed(0)} ms: other work is heard`,
+      `busy     this machine held the callers or the server for up to ${outcome.stallMs.toFixed(0)} ms: other work is heard`,
     );
   }
   for (const { encoding, why } of missing) lines.push(`without  ${encoding}: ${why}`);

@@ -62,6 +62,7 @@ async function virtualDemo(directory: string, only: string, plugins: readonly Pl
     told: [],
     errors: [],
     cpuMs: () => undefined,
+    stallMs: 0,
     async stop() {
       for (const server of servers.values()) await server.close();
       return 0;
