@@ -189,14 +189,14 @@ export class Demo {
     this.#stall.disable();
     const server = this.server;
     this.#cpuMs = server.cpuMs();
+    // The process has no stalls in virtual time. What holds the server while it ends is heard by nobody.
+    const real = this.#means.clock === systemClock;
+    const stallMs = real ? Math.max(this.#stall.max / 1e6 - STALL_RESOLUTION_MS, server.stallMs) : 0;
     const results = await Promise.all(this.#placed.map(({ result }) => result));
     const exitCode = await server.stop();
     const problems = server.errors.map(error => `the server: ${error}`);
     if (exitCode !== 0)
       problems.push(`the server ended with ${exitCode ?? 'a signal'} instead of exit code 0`);
-    // The process has no stalls in virtual time.
-    const real = this.#means.clock === systemClock;
-    const stallMs = real ? Math.max(this.#stall.max / 1e6 - STALL_RESOLUTION_MS, server.stallMs) : 0;
     const calls: JudgedCall[] = [];
     for (const [i, { planned }] of this.#placed.entries()) {
       calls.push(await this.#judgeOne(planned, results, i, stallMs));

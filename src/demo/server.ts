@@ -11,7 +11,7 @@ const READY_MS = 60_000;
 const CLOSE_MS = 20_000;
 /** The unit of /proc/PID/stat on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100;
-/** How often the server is asked for its waiting. A longer wait than this is counted whole. */
+/** How often it is read how long the server has waited for a processor. The kernel counts a wait when it is over. */
 const WAIT_SAMPLE_MS = 50;
 const LEVEL_ERROR = 50;
 const ERRORS_KEPT = 20;
@@ -115,7 +115,7 @@ export class DemoServer {
 
   /**
    * Longest time for which other work kept the server's main thread from a processor, in ms: at most what it waited
-   * between two samples, 50 ms or more apart. 0 where there is no /proc.
+   * between two readings, 50 ms or more apart. 0 where there is no /proc.
    */
   get stallMs(): number {
     return this.#waitMsMax;
